@@ -1,0 +1,72 @@
+# `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help run test sure conformance lint format types contracts docs migration lock bench clean
+
+##@ Use
+help: ## List all targets.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Set everything up and serve on 127.0.0.1:8080.
+	@$(PYTHON) tools/run.py $(BIN)/accounts-service
+
+##@ Develop
+test: $(VENV)/.dev ## Set everything up and run all tests, on SQLite and on PostgreSQL.
+	@$(PYTHON) tools/check_python.py
+	@$(BIN)/python tools/test.py $(TESTS)
+
+sure: test ## All that must hold before a change is done: tests, lint, format, types, import contracts.
+	@$(MAKE) --no-print-directory -k lint types contracts
+
+conformance: $(VENV)/.dev ## Run recorded cases: make conformance CASES=DIR.
+	@$(BIN)/pytest -q tests/conformance $(if $(CASES),--cases $(CASES))
+
+lint: $(VENV)/.dev ## Lint, and check the format.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Format, and mend what the linter can mend.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check types.
+	@$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Check what may import what.
+	@$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## Write the generated documents anew.
+	@$(BIN)/python tools/generated_docs.py
+
+migration: $(VENV)/.dev ## Draft a migration from the tables: make migration NAME=what_it_does.
+	@$(BIN)/python tools/draft_migration.py $(NAME)
+
+bench: $(VENV)/.dev ## Measure; prints the figures that documents quote.
+	@$(BIN)/python benchmarks/writes.py
+
+##@ Maintain
+lock: ## Pin all dependencies anew (needs uv).
+	@tools/lock.sh
+
+clean: ## Remove what make has made, but not var/.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# -- environments --------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) tools/check_python.py
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt setup.cfg setup.py | $(BIN)/python
+	@test -e $(VENV)/.dev || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt setup.cfg setup.py | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.run

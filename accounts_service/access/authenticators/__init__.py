@@ -1,0 +1,116 @@
+"""Ways to find out who is asking; each turns the facts of a request into an outcome.
+
+A domain of sg_authc.yml is an authenticator with conditions. Domains are tried
+in order, the first that succeeds wins, and when all fail the request is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from accounts_service.access.patterns import Matcher
+from accounts_service.access.roles import Address, Identity, Network
+
+REALM = "sg_authc"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who holds the other end of the connection: an address, or the uid told by the kernel for a unix socket."""
+
+    address: Address | None = None
+    uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a request brings along. Header names are in lower case; `repeated` names those sent more than once."""
+
+    peer: Peer
+    headers: Mapping[str, str] = field(repr=False)
+    repeated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from: its direct peer, whether that is a trusted proxy, and the first client."""
+
+    peer: Peer
+    trusted: bool
+    address: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoCredentials:
+    """Nothing this domain reads was sent. `challenge`: what to ask for, if it asks."""
+
+    challenge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Credentials were sent and are not good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """It is this person."""
+
+    identity: Identity
+
+
+Outcome: TypeAlias = NoCredentials | Rejected | Identified
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """The `accept` or `skip` of a domain; None is a condition that is not set."""
+
+    ips: tuple[Network, ...] | None = None
+    originating_ips: tuple[Network, ...] | None = None
+    trusted_ips: bool | None = None
+    users: Matcher | None = None
+
+    def origin_verdicts(self, origin: Origin) -> list[bool]:
+        """One verdict for each condition on the origin that is set."""
+        verdicts = []
+        if self.ips is not None:
+            verdicts.append(_within(origin.peer.address, self.ips))
+        if self.originating_ips is not None:
+            verdicts.append(_within(origin.address, self.originating_ips))
+        if self.trusted_ips is not None:
+            verdicts.append(origin.trusted is self.trusted_ips)
+        return verdicts
+
+
+def _within(address: Address | None, networks: tuple[Network, ...]) -> bool:
+    return address is not None and any(address in network for network in networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """When a domain is asked at all."""
+
+    accept: Criteria = Criteria()
+    skip: Criteria = Criteria()
+
+    def for_origin(self, origin: Origin) -> bool:
+        """Tell whether requests from `origin` are for this domain."""
+        return all(self.accept.origin_verdicts(origin)) and not any(self.skip.origin_verdicts(origin))
+
+    def for_user(self, name: str) -> bool:
+        """Tell whether the user is for this domain."""
+        accepted = self.accept.users is None or self.accept.users.matches(name)
+        return accepted and not (self.skip.users is not None and self.skip.users.matches(name))
+
+
+class Authenticator(Protocol):
+    """One domain of sg_authc.yml."""
+
+    conditions: Conditions
+
+    def authenticate(self, facts: Facts, origin: Origin) -> Outcome:
+        """Find out who sent `facts`. May raise RefusedError with Overloaded."""
+        ...

@@ -1,0 +1,78 @@
+"""`basic/internal_users_db`: a user name and a password in the Authorization header (RFC 7617)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from accounts_service.access.authenticators import (
+    REALM,
+    Conditions,
+    Facts,
+    Identified,
+    NoCredentials,
+    Origin,
+    Outcome,
+    Rejected,
+)
+from accounts_service.access.authenticators.internal_users import InternalUsers
+from accounts_service.access.authenticators.trusted_origin import request_attributes
+from accounts_service.access.authenticators.user_mapping import UserMapping, UserMappingError
+from accounts_service.access.roles import Identity
+from accounts_service.faults import Json
+
+CHALLENGE = 'Basic realm="Search Guard"'
+
+
+def _credentials(header: str | None) -> tuple[str, bytes] | None:
+    scheme, _, token = (header or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
+        return (name.decode("utf-8"), password) if colon else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """A `basic/internal_users_db` domain."""
+
+    conditions: Conditions
+    users: InternalUsers
+    mapping: UserMapping = UserMapping()
+    challenge: bool = True
+
+    def authenticate(self, facts: Facts, origin: Origin) -> Outcome:
+        """Check the password. May raise RefusedError(Overloaded)."""
+        credentials = _credentials(facts.headers.get("authorization"))
+        if credentials is None:
+            return NoCredentials(CHALLENGE if self.challenge else None)
+        name, password = credentials
+        if not self.conditions.for_user(name):
+            return Rejected()
+        user = self.users.verify(name, password)
+        if user is None:
+            return Rejected()
+        entry: dict[str, Json] = {"attributes": dict(user.attributes), "backend_roles": sorted(user.backend_roles)}
+        attributes: dict[str, Json] = {
+            "request": request_attributes(facts, origin),
+            "credentials": {"user_name": name},
+            "user_entry": entry,
+        }
+        try:
+            mapped = self.mapping.map(attributes, default_name=name)
+        except UserMappingError:
+            return Rejected()
+        return Identified(
+            Identity(
+                realm=REALM,
+                name=mapped.user_name,
+                backend_roles=user.backend_roles | mapped.backend_roles,
+                roles=user.roles,
+                attributes=tuple(sorted((dict(user.attributes) | dict(mapped.attributes)).items())),
+                address=origin.address,
+            )
+        )

@@ -1,0 +1,121 @@
+"""The users of sg_internal_users.yml, and passwords checked against them with bcrypt."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hmac
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import bcrypt
+
+from accounts_service.access.roles import Identity
+from accounts_service.bulkhead import Bulkhead
+
+_HASH = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}\Z")
+_LONGEST_PASSWORD = 72  # bytes; bcrypt looks at no more, so a longer one is refused
+_REMEMBERED = 1000
+_REMEMBERED_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class InternalUser:
+    """An entry of sg_internal_users.yml."""
+
+    hash: str = field(repr=False)
+    backend_roles: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+class VerifiedCredentials:
+    """Remembers for two minutes which passwords were right, so that bcrypt runs once and not with each request.
+
+    An entry is keyed by an HMAC, under a key that never leaves the process, over
+    the stored hash and the password: a changed hash forgets it, and a memory
+    dump shows neither.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._key = secrets.token_bytes(32)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until: collections.OrderedDict[bytes, float] = collections.OrderedDict()
+
+    def digest(self, stored_hash: str, password: bytes) -> bytes:
+        """Name a pair of hash and password."""
+        return hmac.digest(self._key, stored_hash.encode() + b"\0" + password, "sha256")
+
+    def knows(self, digest: bytes) -> bool:
+        """Tell whether the pair was right a short while ago."""
+        with self._lock:
+            return self._until.get(digest, 0.0) > self._clock()
+
+    def remember(self, digest: bytes) -> None:
+        """Keep the pair; the oldest makes room."""
+        with self._lock:
+            self._until[digest] = self._clock() + _REMEMBERED_SECONDS
+            self._until.move_to_end(digest)
+            while len(self._until) > _REMEMBERED:
+                self._until.popitem(last=False)
+
+
+class InternalUsers:
+    """All internal users of a snapshot."""
+
+    def __init__(self, users: Mapping[str, InternalUser], verified: VerifiedCredentials, bulkhead: Bulkhead) -> None:
+        self._users = dict(users)
+        self._verified = verified
+        self._bulkhead = bulkhead
+        costs = [int(match[1]) for user in users.values() if (match := _HASH.match(user.hash))]
+        # Of the dearest cost in use, so that an unknown user takes as long as a known one.
+        self._nobody = InternalUser(hash=f"$2b${max(costs, default=12):02d}$" + "." * 53)
+
+    def verify(self, name: str, password: bytes) -> InternalUser | None:
+        """Return the user whose password it is, or None; both take the same time.
+
+        Raises RefusedError(Overloaded) when too many are hashing already.
+        """
+        user = self._users.get(name, self._nobody)
+        digest = self._verified.digest(user.hash, password)
+        if self._verified.knows(digest):
+            return user
+        with self._bulkhead.place():
+            right = _check(user.hash, password)
+        if user is self._nobody or not right:
+            return None
+        self._verified.remember(digest)
+        return user
+
+    def add_to(self, identity: Identity) -> Identity:
+        """Add roles and attributes of the internal user of the same name, if there is one."""
+        user = self._users.get(identity.name)
+        if user is None:
+            return identity
+        return dataclasses.replace(
+            identity,
+            backend_roles=identity.backend_roles | user.backend_roles,
+            roles=identity.roles | user.roles,
+            attributes=tuple(sorted((dict(user.attributes) | dict(identity.attributes)).items())),
+        )
+
+
+def _check(stored_hash: str, password: bytes) -> bool:
+    try:
+        right = bcrypt.checkpw(password[:_LONGEST_PASSWORD], stored_hash.encode())
+    except ValueError:  # A hash that is none: a failed log-in, not an error.
+        return False
+    return right and len(password) <= _LONGEST_PASSWORD
+
+
+def hash_password(password: str, cost: int = 12) -> str:
+    """Make the `hash` of an entry. Raises ValueError for a password of more than 72 bytes."""
+    raw = password.encode()
+    if not 0 < len(raw) <= _LONGEST_PASSWORD:
+        raise ValueError(f"a password has 1 to {_LONGEST_PASSWORD} bytes")
+    return bcrypt.hashpw(raw, bcrypt.gensalt(cost)).decode("ascii")

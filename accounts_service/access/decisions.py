@@ -1,0 +1,249 @@
+"""May they? The permission engine of Search Guard, compiled.
+
+For each set of effective roles the engine keeps one frozen set of exact action
+names and a few compiled patterns, so that a decision is a look-up. The rules:
+an exclusion in any role wins over everything; tenant actions are decided by
+tenant permissions alone, cluster actions by cluster permissions alone; what is
+reserved for administrators with a TLS certificate is allowed to nobody here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from accounts_service.access import action_groups
+from accounts_service.access.action_groups import ActionGroups
+from accounts_service.access.patterns import Matcher, expression
+from accounts_service.access.privileges import (
+    Everything,
+    Grant,
+    InTenant,
+    Level,
+    Nothing,
+    Open,
+    Own,
+    Privilege,
+    Requirement,
+    Scope,
+    Scoped,
+    Tenants,
+    level_of,
+)
+from accounts_service.access.roles import GLOBAL_TENANT, Identity, Role, RoleMappings, TenantPermission
+
+_RESERVED = ("cluster:admin:searchguard:config/", "cluster:admin:searchguard:internal/")
+
+# A new door asks for the old act: excluding the right-hand name also excludes
+# the left-hand one. The 2019 form of the API calls its accounts destinations.
+_DESTINATION = "cluster:admin:searchguard:signals:destination/"
+_ACCOUNT = "cluster:admin:searchguard:signals:account/"
+
+_TEMPLATE = re.compile(r"\$\{([^}]*)\}")
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+# Sets of roles and identities seen are remembered up to here; then forgotten all at once.
+_REMEMBERED = 4096
+
+
+def _acts_of(action: str) -> tuple[str, ...]:
+    if action.startswith(_DESTINATION):
+        return (action, _ACCOUNT + action.removeprefix(_DESTINATION))
+    return (action,)
+
+
+def normal_tenant(tenant: str) -> str:
+    """Give the global tenant its one name; every other keeps its own."""
+    return GLOBAL_TENANT if tenant in ("", "_main") else tenant
+
+
+class _TenantRule:
+    """One entry of `tenant_permissions`, compiled."""
+
+    def __init__(self, permission: TenantPermission, groups: ActionGroups) -> None:
+        self.actions = Matcher(action_groups.resolve(permission.allowed_actions, groups))
+        self.tenants = Matcher(pattern for pattern in permission.tenant_patterns if "${" not in pattern)
+        self.templates = tuple(pattern for pattern in permission.tenant_patterns if "${" in pattern)
+
+    def covers(self, tenant: str, identity: Identity) -> bool:
+        return self.tenants.matches(tenant) or any(_fits(template, tenant, identity) for template in self.templates)
+
+
+def _fits(template: str, tenant: str, identity: Identity) -> bool:
+    # What a caller brings along is put in literally: a user called "*" gets no wildcard.
+    values = {"user.name": identity.name, "user_name": identity.name}
+    values |= {f"user.attrs.{name}": value for name, value in identity.attributes}
+    parts = _TEMPLATE.split(template)
+    if any(name not in values for name in parts[1::2]):
+        return False
+    source = "".join(re.escape(values[part]) if odd else expression(part) for part, odd in zip(parts, _odd(parts), strict=True))
+    return re.fullmatch(source, tenant) is not None
+
+
+def _odd(parts: list[str]) -> Iterable[bool]:
+    return (number % 2 == 1 for number in range(len(parts)))
+
+
+class Permissions:
+    """What one set of roles may do."""
+
+    def __init__(self, roles: Iterable[Role], groups: ActionGroups, tenants: frozenset[str]) -> None:
+        allowed: set[str] = set()
+        excluded: set[str] = set()
+        rules: list[_TenantRule] = []
+        for role in roles:
+            allowed.update(action_groups.resolve(role.cluster_permissions, groups))
+            excluded.update(action_groups.resolve(role.exclude_cluster_permissions, groups))
+            rules.extend(_TenantRule(permission, groups) for permission in role.tenant_permissions)
+        self._allowed = Matcher(allowed)
+        self._excluded = Matcher(excluded)
+        self._rules = tuple(rules)
+        self._tenants = tenants
+        self._decided: dict[str, bool] = {}
+
+    def cluster(self, action: str) -> bool:
+        """Tell whether a cluster action is allowed."""
+        decided = self._decided.get(action)
+        if decided is None:
+            decided = (
+                not action.startswith(_RESERVED)
+                and not any(map(self._excluded.matches, _acts_of(action)))
+                and self._allowed.matches(action)
+            )
+            if len(self._decided) < _REMEMBERED:
+                self._decided[action] = decided
+        return decided
+
+    def tenant(self, action: str, tenant: str, identity: Identity) -> bool:
+        """Tell whether a tenant action is allowed in `tenant`; in an unknown one it never is."""
+        tenant = normal_tenant(tenant)
+        if tenant not in self._tenants:
+            return False
+        return any(rule.actions.matches(action) and rule.covers(tenant, identity) for rule in self._rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an action is allowed or not, for a person.
+
+    `role` and `chain` (entry of the role, groups passed through, pattern that
+    matched) name what decided: the exclusion of a denial, else the permission.
+    Both are empty when nothing matched.
+    """
+
+    allowed: bool
+    reason: str
+    role: str | None = None
+    chain: tuple[str, ...] = ()
+
+
+class Rules:
+    """The compiled configuration: roles, groups, mappings, tenants."""
+
+    def __init__(
+        self, roles: Mapping[str, Role], groups: ActionGroups, mappings: RoleMappings, tenants: Iterable[str] = ()
+    ) -> None:
+        self._roles = dict(roles)
+        self._groups = dict(groups)
+        self._mappings = mappings
+        self._tenants = frozenset(tenants) | {GLOBAL_TENANT}
+        self._compiled: dict[frozenset[str], Permissions] = {}
+        self._effective: dict[Identity, frozenset[str]] = {}
+
+    def effective_roles(self, identity: Identity) -> frozenset[str]:
+        """Name all roles of `identity`."""
+        roles = self._effective.get(identity)
+        if roles is None:
+            roles = self._mappings.effective_roles(identity)
+            _remember(self._effective, identity, roles)
+        return roles
+
+    def permissions(self, roles: frozenset[str]) -> Permissions:
+        """Compile what a set of roles may do; a role that is not defined grants nothing."""
+        permissions = self._compiled.get(roles)
+        if permissions is None:
+            defined = [self._roles[name] for name in sorted(roles) if name in self._roles]
+            permissions = Permissions(defined, self._groups, self._tenants)
+            _remember(self._compiled, roles, permissions)
+        return permissions
+
+    def allows(self, identity: Identity, privilege: Privilege, tenant: str | None = None) -> bool:
+        """Tell whether `identity` holds `privilege`, in `tenant` if it is a tenant privilege."""
+        permissions = self.permissions(self.effective_roles(identity))
+        if level_of(privilege.action) is Level.TENANT:
+            return permissions.tenant(privilege.action, tenant or GLOBAL_TENANT, identity)
+        return permissions.cluster(privilege.action)
+
+    def grant(
+        self,
+        identity: Identity | None,
+        requirement: Requirement,
+        arguments: Mapping[str, str],
+        optional: Iterable[Privilege] = (),
+    ) -> Grant | None:
+        """Decide a request: `requirement` of its route, `arguments` of its path.
+
+        Returns what is granted, or None when the privilege is missing.
+        """
+        if requirement is Open.PUBLIC:
+            return Grant(None, Nothing())
+        if identity is None:
+            return None
+        if requirement is Open.ANY_IDENTITY:
+            return Grant(None, Nothing() if identity.own is None else Own(identity.own))
+        decided = self._decide(identity, requirement, arguments)
+        if decided is None:
+            return None
+        privilege, scope, tenant = decided
+        also = frozenset(extra for extra in optional if self.allows(identity, extra, tenant))
+        return Grant(privilege, scope, also)
+
+    def _decide(
+        self, identity: Identity, requirement: Requirement, arguments: Mapping[str, str]
+    ) -> tuple[Privilege, Scope, str | None] | None:
+        match requirement:
+            case Privilege():
+                return (requirement, Everything(), None) if self.allows(identity, requirement) else None
+            case Scoped(own, every):
+                if self.allows(identity, every):
+                    return every, Everything(), None
+                if identity.own is not None and self.allows(identity, own):
+                    return own, Own(identity.own), None
+                return None
+            case InTenant(privilege, argument):
+                tenant = normal_tenant(arguments[argument])
+                if self.allows(identity, privilege, tenant):
+                    return privilege, Tenants(frozenset((tenant,))), tenant
+                return None
+            case Open():
+                raise AssertionError("decided before")
+
+    def explain(self, roles: frozenset[str], action: str) -> Explanation:
+        """Say why a cluster action is allowed to a set of roles, or what is missing."""
+        if action.startswith(_RESERVED):
+            return Explanation(allowed=False, reason="reserved for administrators with a TLS certificate")
+        for act in _acts_of(action):
+            if found := self._find(roles, act, excluding=True):
+                return Explanation(False, f"excluded in role {found[0]}", *found)
+        if found := self._find(roles, action, excluding=False):
+            return Explanation(True, f"allowed by role {found[0]}", *found)
+        return Explanation(allowed=False, reason=f"no role allows {action}")
+
+    def _find(self, roles: frozenset[str], action: str, *, excluding: bool) -> tuple[str, tuple[str, ...]] | None:
+        for name in sorted(roles & self._roles.keys()):
+            role = self._roles[name]
+            listed = role.exclude_cluster_permissions if excluding else role.cluster_permissions
+            reached = action_groups.resolve(listed, self._groups)
+            if (pattern := Matcher(reached).match(action)) is not None:
+                return name, action_groups.chain(pattern, reached)
+        return None
+
+
+def _remember(memory: dict[K, V], key: K, value: V) -> None:
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = value

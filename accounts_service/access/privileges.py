@@ -1,0 +1,133 @@
+"""Privileges: what a route can ask for.
+
+A privilege is a member of its family's `Privilege` enum: a name of the grammar
+below, and a sentence for the reader of docs/privileges.md. A string in a view
+cannot be a privilege, so a typo is a type error and a search finds every use.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+_NAME = re.compile(r"(cluster|indices)(:[a-z_]+)+(/[a-z_]+)+\Z")
+
+_TENANT_PREFIXES = ("cluster:admin:searchguard:tenant:", "kibana:saved_objects/")
+_CLUSTER_PREFIXES = ("cluster:", "searchguard:cluster:")
+# Index-like by name, but decided by cluster permissions.
+_CLUSTER_ACTIONS = frozenset(
+    (
+        "indices:admin/template/get",
+        "indices:admin/template/put",
+        "indices:admin/template/delete",
+        "indices:data/read/mget",
+        "indices:data/read/msearch",
+        "indices:data/read/scroll",
+        "indices:data/read/scroll/clear",
+        "indices:data/write/bulk",
+        "indices:data/write/reindex",
+    )
+)
+
+
+class Level(Enum):
+    """Which part of a role an action is decided by."""
+
+    CLUSTER = "cluster_permissions"
+    TENANT = "tenant_permissions"
+    INDEX = "index_permissions"
+
+
+def level_of(action: str) -> Level:
+    """Tell by an action's name which part of a role decides it."""
+    if action.startswith(_TENANT_PREFIXES):
+        return Level.TENANT
+    if action.startswith(_CLUSTER_PREFIXES) or action in _CLUSTER_ACTIONS:
+        return Level.CLUSTER
+    return Level.INDEX
+
+
+class Privilege(Enum):
+    """Base of every family's privileges; a member is written `NAME = "action", "Sentence."`."""
+
+    action: str
+    sentence: str
+
+    def __new__(cls, action: str, sentence: str) -> Privilege:
+        """Check the grammar. Raises ValueError when the name or the sentence is not one."""
+        if not _NAME.match(action):
+            raise ValueError(f"{action} is not a privilege's name")
+        if not sentence.endswith("."):
+            raise ValueError(f"{action} needs a sentence that says what it allows")
+        member = object.__new__(cls)
+        member._value_ = action
+        member.action = action
+        member.sentence = sentence
+        return member
+
+
+class Open(Enum):
+    """What a route states when it asks for no privilege. Open is a word, too."""
+
+    PUBLIC = "Nobody is asked who he is."
+    ANY_IDENTITY = "Everyone who is somebody."
+
+
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """`own` for one's own objects, `every` for all; the wider one is tried first."""
+
+    own: Privilege
+    every: Privilege
+
+
+@dataclass(frozen=True, slots=True)
+class InTenant:
+    """A tenant privilege, asked for in the tenant that the path's `argument` names."""
+
+    privilege: Privilege
+    argument: str
+
+
+Requirement: TypeAlias = Privilege | Open | Scoped | InTenant
+
+
+# -- What was granted ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """The objects of these tenants."""
+
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The object with this id."""
+
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No stored object: the route is open."""
+
+
+Scope: TypeAlias = Everything | Tenants | Own | Nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a request may do. `also`: those of the route's optional privileges that the caller holds."""
+
+    privilege: Privilege | None
+    scope: Scope
+    also: frozenset[Privilege] = frozenset()

@@ -1,0 +1,342 @@
+"""The configuration directory as snapshots: taken whole, refused whole, never half a change.
+
+A worker looks at the directory at most once a second, when a request comes. A
+change counts once the directory has been quiet for a second, so a revocation
+holds within two. A directory with any problem is refused with all of them; the
+last good state goes on, also in workers that start later: it is kept in a file
+of its own beside the directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import structlog
+
+from accounts_service.access import action_groups, roles
+from accounts_service.access.action_groups import ActionGroups
+from accounts_service.access.authenticators import Authenticator, Facts, Identified, NoCredentials, Origin
+from accounts_service.access.authenticators.basic import Basic
+from accounts_service.access.authenticators.internal_users import InternalUsers, VerifiedCredentials
+from accounts_service.access.authenticators.trusted_origin import TrustedOrigin
+from accounts_service.access.configuration import BASIC, FILES, ROLES, GROUPS, ConfigProblem, Configuration, Domain, read
+from accounts_service.access.decisions import Rules
+from accounts_service.access.roles import Address, Identity, Role
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.faults import BadOrigin, NotAuthenticated, RefusedError
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+_LARGEST_FILE = 16 * 1024 * 1024
+
+
+class BadConfigurationError(Exception):
+    """The directory cannot be used. `problems`: all of them."""
+
+    def __init__(self, problems: list[ConfigProblem]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIns:
+    """Action groups and roles that are always there and cannot be redefined."""
+
+    groups: ActionGroups
+    roles: Mapping[str, Role]
+
+    @classmethod
+    def merge(cls, families: Iterable[tuple[ActionGroups, Mapping[str, Role]]]) -> BuiltIns:
+        """Join Search Guard's own with those of the families. Raises ValueError when two share a name."""
+        groups = dict(action_groups.STATIC)
+        static = dict(roles.STATIC)
+        for family_groups, family_roles in families:
+            if twice := (groups.keys() & family_groups.keys()) | (static.keys() & family_roles.keys()):
+                raise ValueError(f"built in twice: {sorted(twice)}")
+            groups |= family_groups
+            static |= family_roles
+        return cls(groups, static)
+
+
+def parse(texts: Mapping[str, str], built_ins: BuiltIns) -> Configuration:
+    """Read a directory's files, given as text by name. Raises BadConfigurationError."""
+    configuration, problems = read(texts)
+    problems += [
+        ConfigProblem(file, name, "This is built in and cannot be defined again")
+        for file, ours, theirs in (
+            (GROUPS, configuration.groups, built_ins.groups),
+            (ROLES, configuration.roles, built_ins.roles),
+        )
+        for name in sorted(ours.keys() & theirs.keys())
+    ]
+    if problems:
+        raise BadConfigurationError(sorted(problems, key=lambda problem: (FILES.index(problem.file), problem.path)))
+    return configuration
+
+
+def read_directory(directory: Path) -> dict[str, str]:
+    """Read the text of every configuration file in `directory`. Raises BadConfigurationError."""
+    texts = {}
+    problems = []
+    for name in FILES:
+        try:
+            raw = (directory / name).read_bytes()
+            if len(raw) > _LARGEST_FILE:
+                problems.append(ConfigProblem(name, "", f"Larger than {_LARGEST_FILE} bytes"))
+            texts[name] = raw.decode("utf-8")
+        except FileNotFoundError:
+            continue
+        except UnicodeDecodeError:
+            problems.append(ConfigProblem(name, "", "Not UTF-8"))
+        except OSError as error:
+            problems.append(ConfigProblem(name, "", f"Cannot be read: {error.strerror}"))
+    if problems:
+        raise BadConfigurationError(problems)
+    return texts
+
+
+class Snapshot:
+    """One state of the configuration, compiled: who they are, and what they may do."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        built_ins: BuiltIns,
+        verified: VerifiedCredentials,
+        bulkhead: Bulkhead,
+        trusted_uids: frozenset[int],
+    ) -> None:
+        self.left_out = configuration.left_out
+        self.rules = Rules(
+            {**configuration.roles, **built_ins.roles},
+            {**configuration.groups, **built_ins.groups},
+            configuration.mappings,
+            configuration.tenants,
+        )
+        self._network = configuration.network
+        self._trusted_uids = trusted_uids
+        users = InternalUsers(configuration.users, verified, bulkhead)
+        self._domains = tuple(_authenticator(domain, users) for domain in configuration.domains)
+        # Headers that say who someone is must come once; a comma is a repeat
+        # that a server has joined, unless every mapping of the header splits it.
+        sources = [source for domain in configuration.domains for source in domain.mapping.sources()]
+        self._once = frozenset(source.header for source in sources if source.header) | {"authorization"}
+        self._without_comma = frozenset(source.header for source in sources if source.header and not source.split)
+
+    def authenticate(self, facts: Facts) -> Identity:
+        """Find out who sent `facts`.
+
+        Raises RefusedError: NotAuthenticated, BadOrigin or Overloaded.
+        """
+        if facts.repeated & self._once or any("," in facts.headers.get(name, "") for name in self._without_comma):
+            raise RefusedError(NotAuthenticated())
+        origin = self._origin(facts)
+        challenges = []
+        for domain in self._domains:
+            if not domain.conditions.for_origin(origin):
+                continue
+            outcome = domain.authenticate(facts, origin)
+            if isinstance(outcome, Identified):
+                return outcome.identity
+            if isinstance(outcome, NoCredentials) and outcome.challenge is not None:
+                challenges.append(outcome.challenge)
+        raise RefusedError(NotAuthenticated(tuple(challenges)))
+
+    def _origin(self, facts: Facts) -> Origin:
+        if not self._is_proxy(facts.peer.address) and facts.peer.uid not in self._trusted_uids:
+            return Origin(facts.peer, trusted=False, address=facts.peer.address)
+        header = self._network.remote_ip_header
+        forwarded = facts.headers.get(header)
+        if forwarded is None:
+            return Origin(facts.peer, trusted=True, address=facts.peer.address)
+        try:
+            hops = [ip_address(hop.strip()) for hop in forwarded.split(",")]
+        except ValueError:
+            raise RefusedError(BadOrigin(header)) from None
+        client = next((hop for hop in reversed(hops) if not self._is_proxy(hop)), hops[0])
+        return Origin(facts.peer, trusted=True, address=client)
+
+    def _is_proxy(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._network.trusted_proxies)
+
+
+def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
+    if domain.type == BASIC:
+        return Basic(domain.conditions, users, domain.mapping, domain.challenge)
+    return TrustedOrigin(domain.conditions, domain.mapping, users if domain.with_internal_users else None)
+
+
+def uids_of(names: Iterable[str]) -> frozenset[int]:
+    """Look up users given by name or number. Raises KeyError for a name the system does not know."""
+    return frozenset(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
+
+
+class LastGood:
+    """The texts of the last directory that was good, in one file that only the service can read."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file = directory / "snapshot.json"
+
+    def load(self) -> dict[str, str] | None:
+        """Give the texts back, or None."""
+        try:
+            texts = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return {str(name): str(text) for name, text in texts.items()} if isinstance(texts, dict) else None
+
+    def save(self, texts: Mapping[str, str]) -> None:
+        """Replace what is kept, whole or not at all. Raises OSError."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.chmod(0o700)  # The server's umask may have taken the owner's x.
+        descriptor, name = tempfile.mkstemp(dir=self._directory)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(dict(texts), file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+class AccessControl:
+    """The snapshot of now. One per process; asked with each request."""
+
+    def __init__(
+        self,
+        directory: Path,
+        last_good: LastGood,
+        built_ins: BuiltIns,
+        bulkhead: Bulkhead,
+        trusted_uids: frozenset[int] = frozenset(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the first snapshot, from the directory or else from the last good state.
+
+        Raises BadConfigurationError when neither can be used.
+        """
+        self._directory = directory
+        self._last_good = last_good
+        self._built_ins = built_ins
+        self._bulkhead = bulkhead
+        self._trusted_uids = trusted_uids
+        self._verified = VerifiedCredentials()
+        self._clock = clock
+        self._looking = threading.Lock()
+        self._looked = 0.0
+        self._waiting_since: tuple[str, float] | None = None
+        self.problems: tuple[ConfigProblem, ...] = ()
+        self._seen = ""
+        self._current = self._first()
+
+    def current(self) -> Snapshot:
+        """Give the snapshot that holds now, looking for a change when the last look is a second old."""
+        if abs(self._clock() - self._looked) >= _LOOK_SECONDS and self._looking.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+        return self._current
+
+    def _first(self) -> Snapshot:
+        self._looked = self._clock()
+        self._seen = self._signature()
+        kept = self._last_good.load()
+        if kept is not None and not self._quiet(self._seen):
+            self._seen = ""  # Somebody is writing; the next look takes what comes of it.
+            return self._compile(kept)
+        try:
+            texts = read_directory(self._directory)
+            snapshot = self._compile(texts)
+        except BadConfigurationError as error:
+            self._complain(error)
+            if kept is None:
+                raise
+            log.warning("configuration.last_good_used", directory=str(self._directory))
+            return self._compile(kept)
+        self._keep(texts)
+        return snapshot
+
+    def _look(self) -> None:
+        self._looked = self._clock()
+        signature = self._signature()
+        if signature == self._seen or not self._quiet(signature):
+            return
+        try:
+            texts = read_directory(self._directory)
+            if self._signature() != signature:
+                return  # It went on changing; the next look decides.
+            self._current = self._compile(texts)
+        except BadConfigurationError as error:
+            self._complain(error)
+        else:
+            self.problems = ()
+            self._keep(texts)
+            log.info("configuration.loaded", left_out=self._current.left_out)
+        self._seen = signature
+
+    def _quiet(self, signature: str) -> bool:
+        # By the change time, which nobody can set back as one can the other
+        # two (utimensat(2)); or, when the clock was, by two equal looks.
+        now = self._clock()
+        age = now - _newest_change(self._directory)
+        if age >= 0:
+            return age >= _LOOK_SECONDS
+        if self._waiting_since is None or self._waiting_since[0] != signature:
+            self._waiting_since = (signature, now)
+        return now - self._waiting_since[1] >= _LOOK_SECONDS
+
+    def _compile(self, texts: Mapping[str, str]) -> Snapshot:
+        configuration = parse(texts, self._built_ins)
+        return Snapshot(configuration, self._built_ins, self._verified, self._bulkhead, self._trusted_uids)
+
+    def _complain(self, error: BadConfigurationError) -> None:
+        self.problems = tuple(error.problems)
+        for problem in error.problems:
+            log.error("configuration.refused", problem=str(problem))
+
+    def _keep(self, texts: Mapping[str, str]) -> None:
+        try:
+            if self._last_good.load() != dict(texts):
+                self._last_good.save(texts)
+        except OSError as error:
+            log.error("configuration.not_kept", reason=error.strerror)
+
+    def _signature(self) -> str:
+        digest = hashlib.sha256()
+        for status in _statuses(self._directory):
+            digest.update(repr(status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode())
+        return digest.hexdigest()
+
+
+def _statuses(directory: Path) -> list[os.stat_result | None]:
+    statuses: list[os.stat_result | None] = []
+    for name in FILES:
+        try:
+            statuses.append((directory / name).stat())
+        except OSError:
+            statuses.append(None)
+    return statuses
+
+
+def _newest_change(directory: Path) -> float:
+    times = [status.st_ctime for status in _statuses(directory) if status]
+    try:
+        times.append(directory.stat().st_ctime)
+    except OSError:
+        pass
+    return max(times, default=0.0)

@@ -1,0 +1,79 @@
+"""The composition root: everything is made here and handed down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import structlog
+
+from accounts_service import logs
+from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, uids_of
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.config import Settings
+from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.signals.views import FAMILY as SIGNALS
+from accounts_service.faults import RefusedError
+from accounts_service.storage import migrations
+from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.sealed import Vault, load_keyring
+from accounts_service.web import application
+from accounts_service.web.dispatcher import Dispatcher
+from accounts_service.web.family import Family
+from accounts_service.web.services import Services
+
+log = structlog.get_logger(__name__)
+
+# Adding a family is adding its folder, and a line here and in config.FAMILIES.
+FAMILIES = {family.name: family for family in (SIGNALS, ADMIN)}
+
+
+def built_ins() -> BuiltIns:
+    """Gather the action groups and roles that are always there, of all families, served or not."""
+    return BuiltIns.merge((family.action_groups, family.roles) for family in FAMILIES.values())
+
+
+def create_app(settings: Settings | None = None) -> Dispatcher:
+    """Make the WSGI application from `settings`, or from the environment.
+
+    Raises, before anything is served: BadSettingsError, BadKeysFileError,
+    BadConfigurationError, SchemaMismatchError, GapError. A database that cannot
+    be reached does not stop the start: an outage is answered, not died of.
+    """
+    settings = settings or Settings.from_environment(os.environ)
+    logs.configure(settings.log_level)
+    services = make_services(settings)
+    try:
+        migrations.require(services.database)
+    except RefusedError:
+        log.error("storage.unreachable_at_start")
+    return assemble(services, (FAMILIES[name] for name in (*settings.families, ADMIN.name)))
+
+
+def make_services(settings: Settings) -> Services:
+    """Make the collaborators of all families."""
+    vault = Vault(load_keyring(settings.keys_file))
+    bulkhead = Bulkhead(max(1, settings.threads // 2))
+    access = AccessControl(
+        settings.config_dir,
+        LastGood(settings.last_good_dir),
+        built_ins(),
+        bulkhead,
+        uids_of(settings.trusted_socket_users),
+    )
+    return Services(settings, access, make_database(settings, vault, bulkhead), vault)
+
+
+def make_database(settings: Settings, vault: Vault, bulkhead: Bulkhead) -> Database:
+    """Make the database; connects at the first use."""
+    return open_database(settings.database_url, vault, bulkhead, settings.threads)
+
+
+def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:
+    """Put families behind one dispatcher; the last one takes what no other does. Raises GapError."""
+    served = list(families)
+    return Dispatcher(
+        {family.name: application.build(family, services) for family in served},
+        {family.name: family.mounts(services.settings) for family in served},
+        otherwise=served[-1].name,
+    )

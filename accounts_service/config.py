@@ -1,0 +1,178 @@
+"""Settings: read once from the environment, checked as a whole, frozen.
+
+Every setting is a field of `Settings` with a default, a parser and a sentence;
+docs/settings.md is made from them. No secret has a default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+PREFIX = "ACCOUNTS_"
+
+T = TypeVar("T")
+
+
+class BadSettingsError(Exception):
+    """The environment does not make settings. `problems`: one sentence each, never a secret's value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _setting(default: T, parse: Callable[[str], T], shown_default: str, sentence: str) -> T:
+    metadata = {"parse": parse, "default": shown_default, "sentence": sentence}
+    value: T = dataclasses.field(default=default, metadata=metadata)
+    return value
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("a path")
+    return Path(text)
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
+
+    return parse
+
+
+def _bind(text: str) -> str:
+    port = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})", text)
+    if not re.fullmatch(r"unix:/\S+", text) and not (port and int(port[1]) <= 65535):
+        raise ValueError("HOST:PORT or unix:/path")
+    return text
+
+
+_DATABASES = ("sqlite:///", "postgresql+psycopg://")
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(_DATABASES) or text == "sqlite:///":
+        raise ValueError("sqlite:///PATH or postgresql+psycopg://…")
+    return text
+
+
+FAMILIES = ("signals",)
+
+
+def _families(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(name in FAMILIES for name in names) or len(set(names)) != len(names):
+        raise ValueError("a list, each once, of " + ", ".join(FAMILIES))
+    return names
+
+
+def _users(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) for name in names):
+        raise ValueError("a list of user names or numbers")
+    return names
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """What the service was told. Relative paths are relative to the working directory."""
+
+    bind: str = _setting(
+        "127.0.0.1:8080",
+        _bind,
+        "127.0.0.1:8080",
+        "Where `serve` listens: `HOST:PORT`, or `unix:/path`, the right choice behind a reverse proxy.",
+    )
+    workers: int = _setting(2, _whole_number(1, 64), "2", "Worker processes.")
+    threads: int = _setting(
+        8,
+        _whole_number(1, 128),
+        "8",
+        "Threads a worker. At most half of them hash passwords or wait for SQLite's writer; "
+        "on PostgreSQL a worker's pool has as many connections.",
+    )
+    database_url: str = _setting(
+        "sqlite:///var/accounts.db",
+        _database_url,
+        "sqlite:///var/accounts.db",
+        "`sqlite:///PATH` (local disk only) or `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`.",
+    )
+    config_dir: Path = _setting(
+        Path("var/config"), _path, "var/config", "The folder of the `sg_*.yml` files. The last good state is kept beside it."
+    )
+    keys_file: Path = _setting(
+        Path("var/keys.json"), _path, "var/keys.json", "The keys; refused when others can read it or the group can write it."
+    )
+    families: tuple[str, ...] = _setting(
+        FAMILIES, _families, ",".join(FAMILIES), "The account families that are served. `admin` always is."
+    )
+    trusted_socket_users: tuple[str, ...] = _setting(
+        (),
+        _users,
+        "(nobody)",
+        "Users (names or numbers) whose connections over a unix socket count as a trusted proxy, "
+        "told by the kernel (SO_PEERCRED). For TCP see `network.trusted_proxies` in `sg_authc.yml`.",
+    )
+    log_level: str = _setting(
+        "info", _choice("debug", "info", "warning", "error"), "info", "`debug`, `info`, `warning` or `error`."
+    )
+
+    def __repr__(self) -> str:
+        """Leave the database's address out: it may hold a password."""
+        return f"Settings(bind={self.bind!r}, families={self.families!r})"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read all `ACCOUNTS_*` names of `environment`.
+
+        Raises BadSettingsError with every unknown name and every bad value.
+        """
+        fields = {PREFIX + field.name.upper(): field for field in dataclasses.fields(cls)}
+        values: dict[str, object] = {}
+        problems = []
+        for name, text in sorted(environment.items()):
+            if not name.startswith(PREFIX) or name.startswith(PREFIX + "TEST_"):
+                continue
+            if name not in fields:
+                problems.append(f"{name} is not a setting")
+                continue
+            try:
+                values[fields[name].name] = fields[name].metadata["parse"](text)
+            except ValueError as error:
+                problems.append(f"{name} must be {error}")
+        if problems:
+            raise BadSettingsError(problems)
+        return dataclasses.replace(cls(), **values)  # type: ignore[arg-type]  # each parser returns its field's type
+
+    @property
+    def last_good_dir(self) -> Path:
+        """Where the last configuration that could be read whole is kept."""
+        return self.config_dir.with_name(self.config_dir.name + ".last-good")
+
+
+def settings_table() -> list[tuple[str, str, str]]:
+    """Every setting as (name in the environment, default, sentence), in the order of `Settings`."""
+    return [
+        (PREFIX + field.name.upper(), field.metadata["default"], field.metadata["sentence"])
+        for field in dataclasses.fields(Settings)
+    ]

@@ -1,0 +1,1 @@
+"""The account families; each folder has the same file names."""

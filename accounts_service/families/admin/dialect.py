@@ -1,0 +1,79 @@
+"""How our own family tells what is wrong: problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import assert_never
+
+from werkzeug.wrappers import Request, Response
+
+from accounts_service import faults
+from accounts_service.access.roles import Identity
+from accounts_service.faults import Fault, Json
+from accounts_service.web.body import json_response
+from accounts_service.web.gate import Call, facts_of
+
+
+class AdminDialect:
+    """Problem documents, typed `about:blank`: the status says it all."""
+
+    def identify(self, call: Call) -> Identity:
+        """Ask the domains of sg_authc.yml."""
+        return call.snapshot.authenticate(facts_of(call.request))
+
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: ARG002  # other dialects look at the request
+        """Word a fault."""
+        match fault:
+            case faults.NotAuthenticated(challenges):
+                response = problem(401)
+                for challenge in challenges:
+                    response.headers.add("WWW-Authenticate", challenge)
+                return response
+            case faults.NotPermitted():
+                return problem(403)
+            case faults.ForbiddenHeader():
+                return problem(403, "a header that only the service itself may set")
+            case faults.BadOrigin(header):
+                return problem(400, f"{header} is not a list of addresses")
+            case faults.NoSuchRoute() | faults.NoSuchObject():
+                return problem(404)
+            case faults.MethodNotAllowed(_, _, allowed):
+                response = problem(405)
+                response.headers["Allow"] = ", ".join(allowed)
+                return response
+            case faults.BadPath(reason):
+                return problem(400, reason)
+            case faults.UnknownParameters(_, names):
+                return problem(400, "unknown parameters: " + ", ".join(names))
+            case faults.UnexpectedBody():
+                return problem(400, "no body is read here")
+            case faults.UnsupportedMediaType():
+                return problem(415)
+            case faults.BodyTooLarge(limit):
+                return problem(413, f"more than {limit} bytes")
+            case faults.EmptyBody():
+                return problem(400, "the body is empty")
+            case faults.MalformedBody(reason, line, column):
+                place = "" if line is None else f" at line {line}, column {column}"
+                return problem(400, f"the body is not JSON: {reason}{place}")
+            case faults.InvalidBody(problems):
+                paths: list[Json] = [".".join(map(str, found.path)) for found in problems]
+                return problem(400, "the body is not valid", {"attributes": paths})
+            case faults.PreconditionFailed():
+                return problem(412)
+            case faults.Overloaded(retry_after) | faults.Unavailable(retry_after):
+                response = problem(503)
+                response.headers["Retry-After"] = str(retry_after)
+                return response
+            case faults.Internal(request_id):
+                return problem(500, None, {"request_id": request_id})
+            case _:
+                assert_never(fault)
+
+
+def problem(status: int, detail: str | None = None, more: dict[str, Json] | None = None) -> Response:
+    """Make a problem document; `more` are its extension members."""
+    document: dict[str, Json] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    if detail is not None:
+        document["detail"] = detail
+    return json_response(document | (more or {}), status, media_type="application/problem+json")

@@ -1,0 +1,46 @@
+"""Our own family: `/livez`, `/readyz`; and the 404 of every path that no family takes."""
+
+from __future__ import annotations
+
+from werkzeug.wrappers import Response
+
+from accounts_service.access.privileges import Open
+from accounts_service.config import Settings
+from accounts_service.families.admin.dialect import AdminDialect
+from accounts_service.families.admin.privileges import AdminPrivilege
+from accounts_service.web import gate
+from accounts_service.web.body import json_response
+from accounts_service.web.family import Family, Mount
+from accounts_service.web.gate import Call
+
+
+def _mounts(_: Settings) -> tuple[Mount, ...]:
+    return (Mount(segments=frozenset(("livez", "readyz"))),)
+
+
+FAMILY = Family(
+    name="admin",
+    mounts=_mounts,
+    # Whether a path exists is no secret here: it is in the documentation.
+    checks=(gate.routed, gate.authenticated, gate.known_parameters, gate.bodiless, gate.permitted),
+    dialect=AdminDialect(),
+    privileges=AdminPrivilege,
+)
+
+
+@FAMILY.route("/livez", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
+def live(_: Call) -> Response:
+    """Tell that this process answers. Restart it when it does not."""
+    return json_response({"status": "ok"})
+
+
+@FAMILY.route("/readyz", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
+def ready(call: Call) -> Response:
+    """Tell that requests can be served: the database answers. Send none while it does not.
+
+    A configuration that could not be read does not make a worker unready, since
+    the last good one goes on; `configuration` says which of the two holds.
+    """
+    call.services.database.ping()
+    refused = bool(call.services.access.problems)
+    return json_response({"status": "ok", "configuration": "last-good" if refused else "current"})

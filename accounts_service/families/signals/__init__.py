@@ -1,0 +1,1 @@
+"""Search Guard Signals: the accounts through which alerts are sent."""

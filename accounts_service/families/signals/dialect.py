@@ -1,0 +1,161 @@
+"""Who asks Signals, and how Signals tells what is wrong.
+
+Two shapes: what the handlers of Signals answer is `{"status", "error", "detail"}`,
+indented; what Elasticsearch answers around them is `{"error": …, "status"}`.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from flask import Response
+from werkzeug.wrappers import Request
+
+from accounts_service import faults
+from accounts_service.access.roles import Identity
+from accounts_service.faults import Fault, Json, Kind, Problem
+from accounts_service.web.body import json_response
+from accounts_service.web.gate import Call, facts_of
+
+_JSON_WANTED = ("application/json", "application/vnd.elasticsearch+json")
+
+_EXPECTED = {
+    Kind.TEXT: "A string",
+    Kind.NUMBER: "A numeric value",
+    Kind.WHOLE_NUMBER: "A whole number",
+    Kind.FLAG: "true or false",
+    Kind.URI: "A URI",
+    Kind.EMAIL_ADDRESS: "E-mail address",
+    Kind.LIST: "A list",
+    Kind.OBJECT: "An object",
+}
+
+
+class SignalsDialect:
+    """The words of Search Guard FLX, with the documented form of validation errors."""
+
+    def identify(self, call: Call) -> Identity:
+        """Ask the domains of sg_authc.yml."""
+        return call.snapshot.authenticate(facts_of(call.request))
+
+    def tell(self, fault: Fault, request: Request) -> Response:
+        """Word a fault."""
+        match fault:
+            case faults.NotAuthenticated(challenges):
+                response = _unauthorized(request)
+                for challenge in challenges:
+                    response.headers.add("WWW-Authenticate", challenge)
+                return response
+            case faults.NotPermitted():
+                return _handler(403, "Insufficient permissions")
+            case faults.ForbiddenHeader():
+                reason = "Illegal parameter in http or transport request found."
+                return _elasticsearch(403, "security_exception", reason)
+            case faults.BadOrigin():
+                return _elasticsearch(400, "illegal_argument_exception", "Invalid X-Forwarded-Forheader")
+            case faults.NoSuchRoute(method, uri):
+                return json_response({"error": f"no handler found for uri [{uri}] and method [{method}]"}, 400)
+            case faults.MethodNotAllowed(method, uri, allowed):
+                error = f"Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{', '.join(allowed)}]"
+                response = json_response({"error": error, "status": 405}, 405)
+                response.headers["Allow"] = ", ".join(allowed)
+                return response
+            case faults.BadPath(reason):
+                return _handler(400, f"Invalid path: {reason}")
+            case faults.UnknownParameters(path, names):
+                noun = "parameter" if len(names) == 1 else "parameters"
+                listed = ", ".join(f"[{name}]" for name in names)
+                reason = f"request [{path}] contains unrecognized {noun}: {listed}"
+                return _elasticsearch(400, "illegal_argument_exception", reason)
+            case faults.UnexpectedBody(method, path):
+                reason = f"request [{method} {path}] does not support having a body"
+                return _elasticsearch(400, "illegal_argument_exception", reason)
+            case faults.UnsupportedMediaType():
+                return _handler(415, "Accounts must be of content type application/json")
+            case faults.BodyTooLarge(limit):
+                return _handler(413, f"The document is larger than {limit} bytes")
+            case faults.EmptyBody():
+                return _invalid([("_", {"error": "The document is empty", "expected": "JSON document"})])
+            case faults.MalformedBody(reason, line, column):
+                error: dict[str, Json] = {"error": f"Invalid JSON document: {reason}"}
+                if line is not None:
+                    error |= {"line": line, "column": column}
+                return _invalid([("_", error)])
+            case faults.InvalidBody(problems):
+                return _invalid([(str(problem.path[0]), _worded(problem)) for problem in problems])
+            case faults.NoSuchObject("DELETE", identifier):
+                return _handler(404, f"Account does not exist: {identifier}")
+            case faults.NoSuchObject():
+                return _handler(404, "Not found")
+            case faults.PreconditionFailed():
+                return _handler(412, "The account is not in the version that the request asks for")
+            case faults.Overloaded(retry_after):
+                return _later(503, "Too many requests at once", retry_after)
+            case faults.Unavailable(retry_after):
+                return _later(503, "Service unavailable", retry_after)
+            case faults.Internal(request_id):
+                return _handler(500, f"Internal error, request {request_id}")
+            case _:
+                assert_never(fault)
+
+
+def _unauthorized(request: Request) -> Response:
+    if request.headers.get("Accept", "").startswith(_JSON_WANTED):
+        return json_response({"status": 401, "error": {"reason": "Unauthorized", "type": "authentication_exception"}}, 401)
+    return Response("Unauthorized", 401, {"Cache-Control": "no-store"}, content_type="text/plain; charset=UTF-8")
+
+
+def _handler(status: int, error: str, detail: dict[str, Json] | None = None) -> Response:
+    document: dict[str, Json] = {"status": status, "error": error}
+    if detail is not None:
+        document["detail"] = detail
+    return json_response(document, status, pretty=True)
+
+
+def _elasticsearch(status: int, kind: str, reason: str) -> Response:
+    cause: dict[str, Json] = {"type": kind, "reason": reason}
+    return json_response({"error": {"root_cause": [cause], **cause}, "status": status}, status)
+
+
+def _later(status: int, error: str, retry_after: int) -> Response:
+    response = _handler(status, error)
+    response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _invalid(errors: list[tuple[str, dict[str, Json]]]) -> Response:
+    detail: dict[str, Json] = {}
+    for attribute, error in errors:
+        listed = detail.setdefault(attribute, [])
+        if isinstance(listed, list):
+            listed.append(error)
+    if len(errors) > 1:
+        return _handler(400, f"{len(errors)} errors; see detail.", detail)
+    attribute, error = errors[0]
+    message = str(error["error"])
+    return _handler(400, message if attribute == "_" else f"'{attribute}': {message}", detail)
+
+
+def _worded(problem: Problem) -> dict[str, Json]:
+    match problem.flaw:
+        case faults.Missing():
+            return {"error": "Required attribute is missing"}
+        case faults.NotA(kind):
+            return _wrong(problem, _EXPECTED[kind])
+        case faults.OutOfRange(low, high):
+            return _wrong(problem, f"A number between {low} and {high}")
+        case faults.NotOneOf(choices):
+            return _wrong(problem, "|".join(choices))
+        case faults.NeededBy(attribute):
+            return {"error": f"A user must be specified if a {attribute} is specified"}
+        case faults.StaleReference():
+            return _wrong(problem, "The secret itself, or its current reference")
+        case faults.DestinationChanged(attributes):
+            changed = ", ".join(attributes)
+            return {"error": f"A stored secret cannot be kept while this changes: {changed}", "expected": "The secret itself"}
+        case _:
+            assert_never(problem.flaw)
+
+
+def _wrong(problem: Problem, expected: str) -> dict[str, Json]:
+    return {"error": "Invalid value", "value": problem.value, "expected": expected}

@@ -1,0 +1,79 @@
+"""Privileges of the Signals family, and the action groups Search Guard bundles them in.
+
+https://docs.search-guard.com/latest/action-groups
+"""
+
+from __future__ import annotations
+
+from accounts_service.access.action_groups import ActionGroups
+from accounts_service.access.privileges import Privilege
+
+_GLOBAL = "cluster:admin:searchguard:signals:"
+_TENANT = "cluster:admin:searchguard:tenant:signals:"
+
+
+class SignalsPrivilege(Privilege):
+    """What can be asked for in Signals."""
+
+    ACCOUNT_GET = _GLOBAL + "account/get", "Read an account; its secrets appear as references."
+    ACCOUNT_PUT = _GLOBAL + "account/put", "Create or replace an account."
+    ACCOUNT_DELETE = _GLOBAL + "account/delete", "Delete an account."
+    ACCOUNT_REVEAL = (
+        _GLOBAL + "account/reveal",
+        "See the secrets of accounts in clear, and keep them while changing where they are sent.",
+    )
+
+
+ACTION_GROUPS: ActionGroups = {
+    "SGS_SIGNALS_ALL": (_TENANT + "*", _GLOBAL + "*"),
+    "SGS_SIGNALS_WATCH_READ": (
+        _TENANT + "watch/get",
+        _TENANT + "watch/search",
+        _TENANT + "watch:state/get",
+        _TENANT + "watch:state/search",
+    ),
+    "SGS_SIGNALS_WATCH_MANAGE": (
+        "SGS_SIGNALS_WATCH_READ",
+        _TENANT + "watch/put",
+        _TENANT + "watch/delete",
+        _TENANT + "watch/execute",
+        _TENANT + "watch/activate_deactivate",
+        _TENANT + "watch/ack",
+    ),
+    "SGS_SIGNALS_WATCH_EXECUTE": (_TENANT + "watch/execute",),
+    "SGS_SIGNALS_WATCH_ACTIVATE": (_TENANT + "watch/activate_deactivate",),
+    "SGS_SIGNALS_WATCH_ACKNOWLEDGE": (_TENANT + "watch/ack",),
+    # The 2019 form of the API asks for destination/*; its page says that these
+    # groups contain that.
+    "SGS_SIGNALS_ACCOUNT_READ": (
+        _GLOBAL + "account/get",
+        _GLOBAL + "account/search",
+        _GLOBAL + "destination/get",
+        _GLOBAL + "destination/search",
+    ),
+    "SGS_SIGNALS_ACCOUNT_MANAGE": (
+        "SGS_SIGNALS_ACCOUNT_READ",
+        _GLOBAL + "account/put",
+        _GLOBAL + "account/delete",
+        _GLOBAL + "destination/put",
+        _GLOBAL + "destination/delete",
+    ),
+    "SGS_SIGNALS_TENANT_ACCOUNT_READ": (_TENANT + "account/get", _TENANT + "account/search"),
+    "SGS_SIGNALS_TENANT_ACCOUNT_MANAGE": (
+        "SGS_SIGNALS_TENANT_ACCOUNT_READ",
+        _TENANT + "account/put",
+        _TENANT + "account/delete",
+    ),
+    "SGS_SIGNALS_PROXY_CONFIG_READ": (_GLOBAL + "proxies/findone", _GLOBAL + "proxies/findall"),
+    "SGS_SIGNALS_PROXY_CONFIG_WRITE": (
+        "SGS_SIGNALS_PROXY_CONFIG_READ",
+        _GLOBAL + "proxies/delete",
+        _GLOBAL + "proxies/createorreplace",
+    ),
+    "SGS_SIGNALS_TRUSTSTORE_CONFIG_READ": (_GLOBAL + "truststores/findone", _GLOBAL + "truststores/findall"),
+    "SGS_SIGNALS_TRUSTSTORE_CONFIG_WRITE": (
+        "SGS_SIGNALS_TRUSTSTORE_CONFIG_READ",
+        _GLOBAL + "truststores/delete",
+        _GLOBAL + "truststores/createorreplace",
+    ),
+}

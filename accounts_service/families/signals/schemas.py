@@ -1,0 +1,84 @@
+"""What Signals accounts look like, one schema a type.
+
+https://docs.search-guard.com/latest/elasticsearch-alerting-accounts — in the
+order in which attributes are shown and problems are told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, post_load, validates_schema
+
+from accounts_service.faults import NeededBy
+from accounts_service.validation import fields
+from accounts_service.validation.problems import flawed
+from accounts_service.validation.schema import BodySchema
+
+_PORTS = {"low": 1, "high": 65535}
+
+
+class AccountSchema(BodySchema):
+    """What all types share."""
+
+    class Meta:
+        """Search Guard drops attributes it does not know, and its clients send some (`type`, `mime_layout`)."""
+
+        unknown = EXCLUDE
+
+    @post_load
+    def _without_false_flags(self, attributes: dict[str, Any], **_: object) -> dict[str, Any]:
+        # A flag that is off is not shown, as if it had not been sent.
+        return {name: value for name, value in attributes.items() if value is not False}
+
+
+class EmailSchema(AccountSchema):
+    """An SMTP server and what mails through it look like.
+
+    Besides where it connects to, everything that decides who could listen is a
+    destination: without TLS, or with any certificate trusted, a kept password
+    could be read on the way, and `debug` writes it into the sender's log.
+    """
+
+    host = fields.Text(required=True, destination=True)
+    port = fields.WholeNumber(required=True, destination=True, **_PORTS)
+    user = fields.Text(destination=True)
+    password = fields.Text(secret=True)
+    proxy_host = fields.Text(destination=True)
+    proxy_port = fields.WholeNumber(destination=True, **_PORTS)
+    proxy_user = fields.Text(destination=True)
+    proxy_password = fields.Text(secret=True)
+    session_timeout = fields.Milliseconds()
+    simulate = fields.Flag()
+    debug = fields.Flag(destination=True)
+    enable_tls = fields.Flag(destination=True)
+    enable_start_tls = fields.Flag(destination=True)
+    trust_all = fields.Flag(destination=True)
+    trusted_hosts = fields.ListOf(fields.Text(), destination=True)
+    default_from = fields.Mailbox()
+    default_to = fields.ListOf(fields.Mailbox())
+    default_cc = fields.ListOf(fields.Mailbox())
+    default_bcc = fields.ListOf(fields.Mailbox())
+
+    @validates_schema(skip_on_field_errors=False)
+    def _user_for_password(self, attributes: dict[str, Any], **_: object) -> None:
+        if "password" in attributes and "user" not in attributes:
+            raise flawed(NeededBy("password"), attribute="user")
+
+
+class SlackSchema(AccountSchema):
+    """An incoming webhook of Slack. Who knows its URL can post, so the URL is the secret."""
+
+    url = fields.Uri(required=True, secret=True)
+
+
+SCHEMAS: dict[str, AccountSchema] = {"email": EmailSchema(), "slack": SlackSchema()}
+
+
+def schema_of(account_type: str) -> AccountSchema:
+    """Give the schema of a type, which is written in lower case.
+
+    Raises RefusedError(InvalidBody) that names the types there are.
+    """
+    fields.require_choice("type", account_type, tuple(sorted(SCHEMAS)))
+    return SCHEMAS[account_type.lower()]

@@ -1,0 +1,232 @@
+"""Every query on Signals accounts."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Row, and_, delete, false, func, insert, select, true, update
+
+from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
+from accounts_service.faults import DestinationChanged, InvalidBody, NoSuchObject, Problem, RefusedError, StaleReference
+from accounts_service.families.signals.privileges import SignalsPrivilege
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.storage.audit import Change
+from accounts_service.storage.database import Store
+from accounts_service.storage.sealed import REFERENCE, Place
+
+FAMILY_NAME = "signals"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What names an account: type (lower case) and name, in a tenant or, with the empty one, globally."""
+
+    type: str
+    name: str
+    tenant: str = ""
+
+    @property
+    def scoped_id(self) -> str:
+        """Write `_id`: `type/name`, with the tenant before it if there is one."""
+        return "/".join(part for part in (self.tenant, self.type, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A checked body: what may be shown, what must be sealed, and which attributes are destinations."""
+
+    attributes: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(repr=False)
+    destinations: frozenset[str]
+
+    @classmethod
+    def of(cls, loaded: Mapping[str, Any], secrets: Iterable[str], destinations: Iterable[str]) -> Document:
+        """Split what a schema loaded by the names of its secrets."""
+        names = frozenset(secrets)
+        return cls(
+            attributes={name: value for name, value in loaded.items() if name not in names},
+            secrets={name: value for name, value in loaded.items() if name in names},
+            destinations=frozenset(destinations),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it is stored. `secrets` holds envelopes."""
+
+    key: Key
+    uid: str
+    version: int
+    attributes: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a PUT did."""
+
+    version: int
+    created: bool
+
+
+class Conditions(Protocol):
+    """What the caller makes a write depend on."""
+
+    def check(self, version: int | None) -> None:
+        """Raise RefusedError unless it holds for what is stored."""
+        ...
+
+
+class Accounts(Store):
+    """Signals accounts. A method acts within the scope of the grant it is given."""
+
+    def get(self, grant: Grant, key: Key) -> Account:
+        """Read an account. Raises RefusedError(NoSuchObject)."""
+        account = self._find(grant, key)
+        if account is None:
+            raise RefusedError(NoSuchObject("GET", key.scoped_id))
+        return account
+
+    def shown(self, grant: Grant, account: Account) -> dict[str, str]:
+        """Show the account's secrets: in clear to who may see them, as references to others."""
+        vault = self._session.vault
+        shown = {}
+        for name, envelope in account.secrets.items():
+            place = Place(FAMILY_NAME, account.uid, name)
+            value = vault.open(place, envelope)
+            shown[name] = value if SignalsPrivilege.ACCOUNT_REVEAL in grant.also else vault.reference(place, value)
+        return shown
+
+    def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
+        """Create the account or replace it as a whole.
+
+        Raises RefusedError: PreconditionFailed, or InvalidBody for a secret
+        reference that does not hold or would go to another destination;
+        TransactionRefusedError when somebody created it at the same moment.
+        """
+        there = self._find(grant, key, lock=True)
+        conditions.check(None if there is None else there.version)
+        uid = uuid.uuid4().hex if there is None else there.uid
+        version = 1 + (self._last_version(key) if there is None else there.version)
+        values = {
+            "version": version,
+            "attributes": _dump(document.attributes),
+            "secrets": _dump(self._sealed(grant, uid, document, there)),
+        }
+        if there is None:
+            write = insert(ACCOUNT).values(uid=uid, tenant=key.tenant, type=key.type, name=key.name, **values)
+        else:
+            write = update(ACCOUNT).where(ACCOUNT.c.uid == uid).values(**values)
+        change = self._change(SignalsPrivilege.ACCOUNT_PUT, key, uid, version, _difference(there, document))
+        self._session.write(change, write, self._version_row(key, uid, values))
+        return Written(version, created=there is None)
+
+    def delete(self, grant: Grant, key: Key, conditions: Conditions) -> int:
+        """Move the account to the bin; returns the version of the deletion.
+
+        Raises RefusedError: NoSuchObject or PreconditionFailed.
+        """
+        there = self._find(grant, key, lock=True)
+        if there is None:
+            raise RefusedError(NoSuchObject("DELETE", key.scoped_id))
+        conditions.check(there.version)
+        version = there.version + 1
+        kept = {"attributes": _dump(there.attributes), "secrets": _dump(there.secrets)}
+        binned = insert(ACCOUNT_BIN).values(
+            uid=there.uid,
+            tenant=key.tenant,
+            type=key.type,
+            name=key.name,
+            version=there.version,
+            deleted_us=self._session.now_us,
+            **kept,
+        )
+        gone = delete(ACCOUNT).where(ACCOUNT.c.uid == there.uid)
+        change = self._change(SignalsPrivilege.ACCOUNT_DELETE, key, there.uid, version, {})
+        row = self._version_row(key, there.uid, {"version": version, "attributes": None, "secrets": None})
+        self._session.write(change, gone, binned, row)
+        return version
+
+    def _find(self, grant: Grant, key: Key, *, lock: bool = False) -> Account | None:
+        query = select(ACCOUNT).where(
+            ACCOUNT.c.tenant == key.tenant, ACCOUNT.c.type == key.type, ACCOUNT.c.name == key.name, _within(grant)
+        )
+        row = self._session.connection.execute(query.with_for_update() if lock else query).one_or_none()
+        return None if row is None else _account(key, row)
+
+    def _last_version(self, key: Key) -> int:
+        history = ACCOUNT_VERSION.c
+        query = select(func.coalesce(func.max(history.version), 0)).where(
+            history.tenant == key.tenant, history.type == key.type, history.name == key.name
+        )
+        return int(self._session.connection.execute(query).scalar_one())
+
+    def _sealed(self, grant: Grant, uid: str, document: Document, there: Account | None) -> dict[str, str]:
+        """Seal new secrets and copy the envelopes of those that are kept by their reference."""
+        sealed = {}
+        problems = []
+        moved = _moved(there, document)
+        for name, value in document.secrets.items():
+            place = Place(FAMILY_NAME, uid, name)
+            if not REFERENCE.match(value):
+                sealed[name] = self._session.vault.seal(place, value)
+            elif there is None or name not in there.secrets:
+                problems.append(Problem((name,), StaleReference()))
+            elif not self._session.vault.refers(value, place, there.secrets[name]):
+                problems.append(Problem((name,), StaleReference()))
+            elif moved and SignalsPrivilege.ACCOUNT_REVEAL not in grant.also:
+                problems.append(Problem((name,), DestinationChanged(moved)))
+            else:
+                sealed[name] = there.secrets[name]
+        if problems:
+            raise RefusedError(InvalidBody(tuple(problems)))
+        return sealed
+
+    def _version_row(self, key: Key, uid: str, values: Mapping[str, Any]) -> Any:
+        return insert(ACCOUNT_VERSION).values(
+            tenant=key.tenant, type=key.type, name=key.name, uid=uid, at_us=self._session.now_us, **values
+        )
+
+    @staticmethod
+    def _change(act: SignalsPrivilege, key: Key, uid: str, version: int, detail: dict[str, Any]) -> Change:
+        return Change(FAMILY_NAME, key.tenant, act.action, key.scoped_id, uid, version, detail)
+
+
+def _within(grant: Grant) -> ColumnElement[bool]:
+    match grant.scope:
+        case Everything():
+            return true()
+        case Tenants(names):
+            return ACCOUNT.c.tenant.in_(sorted(names))
+        case Own() | Nothing():  # Nobody owns an account here.
+            return false()
+
+
+def _account(key: Key, row: Row[Any]) -> Account:
+    return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False)
+
+
+def _moved(there: Account | None, document: Document) -> tuple[str, ...]:
+    before = {} if there is None else there.attributes
+    return tuple(sorted(name for name in document.destinations if before.get(name) != document.attributes.get(name)))
+
+
+def _difference(there: Account | None, document: Document) -> dict[str, Any]:
+    """Name what a PUT changes, for the audit record; a secret counts as changed unless it is kept by reference."""
+    before = {} if there is None else there.attributes
+    names = before.keys() | document.attributes.keys()
+    secrets = {name for name, value in document.secrets.items() if not REFERENCE.match(value)}
+    gone = set() if there is None else there.secrets.keys() - document.secrets.keys()
+    return {
+        "created": there is None,
+        "changed": sorted(name for name in names if before.get(name) != document.attributes.get(name)),
+        "secrets_changed": sorted(secrets | gone),
+    }

@@ -1,0 +1,117 @@
+"""Search Guard Signals: `/_signals/account/{type}/{id}`."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from accounts_service.config import Settings
+from accounts_service.faults import ForbiddenHeader, Json, RefusedError
+from accounts_service.families.signals.dialect import SignalsDialect
+from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege
+from accounts_service.families.signals.schemas import schema_of
+from accounts_service.families.signals.store import FAMILY_NAME, Accounts, Document, Key
+from accounts_service.web import gate
+from accounts_service.web.body import json_response
+from accounts_service.web.etags import tag_of
+from accounts_service.web.family import Body, Family, Mount
+from accounts_service.web.gate import Call
+
+
+def no_internal_headers(call: Call) -> None:
+    """No header that only Search Guard itself may set."""
+    if any(name.strip().lower().replace("-", "_").startswith("_sg_") for name, _ in call.request.headers):
+        raise RefusedError(ForbiddenHeader())
+
+
+def _mounts(_: Settings) -> tuple[Mount, ...]:
+    return (Mount(segments=frozenset(("_signals",))),)
+
+
+FAMILY = Family(
+    name=FAMILY_NAME,
+    mounts=_mounts,
+    # Search Guard's order: it refuses its internal headers before it looks at
+    # who is asking, and knows who is asking before it says that there is no
+    # such route; the media type comes before the privilege, the body after it.
+    checks=(
+        no_internal_headers,
+        gate.authenticated,
+        gate.routed,
+        gate.known_parameters,
+        gate.bodiless,
+        gate.json_only,
+        gate.permitted,
+    ),
+    dialect=SignalsDialect(),
+    privileges=SignalsPrivilege,
+    action_groups=ACTION_GROUPS,
+    json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
+    # Elasticsearch takes these everywhere; only `pretty` does something here.
+    parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
+)
+
+ACCOUNT = "/_signals/account/<account_type>/<name>"
+
+
+@FAMILY.route(
+    ACCOUNT,
+    methods=("GET",),
+    privilege=SignalsPrivilege.ACCOUNT_GET,
+    optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
+)
+def get_account(call: Call, account_type: str, name: str) -> Response:
+    """Read an account; its secrets as references, or in clear with `account/reveal`."""
+    key = Key(account_type.lower(), name)
+    with call.reading(Accounts) as accounts:
+        account = accounts.get(call.grant, key)
+        source = schema_of(key.type).shown(account.attributes, accounts.shown(call.grant, account))
+    if call.conditions.unmodified(account.version):
+        return Response(status=304, headers={"ETag": tag_of(account.version)})
+    document: dict[str, Json] = {
+        "_id": key.scoped_id,
+        "found": True,
+        "_version": account.version,
+        "_seq_no": account.version - 1,
+        "_primary_term": 1,
+        "_source": {"type": key.type, "_name": name, **source},
+    }
+    return _answer(call, document, account.version)
+
+
+@FAMILY.route(
+    ACCOUNT,
+    methods=("PUT",),
+    privilege=SignalsPrivilege.ACCOUNT_PUT,
+    optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
+    body=Body.JSON,
+)
+def put_account(call: Call, account_type: str, name: str) -> Response:
+    """Create an account, or replace it as a whole."""
+    key = Key(account_type.lower(), name)
+    schema = schema_of(account_type)
+    document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
+    with call.transaction(Accounts) as accounts:
+        written = accounts.put(call.grant, key, document, call.conditions)
+    result = "created" if written.created else "updated"
+    return _answer(call, _result(key, written.version, result), written.version, 201 if written.created else 200)
+
+
+@FAMILY.route(ACCOUNT, methods=("DELETE",), privilege=SignalsPrivilege.ACCOUNT_DELETE)
+def delete_account(call: Call, account_type: str, name: str) -> Response:
+    """Delete an account."""
+    key = Key(account_type.lower(), name)
+    with call.transaction(Accounts) as accounts:
+        version = accounts.delete(call.grant, key, call.conditions)
+    return _answer(call, _result(key, version, "deleted"), None)
+
+
+def _result(key: Key, version: int, result: str) -> dict[str, Json]:
+    return {"_id": key.scoped_id, "_version": version, "result": result}
+
+
+def _answer(call: Call, document: Json, version: int | None, status: int = 200) -> Response:
+    pretty = call.request.args.get("pretty", "false") != "false"
+    response = json_response(document, status, pretty=pretty)
+    if version is not None:
+        response.headers["ETag"] = tag_of(version)
+    return response

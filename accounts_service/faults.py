@@ -1,0 +1,256 @@
+"""Everything that can be wrong with a request, as values.
+
+A fault says *what* is wrong and carries the data to say it with; how it is
+worded (status, body, headers) is decided by the dialect of the family that was
+asked. The union is closed: a dialect is one `match` over it that ends in
+`assert_never`, so a new fault that a family does not word fails the type check.
+
+This module imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+# -- What is wrong with one attribute of a body -------------------------------
+
+
+class Kind(Enum):
+    """What an attribute should have been."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    WHOLE_NUMBER = "whole number"
+    FLAG = "flag"
+    URI = "uri"
+    EMAIL_ADDRESS = "e-mail address"
+    LIST = "list"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A required attribute is absent (or null)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotA:
+    """The value is not of the kind the attribute wants."""
+
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfRange:
+    """A number outside `low`..`high` (both included), or not a whole one where only these count."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotOneOf:
+    """The value is none of the choices."""
+
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeededBy:
+    """An optional attribute is absent, but `attribute` is given and needs it."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class StaleReference:
+    """A secret reference that is not that of the stored secret (or nothing is stored)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationChanged:
+    """A stored secret would be kept while `attributes`, which decide who gets to see it, change."""
+
+    attributes: tuple[str, ...]
+
+
+Flaw: TypeAlias = Missing | NotA | OutOfRange | NotOneOf | NeededBy | StaleReference | DestinationChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One flaw of a body: where, what, and the value that was sent (`None` for a secret)."""
+
+    path: tuple[str | int, ...]
+    flaw: Flaw
+    value: Json = None
+
+
+# -- What is wrong with a request ---------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NotAuthenticated:
+    """Nobody, or nobody we know. `challenges`: the WWW-Authenticate values to offer, in order."""
+
+    challenges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotPermitted:
+    """The caller lacks the privilege."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForbiddenHeader:
+    """A header that only the service itself may set."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadOrigin:
+    """The proxy's header that names the original client cannot be read."""
+
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchRoute:
+    """No route at this path."""
+
+    method: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class MethodNotAllowed:
+    """The path exists, the method does not."""
+
+    method: str
+    uri: str
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BadPath:
+    """The path is not what an identifier may look like: see web/dispatcher.py."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownParameters:
+    """Query parameters that the route does not take."""
+
+    path: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnexpectedBody:
+    """A body where none is read."""
+
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedMediaType:
+    """The body is not JSON in UTF-8, or is compressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyTooLarge:
+    """More bytes than `limit`."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyBody:
+    """A body was announced as JSON and has no bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedBody:
+    """Not the JSON we accept. `reason` never repeats what was sent."""
+
+    reason: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidBody:
+    """JSON, but not this document: all its problems, in the schema's order."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchObject:
+    """What the path names does not exist. `identifier` is written as it was asked for."""
+
+    method: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreconditionFailed:
+    """If-Match or If-None-Match does not hold (RFC 9110 section 13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """More than can be borne now; nothing was done. `retry_after` in seconds."""
+
+    retry_after: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Something we stand on is away. A write's outcome may be unknown. `retry_after` in seconds."""
+
+    retry_after: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Internal:
+    """A bug of ours. Says nothing but the request id."""
+
+    request_id: str
+
+
+Fault: TypeAlias = (
+    NotAuthenticated
+    | NotPermitted
+    | ForbiddenHeader
+    | BadOrigin
+    | NoSuchRoute
+    | MethodNotAllowed
+    | BadPath
+    | UnknownParameters
+    | UnexpectedBody
+    | UnsupportedMediaType
+    | BodyTooLarge
+    | EmptyBody
+    | MalformedBody
+    | InvalidBody
+    | NoSuchObject
+    | PreconditionFailed
+    | Overloaded
+    | Unavailable
+    | Internal
+)
+
+
+class RefusedError(Exception):
+    """Raised anywhere below a view; `fault` is answered in the family's words."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(type(fault).__name__)
+        self.fault = fault

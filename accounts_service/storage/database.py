@@ -1,0 +1,322 @@
+"""The two databases behind one face: a reading and a writing block, and what their failures mean.
+
+Connections are in autocommit; a transaction is begun and ended here, in words
+one can see. What a failure means to the caller is decided here too: an outage
+or overload becomes a fault, a lost race `TransactionRefusedError` (the view is
+run again), and everything else is a bug and stays one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Delete, Insert, Update, create_engine, event, exc, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.faults import Overloaded, RefusedError, Unavailable
+from accounts_service.storage import audit
+from accounts_service.storage.sealed import Vault
+from accounts_service.storage.turnstile import QueueTimeoutError, Turnstile
+
+_STATEMENT_SECONDS = 5
+_QUEUE_SECONDS = 5
+_CONNECT_SECONDS = 3
+
+
+class TransactionRefusedError(Exception):
+    """Somebody else was first; nothing was written, and the same act may succeed if it is done again."""
+
+
+class ReadInterruptedError(Exception):
+    """The connection was lost while reading; reading again is harmless."""
+
+
+class Session:
+    """What a store works with: one connection inside a reading or writing block."""
+
+    def __init__(self, connection: Connection, vault: Vault, author: audit.Author | None, now_us: int) -> None:
+        self.connection = connection
+        self.vault = vault
+        self.now_us = now_us
+        self._author = author
+
+    def write(self, change: audit.Change, *statements: Insert | Update | Delete) -> None:
+        """Run `statements` and record `change`, all or nothing.
+
+        On PostgreSQL they travel as one statement (data-modifying CTEs), which
+        saves a round trip each; so none of them may depend on another's effect.
+        """
+        if self._author is None:
+            raise RuntimeError("a reading block cannot write")
+        last = audit.record(self.vault, self._author, change, self.now_us)
+        if self.connection.dialect.name == "postgresql":
+            for number, statement in enumerate(statements):
+                last = last.add_cte(statement.cte(f"part_{number}"))
+            self.connection.execute(last)
+        else:
+            for statement in (*statements, last):
+                self.connection.execute(statement)
+
+
+class Store:
+    """Base of every family's store: all its queries, each method one act, each taking the caller's scope."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+
+S = TypeVar("S", bound=Store)
+
+
+class Database(ABC):
+    """A database and how to use it well. One per process, made after the fork."""
+
+    def __init__(self, vault: Vault, clock: Callable[[], float]) -> None:
+        self._vault = vault
+        self._clock = clock
+
+    @contextmanager
+    def reading(self, store: type[S]) -> Iterator[S]:
+        """Give a store for one read.
+
+        Raises ReadInterruptedError, or RefusedError with Overloaded or Unavailable.
+        """
+        with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
+            yield store(Session(connection, self._vault, None, self._now_us()))
+
+    @contextmanager
+    def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:
+        """Give a store for one transaction, committed when the block ends and undone when it raises.
+
+        Raises TransactionRefusedError, or RefusedError with Overloaded (nothing
+        was done) or Unavailable (nothing was done, unless the commit itself
+        failed: then the outcome is unknown).
+        """
+        with self.begin() as connection:
+            yield store(Session(connection, self._vault, author, self._now_us()))
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Give a bare connection in a transaction; for migrations. Raises as `transaction` does."""
+        with self._telling(), self._begin() as connection:
+            yield connection
+
+    def ping(self) -> None:
+        """Ask for a sign of life. Raises RefusedError with Overloaded or Unavailable."""
+        with self._telling(), self.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    @abstractmethod
+    def connect(self) -> Connection:
+        """Open a connection in autocommit, for reading, as a `with` block."""
+
+    @abstractmethod
+    def dispose(self) -> None:
+        """Close all connections."""
+
+    @abstractmethod
+    def _begin(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction; commit at the end of the block, roll back when it raises."""
+
+    @abstractmethod
+    def _meaning(self, error: exc.DBAPIError) -> Exception:
+        """Tell what a driver's error means; the error itself when it is a bug."""
+
+    def _now_us(self) -> int:
+        return int(self._clock() * 1_000_000)
+
+    @contextmanager
+    def _telling(self, interrupted: type[Exception] | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (exc.TimeoutError, QueueTimeoutError):
+            raise RefusedError(Overloaded()) from None
+        except exc.DBAPIError as error:
+            if error.connection_invalidated and interrupted is not None:
+                raise interrupted from error
+            meaning = self._meaning(error)
+            if meaning is error:
+                raise
+            raise meaning from error
+
+
+@contextmanager
+def _committed(connection: Connection, begin: str, commit: str) -> Iterator[Connection]:
+    # In words, on a connection in autocommit. The driver's rollback() does
+    # nothing when the database has already rolled back by itself, as SQLite
+    # does when the disk is full.
+    connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
+    try:
+        yield connection
+        connection.exec_driver_sql(commit, execution_options={"no_parameters": True})
+    except BaseException:
+        if not connection.invalidated:
+            connection.connection.rollback()
+        raise
+
+
+class SqliteDatabase(Database):
+    """SQLite in WAL mode on a local disk: many readers, one writer in turn."""
+
+    def __init__(
+        self, path: Path, vault: Vault, bulkhead: Bulkhead, threads: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(vault, clock)
+        self.path = path
+        self._bulkhead = bulkhead
+        self._turnstile = Turnstile(path, _QUEUE_SECONDS)
+        url = URL.create("sqlite", database=str(path))
+        options = {"pool_size": threads, "max_overflow": 0, "pool_timeout": _CONNECT_SECONDS, "hide_parameters": True}
+        connect = {"timeout": _QUEUE_SECONDS, "check_same_thread": False}
+        self._reader = create_engine(url, connect_args=connect, **options)
+        self._writer = create_engine(url, connect_args=connect, **(options | {"pool_size": 1}))
+        event.listen(self._reader, "connect", _prepare_reader)
+        event.listen(self._writer, "connect", _prepare_writer)
+
+    @classmethod
+    def create(cls, path: Path) -> None:
+        """Make an empty database file that only its owner can read, if there is none."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    def connect(self) -> Connection:
+        """Open a connection that cannot write."""
+        return self._reader.connect()
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        with self._bulkhead.place(), self._turnstile.turn(), self._writer.connect() as connection:
+            with _committed(connection, "BEGIN IMMEDIATE", "COMMIT"):
+                yield connection
+
+    def _meaning(self, error: exc.DBAPIError) -> Exception:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return RefusedError(Overloaded())
+        if code in _SQLITE_OUTAGES:
+            return RefusedError(Unavailable())
+        return error
+
+
+# A full, failing, read-only or vanished disk.
+_SQLITE_OUTAGES = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )
+)
+
+
+def _pragmas(connection: DBAPIConnection, *pragmas: str) -> None:
+    # No implicit BEGIN by Python's driver: transactions are begun in words.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _prepare_reader(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    _pragmas(connection, "query_only = ON")
+
+
+def _prepare_writer(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # FULL: in WAL mode NORMAL may lose acknowledged commits when the power
+    # fails (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    _pragmas(connection, "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+
+
+class PostgresDatabase(Database):
+    """PostgreSQL 13 or newer through psycopg 3: one pool, as many connections as threads."""
+
+    def __init__(self, url: URL, vault: Vault, threads: int, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(vault, clock)
+        self._engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=threads,
+            max_overflow=0,
+            pool_timeout=_CONNECT_SECONDS,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": _CONNECT_SECONDS,
+                "tcp_user_timeout": _STATEMENT_SECONDS * 1000,
+                "application_name": "accounts-service",
+                "options": (
+                    f"-c statement_timeout={_STATEMENT_SECONDS}s -c lock_timeout=3s"
+                    " -c idle_in_transaction_session_timeout=10s"
+                ),
+            },
+        )
+
+    def connect(self) -> Connection:
+        """Open a connection in autocommit: a read is one round trip."""
+        return self._engine.connect()
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        # A commit that waits for a standby and is cancelled has happened here
+        # and not there (https://github.com/patroni/patroni/issues/1412), so no
+        # time-out may cut it short. Each statement of one message has its own
+        # (https://www.postgresql.org/docs/15/runtime-config-client.html).
+        with (
+            self._engine.connect() as connection,
+            _committed(connection, "BEGIN", "SET LOCAL statement_timeout = 0; COMMIT"),
+        ):
+            yield connection
+
+    def _meaning(self, error: exc.DBAPIError) -> Exception:
+        state = getattr(error.orig, "sqlstate", None)
+        if state is None:
+            # The driver itself failed to reach or understand the server.
+            return RefusedError(Unavailable()) if isinstance(error, exc.OperationalError) else error
+        if state in _RACES:
+            return TransactionRefusedError(state)
+        if state in _WAITED_TOO_LONG:
+            return RefusedError(Overloaded())
+        if state.startswith(_OUTAGES):
+            return RefusedError(Unavailable())
+        return error
+
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# A unique key taken while we looked is a race like the others: the next try
+# finds the row and takes the other way.
+_RACES = frozenset(("40001", "40P01", "23505"))
+_WAITED_TOO_LONG = frozenset(("55P03", "57014"))
+# Connection, resources, operator, system, read-only server after a failover, wrong or missing log-in.
+_OUTAGES = ("08", "53", "57P", "58", "25006", "28", "3D")
+
+
+def open_database(
+    url: str, vault: Vault, bulkhead: Bulkhead, threads: int, clock: Callable[[], float] = time.time
+) -> Database:
+    """Make the database that `url` names; connects at the first use."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return SqliteDatabase(Path(parsed.database or ""), vault, bulkhead, threads, clock)
+    return PostgresDatabase(parsed, vault, threads, clock)

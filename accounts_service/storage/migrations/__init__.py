@@ -1,0 +1,76 @@
+"""The schema's history and how to move along it. Never run by `serve`.
+
+Migrations only expand; what they replace is dropped a release later, so the
+release before can go on running beside the new one. A worker starts on its own
+head or on a revision listed in `COMPATIBLE`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from accounts_service.storage.database import Database
+
+# Revisions other than the head that this release can work with.
+COMPATIBLE: frozenset[str] = frozenset()
+
+
+class SchemaMismatchError(Exception):
+    """The database is at a revision this release cannot work with; the message says what to do."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head() -> str:
+    """Name the newest revision of this release. There is always exactly one."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise RuntimeError("no migrations")
+    return revision
+
+
+def current(database: Database) -> str | None:
+    """Name the revision the database is at, or None for an empty one. Raises RefusedError."""
+    with database.begin() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the database to `revision`, all or nothing. Raises RefusedError."""
+    _move(database, command.upgrade, revision)
+
+
+def downgrade(database: Database, revision: str) -> None:
+    """Take the database back to `revision` (`base` for empty), all or nothing. Raises RefusedError."""
+    _move(database, command.downgrade, revision)
+
+
+def require(database: Database) -> None:
+    """Raise SchemaMismatchError unless this release can work with the database as it is."""
+    found = current(database)
+    if found != head() and found not in COMPATIBLE:
+        raise SchemaMismatchError(
+            f"the database is at revision {found or 'none'}, this release needs {head()}: run 'accounts-service db upgrade'"
+        )
+
+
+def _move(database: Database, step: "type[command.upgrade]", revision: str) -> None:
+    with database.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Two machines may run the same deployment at once.
+            connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        config = _config()
+        config.attributes["connection"] = connection
+        step(config, revision)

@@ -1,0 +1,190 @@
+"""Secrets at rest: the keys file, sealed envelopes, secret references, keyed MACs.
+
+An envelope is self-contained: key id, wrapped data key, nonce, ciphertext.
+Each value has a data key of its own, wrapped by a key-encryption key
+(AES key wrap, RFC 3394) and used once with AES-256-GCM. The additional data
+names the place the value belongs to (family, uid, attribute), so an envelope
+copied to another row, attribute or family does not open. Keeping, restoring
+and versioning a secret copies the envelope's bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+_FORMAT = "v1"
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+REFERENCE = re.compile(r"secret:[A-Za-z0-9_-]{22}\Z")
+
+
+class BadKeysFileError(Exception):
+    """The keys file cannot be used; the message says why and never shows a key."""
+
+
+class UnreadableSecretError(Exception):
+    """An envelope that does not open: tampered with, moved, or sealed under a key we do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret lives. `uid` is that of the row's incarnation, so a re-created row is another place."""
+
+    family: str
+    uid: str
+    attribute: str
+
+
+def framed(*fields: str | bytes | int) -> bytes:
+    """Join fields so that no two different lists give the same bytes: each is preceded by its length."""
+    parts = [part if isinstance(part, bytes) else str(part).encode() for part in fields]
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _decode(text: str) -> bytes:
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
+        raise ValueError("not base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys of an installation.
+
+    `wrapping` holds key-encryption keys by id, of which `active` seals what is
+    new. `mac` and `fingerprint` outlive rotation: audit records and secret
+    references are made with them.
+    """
+
+    active: str
+    wrapping: dict[str, bytes] = field(repr=False)
+    mac: bytes = field(repr=False)
+    fingerprint: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> Keyring:
+        """Make a new keyring with one key-encryption key."""
+        key_id = "k" + secrets.token_hex(4)
+        return cls(
+            active=key_id,
+            wrapping={key_id: secrets.token_bytes(_KEY_BYTES)},
+            mac=secrets.token_bytes(_KEY_BYTES),
+            fingerprint=secrets.token_bytes(_KEY_BYTES),
+        )
+
+    def to_json(self) -> str:
+        """Write the form of the keys file."""
+        document = {
+            "format": 1,
+            "active": self.active,
+            "wrapping": {key_id: _encode(key) for key_id, key in self.wrapping.items()},
+            "mac": _encode(self.mac),
+            "fingerprint": _encode(self.fingerprint),
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Keyring:
+        """Read the form of the keys file. Raises BadKeysFileError."""
+        try:
+            document = json.loads(text)
+            if document["format"] != 1:
+                raise BadKeysFileError("the keys file is of another format")
+            keyring = cls(
+                active=document["active"],
+                wrapping={key_id: _decode(key) for key_id, key in document["wrapping"].items()},
+                mac=_decode(document["mac"]),
+                fingerprint=_decode(document["fingerprint"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # `from None`: the decoder's exception may carry the document.
+            raise BadKeysFileError("the keys file is damaged") from None
+        if keyring.active not in keyring.wrapping:
+            raise BadKeysFileError("the active key is not in the keys file")
+        if any(len(key) != _KEY_BYTES for key in (*keyring.wrapping.values(), keyring.mac, keyring.fingerprint)):
+            raise BadKeysFileError("a key in the keys file has the wrong length")
+        return keyring
+
+
+def load_keyring(path: Path) -> Keyring:
+    """Read the keys file at `path`.
+
+    Raises BadKeysFileError: absent, unreadable, damaged, or open to people who
+    have no business with it (readable by others, or writable by the group).
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o027:
+                raise BadKeysFileError(f"{path} may be read by others; chmod 600 it")
+            return Keyring.from_json(file.read())
+    except OSError as error:
+        raise BadKeysFileError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadKeysFileError("the keys file is damaged") from None
+
+
+class Vault:
+    """Seals and opens secrets, and makes the references that stand for them."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def seal(self, place: Place, value: str) -> str:
+        """Seal `value` for `place`; returns the envelope as ASCII text."""
+        data_key = secrets.token_bytes(_KEY_BYTES)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        wrapped = aes_key_wrap(self._keyring.wrapping[self._keyring.active], data_key)
+        ciphertext = AESGCM(data_key).encrypt(nonce, value.encode(), self._aad(place))
+        return ".".join((_FORMAT, self._keyring.active, _encode(wrapped), _encode(nonce), _encode(ciphertext)))
+
+    def open(self, place: Place, envelope: str) -> str:
+        """Open the envelope of `place`. Raises UnreadableSecretError."""
+        try:
+            version, key_id, *parts = envelope.split(".")
+            wrapped, nonce, ciphertext = (_decode(part) for part in parts)
+            if version != _FORMAT:
+                raise UnreadableSecretError("unknown envelope format")
+            data_key = aes_key_unwrap(self._keyring.wrapping[key_id], wrapped)
+            return AESGCM(data_key).decrypt(nonce, ciphertext, self._aad(place)).decode()
+        except (ValueError, KeyError, InvalidTag, InvalidUnwrap, binascii.Error):
+            # `from None`: nothing of the attempt may reach a log.
+            raise UnreadableSecretError(f"cannot open {place.family}/{place.uid}/{place.attribute}") from None
+
+    def reference(self, place: Place, value: str) -> str:
+        """Make the reference shown instead of the secret: `secret:` and 22 characters of base64url.
+
+        It is a truncated HMAC over uid, attribute and value (RFC 2104 section 5),
+        so it tells nobody without the key anything but "still the same".
+        """
+        digest = hmac.digest(self._keyring.fingerprint, framed(place.uid, place.attribute, value), "sha256")
+        return "secret:" + _encode(digest[:16])
+
+    def refers(self, reference: str, place: Place, envelope: str) -> bool:
+        """Tell whether `reference` stands for the secret in `envelope`, in constant time."""
+        return hmac.compare_digest(reference, self.reference(place, self.open(place, envelope)))
+
+    def mac(self, *fields: str | bytes | int) -> bytes:
+        """Make a keyed MAC (HMAC-SHA-256) over length-prefixed fields."""
+        return hmac.digest(self._keyring.mac, framed(*fields), "sha256")
+
+    @staticmethod
+    def _aad(place: Place) -> bytes:
+        return framed(_FORMAT, place.family, place.uid, place.attribute)

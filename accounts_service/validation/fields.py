@@ -1,0 +1,147 @@
+"""Fields that take JSON as it is: no text becomes a number, no 1 becomes true.
+
+marshmallow's own fields convert (`Integer` takes "1" and 1.9, `Boolean` takes
+"yes"), which would store something nobody sent. Each field here reports flaws
+as values; a field marked `secret` never reports the value it got.
+
+Three marks say what an attribute means, and are read by stores and dialects:
+`secret` (sealed at rest), `destination` (decides who gets to see the secrets
+of the same account), and nothing for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from marshmallow import ValidationError, fields
+
+from accounts_service.faults import (
+    Flaw,
+    InvalidBody,
+    Json,
+    Kind,
+    Missing,
+    NotA,
+    NotOneOf,
+    OutOfRange,
+    Problem,
+    RefusedError,
+)
+from accounts_service.validation.checks import is_mailbox, is_uri
+from accounts_service.validation.problems import flawed
+
+T = TypeVar("T")
+
+_LARGEST_INTEGER = 2**63 - 1
+
+
+class Attribute(fields.Field[T]):
+    """Base of all fields."""
+
+    def __init__(self, *, required: bool = False, secret: bool = False, destination: bool = False) -> None:
+        super().__init__(required=required, load_only=secret)
+        self.secret = secret
+        self.destination = destination
+
+    def make_error(self, key: str, **kwargs: Any) -> ValidationError:  # noqa: ANN401  # marshmallow's signature
+        """Report marshmallow's own two findings, `required` and `null`, as a missing attribute."""
+        if key not in ("required", "null"):
+            raise LookupError(key)
+        return flawed(Missing())
+
+    def flawed(self, flaw: Flaw, value: Json) -> ValidationError:
+        """Make an error about `value`, which is left out when it is a secret."""
+        return flawed(flaw, None if self.secret else value)
+
+
+class Text(Attribute[str]):
+    """A string; numbers and booleans are taken as they are written in JSON."""
+
+    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ANN401
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int | float):
+            return str(value)
+        raise self.flawed(NotA(Kind.TEXT), value)
+
+
+class Flag(Attribute[bool]):
+    """`true` or `false`."""
+
+    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:  # noqa: ANN401
+        if isinstance(value, bool):
+            return value
+        raise self.flawed(NotA(Kind.FLAG), value)
+
+
+class WholeNumber(Attribute[int]):
+    """A whole number from `low` to `high`; `25.0` is one, as in JSON Schema."""
+
+    def __init__(self, *, low: int, high: int, required: bool = False, destination: bool = False) -> None:
+        super().__init__(required=required, destination=destination)
+        self.low = low
+        self.high = high
+
+    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:  # noqa: ANN401
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.flawed(NotA(Kind.NUMBER), value)
+        if value != int(value) or not self.low <= value <= self.high:
+            raise self.flawed(OutOfRange(self.low, self.high), value)
+        return int(value)
+
+
+class Milliseconds(WholeNumber):
+    """A length of time; any whole number that a database can hold."""
+
+    def __init__(self, *, required: bool = False) -> None:
+        super().__init__(low=0, high=_LARGEST_INTEGER, required=required)
+
+
+class Uri(Attribute[str]):
+    """A URI reference."""
+
+    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ANN401
+        if isinstance(value, str) and is_uri(value):
+            return value
+        raise self.flawed(NotA(Kind.URI), value)
+
+
+class Mailbox(Attribute[str]):
+    """An e-mail address, with or without a display name."""
+
+    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ANN401
+        if isinstance(value, str) and is_mailbox(value):
+            return value
+        raise self.flawed(NotA(Kind.EMAIL_ADDRESS), value)
+
+
+class ListOf(Attribute[list[T]]):
+    """A list; a single value is taken as a list of one. Every bad element is reported with its index."""
+
+    def __init__(self, element: Attribute[T], *, destination: bool = False) -> None:
+        super().__init__(destination=destination)
+        self.element = element
+
+    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[T]:  # noqa: ANN401
+        results: list[T] = []
+        errors: dict[int, list[Any]] = {}
+        for index, element in enumerate(value if isinstance(value, list) else [value]):
+            try:
+                results.append(self.element.deserialize(element))
+            except ValidationError as error:
+                errors[index] = list(error.messages)
+        if errors:
+            raise ValidationError(errors)  # type: ignore[arg-type]  # marshmallow merges nested errors by key, numbers too
+        return results
+
+
+def require_choice(attribute: str, value: str, choices: tuple[str, ...]) -> None:
+    """Check something that is not in the body as if it were: it is one of `choices`, in any case.
+
+    Raises RefusedError(InvalidBody).
+    """
+    if value.lower() not in choices:
+        raise RefusedError(InvalidBody((Problem((attribute,), NotOneOf(choices), value),)))

@@ -1,0 +1,65 @@
+"""One small Flask app a family: its blueprint, its gate, its words."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flask import Blueprint, Flask, g, request
+from werkzeug.wrappers import Response
+
+from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
+from accounts_service.web import errors
+from accounts_service.web.body import LARGEST_BODY
+from accounts_service.web.family import ExactRule, Family, GapError, Route
+from accounts_service.web.gate import Call, current_call
+from accounts_service.web.services import Services
+
+_TRIES = 3
+
+
+def build(family: Family, services: Services) -> Flask:
+    """Make the Flask app of `family`. Raises GapError when the family is not whole."""
+    family.verify()
+    app = Flask(family.name, static_folder=None)
+    app.url_rule_class = ExactRule
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    blueprint = Blueprint(family.name, family.name)
+    for route in family.routes:
+        blueprint.add_url_rule(
+            route.rule,
+            route.endpoint,
+            partial(_run, route),
+            methods=route.methods,
+            provide_automatic_options=False,
+            strict_slashes=True,
+        )
+    app.register_blueprint(blueprint)
+    errors.register(app, family.dialect)
+    routes = {f"{family.name}.{route.endpoint}": route for route in family.routes}
+    if unguarded := {rule.endpoint for rule in app.url_map.iter_rules()} - routes.keys():
+        raise GapError(f"{family.name}: {sorted(unguarded)[0]} has no privilege")
+
+    @app.before_request
+    def gate() -> None:
+        call = Call(family, services, request, errors.request_id(), routes.get(request.endpoint or ""))
+        g.call = call
+        for check in family.checks:
+            check(call)
+
+    return app
+
+
+def _run(route: Route, **arguments: str) -> Response:
+    """Run a view; again when its transaction lost a race, or once more when its read was cut off."""
+    call = current_call()
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return route.view(call, **arguments)
+        except TransactionRefusedError:
+            if attempt == _TRIES:
+                raise
+        except ReadInterruptedError:
+            if attempt > 1:
+                raise
+    raise AssertionError("the last try returns or raises")

@@ -1,0 +1,133 @@
+"""JSON in and out. In: strict. Out: UTF-8, as it is stored.
+
+Python's own reader takes `NaN`, lets the last of two equal keys win, turns
+`1e999` into infinity and dies of depth. Between a proxy, this service and its
+databases each of these means something else to someone, so none is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import NoReturn
+
+from werkzeug.wrappers import Request, Response
+
+from accounts_service.faults import EmptyBody, Json, MalformedBody, RefusedError, UnsupportedMediaType
+
+LARGEST_BODY = 1024 * 1024
+DEEPEST = 32
+_LOWEST_INTEGER, _HIGHEST_INTEGER = -(2**63), 2**63 - 1
+_LONGEST_INTEGER = 20
+
+
+class _NotAcceptedError(ValueError):
+    """JSON, perhaps, but not what we accept. The message never shows a value."""
+
+
+def parse(raw: bytes) -> Json:
+    """Read one JSON document (RFC 8259) from `raw`.
+
+    Raises RefusedError: EmptyBody, or MalformedBody with the place where it is known.
+    """
+    if not raw.strip(b" \t\r\n"):
+        raise RefusedError(EmptyBody())
+    try:
+        text = raw.decode("utf-8")
+        document = _DECODER.decode(text)
+        if raw.count(b"[") + raw.count(b"{") > DEEPEST or b"\\u" in raw:
+            _inspect(document)
+    except json.JSONDecodeError as error:
+        raise RefusedError(MalformedBody(error.msg, error.lineno, error.colno)) from None
+    except UnicodeDecodeError:
+        raise RefusedError(MalformedBody("not UTF-8")) from None
+    except RecursionError:
+        raise RefusedError(MalformedBody(f"nested deeper than {DEEPEST}")) from None
+    except _NotAcceptedError as error:
+        raise RefusedError(MalformedBody(str(error))) from None
+    return document
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _NotAcceptedError("a key stands twice in one object")
+    return result
+
+
+def _constant(_: str) -> NoReturn:
+    raise _NotAcceptedError("NaN and Infinity are not numbers of JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotAcceptedError("a number is too large")
+    return number
+
+
+def _integer(text: str) -> int:
+    # The length first: reading a long row of digits is slow.
+    if len(text) > _LONGEST_INTEGER or not _LOWEST_INTEGER <= (number := int(text)) <= _HIGHEST_INTEGER:
+        raise _NotAcceptedError("an integer has more than 64 bits")
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
+)
+
+
+def _inspect(document: Json) -> None:
+    # What only escapes or deep nesting can bring in, so most bodies skip it.
+    level: list[Json] = [document]
+    for _ in range(DEEPEST + 1):
+        below: list[Json] = []
+        for value in level:
+            if isinstance(value, str):
+                _inspect_text(value)
+            elif isinstance(value, list):
+                below.extend(value)
+            elif isinstance(value, dict):
+                for key in value:
+                    _inspect_text(key)
+                below.extend(value.values())
+        if not below:
+            return
+        level = below
+    raise _NotAcceptedError(f"nested deeper than {DEEPEST}")
+
+
+def _inspect_text(text: str) -> None:
+    if "\0" in text:
+        raise _NotAcceptedError("a text holds a NUL character")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise _NotAcceptedError("a text holds half of a surrogate pair")
+
+
+def has_body(request: Request) -> bool:
+    """Tell whether the request carries a body, of known length or chunked."""
+    return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+
+
+def require_json(request: Request, media_types: frozenset[str]) -> None:
+    """Raise RefusedError(UnsupportedMediaType) unless the body is announced as JSON, in UTF-8, uncompressed."""
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if request.mimetype not in media_types or charset not in ("utf-8", "utf8") or encoding != "identity":
+        raise RefusedError(UnsupportedMediaType())
+
+
+def json_response(
+    document: Json, status: int = 200, *, pretty: bool = False, media_type: str = "application/json"
+) -> Response:
+    """Answer with a JSON document; `pretty` for a person to read."""
+    text = json.dumps(
+        document,
+        ensure_ascii=False,
+        allow_nan=False,
+        indent=2 if pretty else None,
+        separators=None if pretty else (",", ":"),
+    )
+    # Accounts may hold secrets; nothing here is for a cache to keep.
+    return Response(text, status, {"Cache-Control": "no-store"}, content_type=media_type)

@@ -1,0 +1,117 @@
+"""The dispatcher: which family a request is for, by host and first segment.
+
+Two of the four APIs live at `/api/accounts`; like their originals they are
+told apart by host. Each family is a Flask app of its own: one app with a
+shifted SCRIPT_NAME answers one family's requests with another one's views,
+because routing does not look at SCRIPT_NAME.
+
+It also looks at the path as it was sent, since the server hands it on decoded:
+there `%2F` has become a path separator and two different wrong bytes the same
+replacement character. What it finds is left to the family to say, after it has
+asked who is asking.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from accounts_service.web.family import GapError, Mount
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+PATH_FAULT = "accounts.path_fault"
+
+_LONGEST_SEGMENT = 512
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    mount: Mount
+    family: str
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Rows for certain hosts first, then the longest."""
+        return (not self.mount.hosts, -len(self.mount.root))
+
+
+class Dispatcher:
+    """The WSGI application."""
+
+    def __init__(self, apps: Mapping[str, WSGIApplication], mounts: Mapping[str, Iterable[Mount]], otherwise: str) -> None:
+        """Take the app of each family, where each answers, and the family for all the rest.
+
+        Raises GapError when two rows want the same requests.
+        """
+        rows = [_Row(mount, family) for family, its in mounts.items() for mount in its]
+        for number, row in enumerate(rows):
+            for other in rows[:number]:
+                _verify_apart(row, other)
+        self._rows = sorted(rows, key=lambda row: row.rank)
+        self._apps = dict(apps)
+        self._otherwise = otherwise
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Hand the request to its family."""
+        path = environ.get("PATH_INFO", "")
+        reason = path_fault(environ.get("RAW_URI") or environ.get("REQUEST_URI") or path)
+        if reason is not None:
+            environ[PATH_FAULT] = reason
+        host = host_of(environ)
+        for row in self._rows:
+            if _takes(row.mount, host, path):
+                environ["SCRIPT_NAME"] = row.mount.root
+                environ["PATH_INFO"] = path[len(row.mount.root) :]
+                return self._apps[row.family](environ, start_response)
+        environ["SCRIPT_NAME"] = ""
+        return self._apps[self._otherwise](environ, start_response)
+
+
+def _takes(mount: Mount, host: str, path: str) -> bool:
+    if mount.hosts and host not in mount.hosts:
+        return False
+    if not path.startswith(mount.root + "/"):
+        return False
+    return path[len(mount.root) + 1 :].partition("/")[0] in mount.segments
+
+
+def _verify_apart(row: _Row, other: _Row) -> None:
+    one, two = row.mount, other.mount
+    same_hosts = one.hosts & two.hosts or (not one.hosts and not two.hosts)
+    if one.root == two.root and one.segments & two.segments and same_hosts:
+        raise GapError(f"{row.family} and {other.family} both answer at {one.root}/{sorted(one.segments & two.segments)[0]}")
+
+
+def host_of(environ: WSGIEnvironment) -> str:
+    """Give the request's host: lower case, without port and final dot."""
+    host = str(environ.get("HTTP_HOST", "")).lower()
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].rstrip(".")
+
+
+def path_fault(uri: str) -> str | None:
+    """Say what is wrong with the path of `uri` as it was sent, or None.
+
+    An absolute form (RFC 9112 section 3.2.2) is cut to its path.
+    """
+    path = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", uri).partition("?")[0]
+    for segment in path.split("/"):
+        raw = unquote_to_bytes(segment.encode("latin-1", "replace"))
+        if b"/" in raw:
+            return "a path segment holds an encoded slash"
+        if len(raw) > _LONGEST_SEGMENT:
+            return f"a path segment has more than {_LONGEST_SEGMENT} bytes"
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return "a path segment is not UTF-8"
+        if _CONTROL.search(text):
+            return "a path segment holds a control character"
+    return None

@@ -1,0 +1,104 @@
+"""The one place where faults and exceptions meet the families' words; and the request id."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+import uuid
+
+import structlog
+from flask import Flask, g, request
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
+
+from accounts_service.faults import BodyTooLarge, Fault, Internal, MalformedBody, RefusedError, Unavailable
+from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
+from accounts_service.web.body import LARGEST_BODY
+from accounts_service.web.family import Dialect
+
+log = structlog.get_logger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
+
+
+def request_id() -> str:
+    """Give the id of this request: the proxy's X-Request-ID if it looks like one, else a new one."""
+    if "request_id" not in g:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    return str(g.request_id)
+
+
+def sent_path(asked: Request) -> str:
+    """Give the path as it was sent, without the query, which may hold what a log should not."""
+    return str(asked.environ.get("RAW_URI") or asked.path).partition("?")[0]
+
+
+def register(app: Flask, dialect: Dialect) -> None:
+    """Answer whatever is raised in `app` in the words of `dialect`."""
+
+    def tell(fault: Fault) -> Response:
+        return dialect.tell(fault, request)
+
+    @app.errorhandler(RefusedError)
+    def refused(error: RefusedError) -> Response:
+        if isinstance(error.fault, Unavailable):
+            log.error("storage.unavailable", request_id=request_id(), cause=describe(error))
+        return tell(error.fault)
+
+    @app.errorhandler(HTTPException)
+    def http_exception(error: HTTPException) -> Response:
+        match error:
+            case RequestEntityTooLarge():
+                return tell(BodyTooLarge(LARGEST_BODY))
+            case ClientDisconnected():
+                return tell(MalformedBody("the body ended early"))
+        return unexpected(error)
+
+    @app.errorhandler(TransactionRefusedError)
+    @app.errorhandler(ReadInterruptedError)
+    def given_up(error: Exception) -> Response:
+        log.error("storage.given_up", request_id=request_id(), cause=describe(error))
+        return tell(Unavailable(retry_after=1))
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("bug", request_id=request_id(), cause=describe(error))
+        return tell(Internal(request_id()))
+
+    @app.before_request
+    def started() -> None:
+        g.started = time.perf_counter_ns()
+
+    @app.after_request
+    def logged(response: Response) -> Response:
+        response.headers["X-Request-ID"] = request_id()
+        log.info(
+            "request",
+            request_id=request_id(),
+            family=app.name,
+            method=request.method,
+            path=sent_path(request),
+            status=response.status_code,
+            us=(time.perf_counter_ns() - g.started) // 1000,
+        )
+        return response
+
+
+def describe(error: BaseException) -> list[str]:
+    """Describe an exception and its causes for the log: types and places, no messages.
+
+    The message of an exception that nobody foresaw may hold anything, a secret
+    included; types, places and SQLSTATE are enough to find the line.
+    """
+    lines = []
+    seen: BaseException | None = error
+    while seen is not None:
+        state = getattr(getattr(seen, "orig", None), "sqlstate", None)
+        lines.append(f"{type(seen).__module__}.{type(seen).__qualname__}" + (f" [{state}]" if state else ""))
+        lines.extend(
+            f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(seen.__traceback__)
+        )
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return lines

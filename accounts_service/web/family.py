@@ -1,0 +1,171 @@
+"""A family: its routes, each with its privilege; its checks, in its own order; its dialect.
+
+What a family lacks stops the start: a route without a privilege, a check that
+a route relies on, two routes of one shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request, Response
+
+from accounts_service.access.action_groups import ActionGroups
+from accounts_service.access.privileges import InTenant, Open, Privilege, Requirement, Scoped
+from accounts_service.access.roles import Identity, Role
+from accounts_service.config import Settings
+from accounts_service.faults import Fault
+
+if TYPE_CHECKING:
+    from accounts_service.web.gate import Call
+
+Check: TypeAlias = "Callable[[Call], None]"
+View: TypeAlias = Callable[..., Response]
+
+
+class GapError(Exception):
+    """A family is not whole; the service does not start."""
+
+
+class Body(Enum):
+    """What a route does with a body."""
+
+    NONE = "no body is read, and one that is sent is refused"
+    JSON = "JSON, announced as such"
+
+
+class Dialect(Protocol):
+    """How a family finds out who is asking, and how it tells each fault."""
+
+    def identify(self, call: Call) -> Identity:
+        """Find out who sent the request. Raises RefusedError(NotAuthenticated) and the like."""
+        ...
+
+    def tell(self, fault: Fault, request: Request) -> Response:
+        """Word a fault: status, headers, body."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Where a family answers: on these hosts (none: on every host), below `root`, for these first segments.
+
+    Only `root` becomes SCRIPT_NAME.
+    """
+
+    segments: frozenset[str]
+    root: str = ""
+    hosts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: its shape, methods and view, and what it asks for."""
+
+    rule: str
+    methods: tuple[str, ...]
+    endpoint: str
+    view: View
+    requirement: Requirement
+    optional: tuple[Privilege, ...]
+    body: Body
+    parameters: frozenset[str]
+
+    @property
+    def shape(self) -> str:
+        """The rule without the names of its arguments."""
+        return re.sub(r"<[^>]*>", "<>", self.rule)
+
+
+@dataclass(eq=False)
+class Family:
+    """An account family. `checks` run in this order before every view."""
+
+    name: str
+    mounts: Callable[[Settings], Sequence[Mount]]
+    checks: tuple[Check, ...]
+    dialect: Dialect
+    privileges: type[Privilege]
+    action_groups: ActionGroups = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    json_types: frozenset[str] = frozenset(("application/json",))
+    # Parameters that every route takes.
+    parameters: frozenset[str] = frozenset()
+    routes: list[Route] = field(default_factory=list)
+
+    def route(
+        self,
+        rule: str,
+        *,
+        methods: tuple[str, ...],
+        privilege: Requirement,
+        optional: tuple[Privilege, ...] = (),
+        body: Body = Body.NONE,
+        parameters: frozenset[str] = frozenset(),
+    ) -> Callable[[View], View]:
+        """Register a view, which takes the Call and the arguments of the path.
+
+        `optional` names privileges that widen what the view shows; the view finds
+        those the caller holds in its grant.
+        """
+
+        def register(view: View) -> View:
+            endpoint = view.__name__
+            self.routes.append(
+                Route(rule, methods, endpoint, view, privilege, optional, body, self.parameters | parameters)
+            )
+            return view
+
+        return register
+
+    def verify(self) -> None:
+        """Raise GapError unless every route is whole and guarded."""
+        shapes: set[tuple[str, str]] = set()
+        endpoints: set[str] = set()
+        for route in self.routes:
+            for privilege in (*_privileges(route.requirement), *route.optional):
+                if not isinstance(privilege, self.privileges):
+                    raise GapError(f"{self.name}: {route.rule} asks for {privilege!r}, no privilege of the family")
+            for method in route.methods:
+                if (route.shape, method) in shapes:
+                    raise GapError(f"{self.name}: {method} {route.shape} is there twice")
+                shapes.add((route.shape, method))
+            if route.endpoint in endpoints:
+                raise GapError(f"{self.name}: two views are called {route.endpoint}")
+            endpoints.add(route.endpoint)
+        self._verify_checks()
+
+    def _verify_checks(self) -> None:
+        names = [check.__name__ for check in self.checks]
+        needed = {"authenticated", "routed", "permitted"}
+        if any(route.body is Body.JSON for route in self.routes):
+            needed.add("json_only")
+        if missing := needed - set(names):
+            raise GapError(f"{self.name}: the check {sorted(missing)[0]} is missing")
+        if len(set(names)) != len(names) or names[-1] != "permitted":
+            raise GapError(f"{self.name}: each check once, and permitted last")
+
+
+def _privileges(requirement: Requirement) -> tuple[Privilege, ...]:
+    match requirement:
+        case Open():
+            return ()
+        case Scoped(own, every):
+            return (own, every)
+        case InTenant(privilege, _):
+            return (privilege,)
+        case privilege:
+            return (privilege,)
+
+
+class ExactRule(Rule):
+    """A rule that answers the methods it was given: werkzeug adds HEAD to every GET."""
+
+    def __init__(self, string: str, *, methods: Sequence[str], **options: object) -> None:
+        super().__init__(string, methods=methods, **options)  # type: ignore[arg-type]  # passed through as Flask gave them
+        self.methods = {method.upper() for method in methods}

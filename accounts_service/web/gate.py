@@ -1,0 +1,198 @@
+"""The gate: what every request passes before its view, check by check.
+
+A check is a function of the Call that returns or raises RefusedError. Their
+order belongs to the family and stands in its views.py with the reason beside it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
+from ipaddress import ip_address
+from typing import TypeVar, cast
+
+from flask import g
+from flask.wrappers import Request
+from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
+
+from accounts_service.access.authenticators import Facts, Peer
+from accounts_service.access.privileges import Grant, Open
+from accounts_service.access.roles import Identity
+from accounts_service.access.snapshot import Snapshot
+from accounts_service.faults import (
+    BadPath,
+    Json,
+    MethodNotAllowed,
+    NoSuchRoute,
+    NotPermitted,
+    RefusedError,
+    UnexpectedBody,
+    UnknownParameters,
+)
+from accounts_service.storage.audit import Author
+from accounts_service.storage.database import Store
+from accounts_service.web import body
+from accounts_service.web.dispatcher import PATH_FAULT
+from accounts_service.web.etags import Conditions
+from accounts_service.web.family import Body, Family, Route
+from accounts_service.web.services import Services
+
+S = TypeVar("S", bound=Store)
+
+_UCRED = struct.Struct("3i")
+
+# Set by server.py, which drops what a client sends under this name. Without
+# our server a client can only shut himself out with it.
+REPEATED = "X-Accounts-Repeated"
+
+
+class Call:
+    """One request on its way: what it brings, and what the checks have found out."""
+
+    def __init__(self, family: Family, services: Services, request: Request, request_id: str, route: Route | None) -> None:
+        self.family = family
+        self.services = services
+        self.request = request
+        self.request_id = request_id
+        self.route = route
+        self.identity: Identity | None = None
+        self._grant: Grant | None = None
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The configuration; one and the same for the whole request."""
+        return self.services.access.current()
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """If-Match and If-None-Match."""
+        return Conditions.of(self.request)
+
+    @property
+    def grant(self) -> Grant:
+        """What the request may do; there only after `permitted`."""
+        if self._grant is None:
+            raise RuntimeError("the gate has not decided yet")
+        return self._grant
+
+    @grant.setter
+    def grant(self, grant: Grant) -> None:
+        self._grant = grant
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The arguments of the path."""
+        return self.request.view_args or {}
+
+    @property
+    def uri(self) -> str:
+        """Path and query as they were sent."""
+        return str(self.request.environ.get("RAW_URI") or self.request.full_path.rstrip("?"))
+
+    @cached_property
+    def json(self) -> Json:
+        """The body. Raises RefusedError with EmptyBody, MalformedBody or BodyTooLarge."""
+        return body.parse(self.request.get_data(cache=True))
+
+    def reading(self, store: type[S]) -> AbstractContextManager[S]:
+        """Open a store for one read; see Database.reading."""
+        return self.services.database.reading(store)
+
+    def transaction(self, store: type[S]) -> AbstractContextManager[S]:
+        """Open a store for one transaction, recorded as the caller's; see Database.transaction.
+
+        A view opens one: when it is refused for a race, the whole view runs again.
+        """
+        if self.identity is None:
+            raise RuntimeError("a change needs somebody who makes it")
+        author = Author(self.identity.realm, self.identity.name, self.request_id)
+        return self.services.database.transaction(store, author)
+
+
+def current_call() -> Call:
+    """Give the Call of the request that this thread works on."""
+    return cast(Call, g.call)
+
+
+# -- Checks -------------------------------------------------------------------
+
+
+def authenticated(call: Call) -> None:
+    """Somebody is asking, unless the route is open to everyone."""
+    if call.route is None or call.route.requirement is not Open.PUBLIC:
+        call.identity = call.family.dialect.identify(call)
+
+
+def routed(call: Call) -> None:
+    """The path is well formed and leads somewhere, with this method."""
+    reason = call.request.environ.get(PATH_FAULT)
+    if reason is not None:
+        raise RefusedError(BadPath(reason))
+    exception = call.request.routing_exception
+    if isinstance(exception, MethodNotAllowedException):
+        allowed = tuple(sorted(exception.valid_methods or ()))
+        raise RefusedError(MethodNotAllowed(call.request.method, call.uri, allowed))
+    if exception is not None or call.route is None:
+        raise RefusedError(NoSuchRoute(call.request.method, call.uri))
+
+
+def known_parameters(call: Call) -> None:
+    """The query has only parameters that the route takes."""
+    route = _route(call)
+    unknown = tuple(sorted(name for name in call.request.args if name not in route.parameters))
+    if unknown:
+        raise RefusedError(UnknownParameters(call.request.path, unknown))
+
+
+def bodiless(call: Call) -> None:
+    """No body where none is read."""
+    if _route(call).body is Body.NONE and body.has_body(call.request):
+        raise RefusedError(UnexpectedBody(call.request.method, call.request.path))
+
+
+def json_only(call: Call) -> None:
+    """The body is announced as JSON where the route wants JSON."""
+    if _route(call).body is Body.JSON:
+        body.require_json(call.request, call.family.json_types)
+
+
+def permitted(call: Call) -> None:
+    """The caller holds the privilege of the route; the grant says what for."""
+    route = _route(call)
+    grant = call.snapshot.rules.grant(call.identity, route.requirement, call.arguments, route.optional)
+    if grant is None:
+        raise RefusedError(NotPermitted())
+    call.grant = grant
+
+
+def _route(call: Call) -> Route:
+    if call.route is None:
+        raise RuntimeError("routed comes before what asks for the route")
+    return call.route
+
+
+# -- Facts --------------------------------------------------------------------
+
+
+def facts_of(request: Request) -> Facts:
+    """Gather what authenticators may know of a request."""
+    return Facts(
+        peer=_peer(request),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        repeated=frozenset(request.headers.get(REPEATED, "").lower().split(",")),
+    )
+
+
+def _peer(request: Request) -> Peer:
+    connection = request.environ.get("gunicorn.socket")
+    if isinstance(connection, socket.socket) and connection.family == socket.AF_UNIX:
+        # struct ucred of unix(7): pid, uid, gid.
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        return Peer(uid=_UCRED.unpack(raw)[1])
+    try:
+        return Peer(address=ip_address(request.environ.get("REMOTE_ADDR", "")))
+    except ValueError:
+        return Peer()
