@@ -57,9 +57,9 @@ def make_services(settings: Settings) -> Services:
     access = AccessControl(
         settings.config_dir,
         LastGood(settings.last_good_dir),
-        built_ins(),
-        bulkhead,
-        uids_of(settings.trusted_socket_users),
+        built_ins=built_ins(),
+        bulkhead=bulkhead,
+        trusted_uids=uids_of(settings.trusted_socket_users),
     )
     return Services(settings, access, make_database(settings, vault, bulkhead), vault)
 

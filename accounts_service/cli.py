@@ -13,7 +13,7 @@ from alembic.util.exc import CommandError
 
 from accounts_service import app, installation
 from accounts_service.access.authenticators.internal_users import hash_password
-from accounts_service.access.privileges import Open, Requirement, Scoped, InTenant
+from accounts_service.access.privileges import InTenant, Open, Requirement, Scoped
 from accounts_service.access.snapshot import BadConfigurationError, parse, read_directory
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings

@@ -118,10 +118,16 @@ class Settings:
         "`sqlite:///PATH` (local disk only) or `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`.",
     )
     config_dir: Path = _setting(
-        Path("var/config"), _path, "var/config", "The folder of the `sg_*.yml` files. The last good state is kept beside it."
+        Path("var/config"),
+        _path,
+        "var/config",
+        "The folder of the `sg_*.yml` files. The last good state is kept beside it.",
     )
     keys_file: Path = _setting(
-        Path("var/keys.json"), _path, "var/keys.json", "The keys; refused when others can read it or the group can write it."
+        Path("var/keys.json"),
+        _path,
+        "var/keys.json",
+        "The keys; refused when others can read it or the group can write it.",
     )
     families: tuple[str, ...] = _setting(
         FAMILIES, _families, ",".join(FAMILIES), "The account families that are served. `admin` always is."

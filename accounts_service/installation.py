@@ -66,6 +66,12 @@ admin:
 """
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory and its missing parents for their owner alone; those that exist stay as they are."""
+    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700)
+
+
 class AlreadyThereError(Exception):
     """Something that `init` would have to overwrite."""
 
@@ -76,14 +82,16 @@ def make(settings: Settings) -> str:
     Raises AlreadyThereError, before anything is written, if any of it is there.
     """
     files = {settings.config_dir / name: text for name, text in _FILES.items()}
-    there = [path for path in (settings.keys_file, *files, settings.config_dir / "sg_internal_users.yml") if path.exists()]
+    there = [
+        path for path in (settings.keys_file, *files, settings.config_dir / "sg_internal_users.yml") if path.exists()
+    ]
     if there:
         raise AlreadyThereError(f"{there[0]} is already there; nothing was changed")
     password = secrets.token_urlsafe(18)
     files[settings.config_dir / "sg_internal_users.yml"] = _USERS.format(hash=hash_password(password))
     files[settings.keys_file] = Keyring.generate().to_json()
     for path, text in files.items():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
     return password

@@ -4,7 +4,9 @@ import sys
 
 problems = []
 if sys.version_info < (3, 11):
-    problems.append("Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.12 …" % sys.version.split()[0])
+    problems.append(
+        "Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.12 …" % sys.version.split()[0]
+    )
 try:
     import ensurepip  # noqa: F401
     import venv  # noqa: F401

@@ -80,7 +80,9 @@ def _fits(template: str, tenant: str, identity: Identity) -> bool:
     parts = _TEMPLATE.split(template)
     if any(name not in values for name in parts[1::2]):
         return False
-    source = "".join(re.escape(values[part]) if odd else expression(part) for part, odd in zip(parts, _odd(parts), strict=True))
+    source = "".join(
+        re.escape(values[part]) if odd else expression(part) for part, odd in zip(parts, _odd(parts), strict=True)
+    )
     return re.fullmatch(source, tenant) is not None
 
 
@@ -228,9 +230,9 @@ class Rules:
             return Explanation(allowed=False, reason="reserved for administrators with a TLS certificate")
         for act in _acts_of(action):
             if found := self._find(roles, act, excluding=True):
-                return Explanation(False, f"excluded in role {found[0]}", *found)
+                return Explanation(allowed=False, reason=f"excluded in role {found[0]}", role=found[0], chain=found[1])
         if found := self._find(roles, action, excluding=False):
-            return Explanation(True, f"allowed by role {found[0]}", *found)
+            return Explanation(allowed=True, reason=f"allowed by role {found[0]}", role=found[0], chain=found[1])
         return Explanation(allowed=False, reason=f"no role allows {action}")
 
     def _find(self, roles: frozenset[str], action: str, *, excluding: bool) -> tuple[str, tuple[str, ...]] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 _NAME = re.compile(r"(cluster|indices)(:[a-z_]+)+(/[a-z_]+)+\Z")
 
@@ -55,7 +55,7 @@ class Privilege(Enum):
     action: str
     sentence: str
 
-    def __new__(cls, action: str, sentence: str) -> Privilege:
+    def __new__(cls, action: str, sentence: str) -> Self:
         """Check the grammar. Raises ValueError when the name or the sentence is not one."""
         if not _NAME.match(action):
             raise ValueError(f"{action} is not a privilege's name")

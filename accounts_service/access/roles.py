@@ -113,17 +113,85 @@ class RoleMappings:
 STATIC: Mapping[str, Role] = MappingProxyType(
     {
         "SGS_ALL_ACCESS": Role(cluster_permissions=("*",), tenant_permissions=(TenantPermission(("*",), ("*",)),)),
-        "SGS_KIBANA_USER_NO_GLOBAL_TENANT": Role(cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS", "SGS_PERSONAL_SESSIONS", "cluster:admin:searchguard:femt:user/available_tenants/get")),
+        "SGS_KIBANA_USER_NO_GLOBAL_TENANT": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_COMPOSITE_OPS",
+                "SGS_PERSONAL_SESSIONS",
+                "cluster:admin:searchguard:femt:user/available_tenants/get",
+            )
+        ),
         "SGS_KIBANA_USER_NO_MT": Role(cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS", "SGS_PERSONAL_SESSIONS")),
-        "SGS_KIBANA_USER_NO_DEFAULT_TENANT": Role(cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS", "SGS_PERSONAL_SESSIONS")),
-        "SGS_KIBANA_USER": Role(cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS", "SGS_PERSONAL_SESSIONS", "cluster:admin:searchguard:femt:user/available_tenants/get"), tenant_permissions=(TenantPermission((GLOBAL_TENANT,), ("kibana:saved_objects/_/write",)),)),
+        "SGS_KIBANA_USER_NO_DEFAULT_TENANT": Role(
+            cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS", "SGS_PERSONAL_SESSIONS")
+        ),
+        "SGS_KIBANA_USER": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_COMPOSITE_OPS",
+                "SGS_PERSONAL_SESSIONS",
+                "cluster:admin:searchguard:femt:user/available_tenants/get",
+            ),
+            tenant_permissions=(TenantPermission((GLOBAL_TENANT,), ("kibana:saved_objects/_/write",)),),
+        ),
         "SGS_OWN_INDEX": Role(cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS",)),
-        "SGS_XP_MONITORING": Role(cluster_permissions=("SGS_CLUSTER_MONITOR", "cluster:monitor/xpack/info", "cluster:monitor/main", "cluster:admin/xpack/monitoring/bulk", "cluster:admin/desired_balance/get")),
+        "SGS_XP_MONITORING": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_MONITOR",
+                "cluster:monitor/xpack/info",
+                "cluster:monitor/main",
+                "cluster:admin/xpack/monitoring/bulk",
+                "cluster:admin/desired_balance/get",
+            )
+        ),
         "SGS_MANAGE_SNAPSHOTS": Role(cluster_permissions=("SGS_MANAGE_SNAPSHOTS",)),
-        "SGS_XP_ALERTING": Role(cluster_permissions=("SGS_CLUSTER_MONITOR", "indices:data/read/scroll", "cluster:admin/xpack/watcher*", "cluster:monitor/xpack/watcher*")),
-        "SGS_XP_MACHINE_LEARNING": Role(cluster_permissions=("SGS_CLUSTER_MONITOR", "cluster:admin/persistent*", "cluster:internal/xpack/ml*", "indices:data/read/scroll*", "cluster:admin/xpack/ml*", "cluster:monitor/xpack/ml*")),
-        "SGS_KIBANA_SERVER": Role(cluster_permissions=("SGS_CLUSTER_MONITOR", "SGS_CLUSTER_COMPOSITE_OPS", "cluster:admin/xpack/monitoring*", "indices:admin/template*", "cluster:admin/component_template*", "indices:admin/index_template*", "indices:data/read/scroll*", "SGS_CLUSTER_MANAGE_ILM", "cluster:admin:searchguard:authtoken/info", "cluster:admin:searchguard:auth/frontend/config/get", "indices:searchguard:async_search/_all_owners", "cluster:admin/ingest/pipeline/put", "cluster:admin/transform/put", "cluster:admin/transform/start", "cluster:admin/ingest/pipeline/get", "cluster:admin/script*", "cluster:admin/streams/logs/toggle")),
-        "SGS_LOGSTASH": Role(cluster_permissions=("SGS_CLUSTER_MONITOR", "SGS_CLUSTER_COMPOSITE_OPS", "SGS_CLUSTER_MANAGE_INDEX_TEMPLATES", "SGS_CLUSTER_MANAGE_ILM", "SGS_CLUSTER_MANAGE_PIPELINES", "cluster:admin/xpack/monitoring*")),
+        "SGS_XP_ALERTING": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_MONITOR",
+                "indices:data/read/scroll",
+                "cluster:admin/xpack/watcher*",
+                "cluster:monitor/xpack/watcher*",
+            )
+        ),
+        "SGS_XP_MACHINE_LEARNING": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_MONITOR",
+                "cluster:admin/persistent*",
+                "cluster:internal/xpack/ml*",
+                "indices:data/read/scroll*",
+                "cluster:admin/xpack/ml*",
+                "cluster:monitor/xpack/ml*",
+            )
+        ),
+        "SGS_KIBANA_SERVER": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_MONITOR",
+                "SGS_CLUSTER_COMPOSITE_OPS",
+                "cluster:admin/xpack/monitoring*",
+                "indices:admin/template*",
+                "cluster:admin/component_template*",
+                "indices:admin/index_template*",
+                "indices:data/read/scroll*",
+                "SGS_CLUSTER_MANAGE_ILM",
+                "cluster:admin:searchguard:authtoken/info",
+                "cluster:admin:searchguard:auth/frontend/config/get",
+                "indices:searchguard:async_search/_all_owners",
+                "cluster:admin/ingest/pipeline/put",
+                "cluster:admin/transform/put",
+                "cluster:admin/transform/start",
+                "cluster:admin/ingest/pipeline/get",
+                "cluster:admin/script*",
+                "cluster:admin/streams/logs/toggle",
+            )
+        ),
+        "SGS_LOGSTASH": Role(
+            cluster_permissions=(
+                "SGS_CLUSTER_MONITOR",
+                "SGS_CLUSTER_COMPOSITE_OPS",
+                "SGS_CLUSTER_MANAGE_INDEX_TEMPLATES",
+                "SGS_CLUSTER_MANAGE_ILM",
+                "SGS_CLUSTER_MANAGE_PIPELINES",
+                "cluster:admin/xpack/monitoring*",
+            )
+        ),
         "SGS_READALL_AND_MONITOR": Role(cluster_permissions=("SGS_CLUSTER_MONITOR", "SGS_CLUSTER_COMPOSITE_OPS_RO")),
         "SGS_READALL": Role(cluster_permissions=("SGS_CLUSTER_COMPOSITE_OPS_RO",)),
     }

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,7 +30,16 @@ from accounts_service.access.authenticators import Authenticator, Facts, Identif
 from accounts_service.access.authenticators.basic import Basic
 from accounts_service.access.authenticators.internal_users import InternalUsers, VerifiedCredentials
 from accounts_service.access.authenticators.trusted_origin import TrustedOrigin
-from accounts_service.access.configuration import BASIC, FILES, ROLES, GROUPS, ConfigProblem, Configuration, Domain, read
+from accounts_service.access.configuration import (
+    BASIC,
+    FILES,
+    GROUPS,
+    ROLES,
+    ConfigProblem,
+    Configuration,
+    Domain,
+    read,
+)
 from accounts_service.access.decisions import Rules
 from accounts_service.access.roles import Address, Identity, Role
 from accounts_service.bulkhead import Bulkhead
@@ -216,10 +226,11 @@ class LastGood:
 class AccessControl:
     """The snapshot of now. One per process; asked with each request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the composition root names them all
         self,
         directory: Path,
         last_good: LastGood,
+        *,
         built_ins: BuiltIns,
         bulkhead: Bulkhead,
         trusted_uids: frozenset[int] = frozenset(),
@@ -319,7 +330,9 @@ class AccessControl:
     def _signature(self) -> str:
         digest = hashlib.sha256()
         for status in _statuses(self._directory):
-            digest.update(repr(status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode())
+            digest.update(
+                repr(status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode()
+            )
         return digest.hexdigest()
 
 
@@ -335,8 +348,6 @@ def _statuses(directory: Path) -> list[os.stat_result | None]:
 
 def _newest_change(directory: Path) -> float:
     times = [status.st_ctime for status in _statuses(directory) if status]
-    try:
+    with suppress(OSError):
         times.append(directory.stat().st_ctime)
-    except OSError:
-        pass
     return max(times, default=0.0)

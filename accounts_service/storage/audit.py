@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Insert, LargeBinary, Table, Text, insert
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Column, Insert, LargeBinary, Table, Text, insert
 
 from accounts_service.faults import Json
 from accounts_service.storage.sealed import Vault

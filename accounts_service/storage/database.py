@@ -200,9 +200,13 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        with self._bulkhead.place(), self._turnstile.turn(), self._writer.connect() as connection:
-            with _committed(connection, "BEGIN IMMEDIATE", "COMMIT"):
-                yield connection
+        with (
+            self._bulkhead.place(),
+            self._turnstile.turn(),
+            self._writer.connect() as connection,
+            _committed(connection, "BEGIN IMMEDIATE", "COMMIT"),
+        ):
+            yield connection
 
     def _meaning(self, error: exc.DBAPIError) -> Exception:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF

@@ -11,7 +11,6 @@ of the same account), and nothing for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields
@@ -44,11 +43,18 @@ class Attribute(fields.Field[T]):
         self.secret = secret
         self.destination = destination
 
-    def make_error(self, key: str, **kwargs: Any) -> ValidationError:  # noqa: ANN401  # marshmallow's signature
+    def make_error(self, key: str, **_: object) -> ValidationError:
         """Report marshmallow's own two findings, `required` and `null`, as a missing attribute."""
         if key not in ("required", "null"):
             raise LookupError(key)
         return flawed(Missing())
+
+    def accept(self, value: Json) -> T:
+        """Return what is kept of `value`, or raise `flawed`."""
+        raise NotImplementedError
+
+    def _deserialize(self, value: Json, *_: object, **__: object) -> T:
+        return self.accept(value)
 
     def flawed(self, flaw: Flaw, value: Json) -> ValidationError:
         """Make an error about `value`, which is left out when it is a secret."""
@@ -58,7 +64,8 @@ class Attribute(fields.Field[T]):
 class Text(Attribute[str]):
     """A string; numbers and booleans are taken as they are written in JSON."""
 
-    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ANN401
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
         if isinstance(value, str):
             return value
         if isinstance(value, bool):
@@ -71,7 +78,8 @@ class Text(Attribute[str]):
 class Flag(Attribute[bool]):
     """`true` or `false`."""
 
-    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:  # noqa: ANN401
+    def accept(self, value: Json) -> bool:
+        """Return what is kept of `value`, or raise `flawed`."""
         if isinstance(value, bool):
             return value
         raise self.flawed(NotA(Kind.FLAG), value)
@@ -85,7 +93,8 @@ class WholeNumber(Attribute[int]):
         self.low = low
         self.high = high
 
-    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:  # noqa: ANN401
+    def accept(self, value: Json) -> int:
+        """Return what is kept of `value`, or raise `flawed`."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.flawed(NotA(Kind.NUMBER), value)
         if value != int(value) or not self.low <= value <= self.high:
@@ -103,7 +112,8 @@ class Milliseconds(WholeNumber):
 class Uri(Attribute[str]):
     """A URI reference."""
 
-    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ANN401
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
         if isinstance(value, str) and is_uri(value):
             return value
         raise self.flawed(NotA(Kind.URI), value)
@@ -112,7 +122,8 @@ class Uri(Attribute[str]):
 class Mailbox(Attribute[str]):
     """An e-mail address, with or without a display name."""
 
-    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:  # noqa: ANN401
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
         if isinstance(value, str) and is_mailbox(value):
             return value
         raise self.flawed(NotA(Kind.EMAIL_ADDRESS), value)
@@ -125,7 +136,8 @@ class ListOf(Attribute[list[T]]):
         super().__init__(destination=destination)
         self.element = element
 
-    def _deserialize(self, value: Json, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[T]:  # noqa: ANN401
+    def accept(self, value: Json) -> list[T]:
+        """Return what is kept of `value`, or raise `flawed`."""
         results: list[T] = []
         errors: dict[int, list[Any]] = {}
         for index, element in enumerate(value if isinstance(value, list) else [value]):
@@ -134,7 +146,7 @@ class ListOf(Attribute[list[T]]):
             except ValidationError as error:
                 errors[index] = list(error.messages)
         if errors:
-            raise ValidationError(errors)  # type: ignore[arg-type]  # marshmallow merges nested errors by key, numbers too
+            raise ValidationError(errors)
         return results
 
 

@@ -22,7 +22,7 @@ class Found:
 def flawed(flaw: Flaw, value: Json = None, attribute: str | None = None) -> ValidationError:
     """Make the error a field or schema raises. `attribute` is needed only in a schema's own checks."""
     error = [Found(flaw, value)]
-    return ValidationError(error) if attribute is None else ValidationError({attribute: error})  # type: ignore[dict-item]  # any object may stand where marshmallow puts its texts
+    return ValidationError(error) if attribute is None else ValidationError({attribute: error})
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:

@@ -1,1 +1,4 @@
-"""A request's way: dispatcher, gate, body, errors. The only place, with the families' views and dialects, that knows Flask."""
+"""A request's way: dispatcher, gate, body, errors.
+
+The only place, with the families' views and dialects, that knows Flask.
+"""

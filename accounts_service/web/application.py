@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Blueprint, Flask, g, request
-from werkzeug.wrappers import Response
+from flask import Blueprint, Flask, Response, g, request
 
 from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
 from accounts_service.web import errors
 from accounts_service.web.body import LARGEST_BODY
-from accounts_service.web.family import ExactRule, Family, GapError, Route
+from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
 from accounts_service.web.services import Services
 
@@ -21,7 +20,6 @@ def build(family: Family, services: Services) -> Flask:
     """Make the Flask app of `family`. Raises GapError when the family is not whole."""
     family.verify()
     app = Flask(family.name, static_folder=None)
-    app.url_rule_class = ExactRule
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     blueprint = Blueprint(family.name, family.name)
@@ -38,7 +36,10 @@ def build(family: Family, services: Services) -> Flask:
     errors.register(app, family.dialect)
     routes = {f"{family.name}.{route.endpoint}": route for route in family.routes}
     if unguarded := {rule.endpoint for rule in app.url_map.iter_rules()} - routes.keys():
-        raise GapError(f"{family.name}: {sorted(unguarded)[0]} has no privilege")
+        raise GapError(f"{family.name}: {min(unguarded)} has no privilege")
+
+    for rule in app.url_map.iter_rules():
+        rule.methods = set(routes[rule.endpoint].methods)  # werkzeug adds HEAD to every GET
 
     @app.before_request
     def gate() -> None:

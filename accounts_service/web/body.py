@@ -11,7 +11,7 @@ import json
 import math
 from typing import NoReturn
 
-from werkzeug.wrappers import Request, Response
+from flask import Request, Response
 
 from accounts_service.faults import EmptyBody, Json, MalformedBody, RefusedError, UnsupportedMediaType
 
@@ -34,7 +34,7 @@ def parse(raw: bytes) -> Json:
         raise RefusedError(EmptyBody())
     try:
         text = raw.decode("utf-8")
-        document = _DECODER.decode(text)
+        document: Json = _DECODER.decode(text)
         if raw.count(b"[") + raw.count(b"{") > DEEPEST or b"\\u" in raw:
             _inspect(document)
     except json.JSONDecodeError as error:
@@ -73,9 +73,7 @@ def _integer(text: str) -> int:
     return number
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer)
 
 
 def _inspect(document: Json) -> None:

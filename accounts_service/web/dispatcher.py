@@ -44,7 +44,9 @@ class _Row:
 class Dispatcher:
     """The WSGI application."""
 
-    def __init__(self, apps: Mapping[str, WSGIApplication], mounts: Mapping[str, Iterable[Mount]], otherwise: str) -> None:
+    def __init__(
+        self, apps: Mapping[str, WSGIApplication], mounts: Mapping[str, Iterable[Mount]], otherwise: str
+    ) -> None:
         """Take the app of each family, where each answers, and the family for all the rest.
 
         Raises GapError when two rows want the same requests.
@@ -85,7 +87,7 @@ def _verify_apart(row: _Row, other: _Row) -> None:
     one, two = row.mount, other.mount
     same_hosts = one.hosts & two.hosts or (not one.hosts and not two.hosts)
     if one.root == two.root and one.segments & two.segments and same_hosts:
-        raise GapError(f"{row.family} and {other.family} both answer at {one.root}/{sorted(one.segments & two.segments)[0]}")
+        raise GapError(f"{row.family} and {other.family} both answer at {one.root}/{min(one.segments & two.segments)}")
 
 
 def host_of(environ: WSGIEnvironment) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flask import Request
 from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
-from werkzeug.wrappers import Request
 
 from accounts_service.faults import PreconditionFailed, RefusedError
 

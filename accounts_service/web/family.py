@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from werkzeug.routing import Rule
-from werkzeug.wrappers import Request, Response
+from flask import Request, Response
 
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.privileges import InTenant, Open, Privilege, Requirement, Scoped
@@ -98,7 +97,7 @@ class Family:
     parameters: frozenset[str] = frozenset()
     routes: list[Route] = field(default_factory=list)
 
-    def route(
+    def route(  # noqa: PLR0913  # all by name, and each says something about the route
         self,
         rule: str,
         *,
@@ -146,7 +145,7 @@ class Family:
         if any(route.body is Body.JSON for route in self.routes):
             needed.add("json_only")
         if missing := needed - set(names):
-            raise GapError(f"{self.name}: the check {sorted(missing)[0]} is missing")
+            raise GapError(f"{self.name}: the check {min(missing)} is missing")
         if len(set(names)) != len(names) or names[-1] != "permitted":
             raise GapError(f"{self.name}: each check once, and permitted last")
 
@@ -161,11 +160,3 @@ def _privileges(requirement: Requirement) -> tuple[Privilege, ...]:
             return (privilege,)
         case privilege:
             return (privilege,)
-
-
-class ExactRule(Rule):
-    """A rule that answers the methods it was given: werkzeug adds HEAD to every GET."""
-
-    def __init__(self, string: str, *, methods: Sequence[str], **options: object) -> None:
-        super().__init__(string, methods=methods, **options)  # type: ignore[arg-type]  # passed through as Flask gave them
-        self.methods = {method.upper() for method in methods}

@@ -14,8 +14,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import TypeVar, cast
 
-from flask import g
-from flask.wrappers import Request
+from flask import Request, g
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
 
 from accounts_service.access.authenticators import Facts, Peer
@@ -52,7 +51,9 @@ REPEATED = "X-Accounts-Repeated"
 class Call:
     """One request on its way: what it brings, and what the checks have found out."""
 
-    def __init__(self, family: Family, services: Services, request: Request, request_id: str, route: Route | None) -> None:
+    def __init__(
+        self, family: Family, services: Services, request: Request, request_id: str, route: Route | None
+    ) -> None:
         self.family = family
         self.services = services
         self.request = request
@@ -121,13 +122,13 @@ def current_call() -> Call:
 
 
 def authenticated(call: Call) -> None:
-    """Somebody is asking, unless the route is open to everyone."""
+    """Check that somebody is asking, unless the route is open to everyone."""
     if call.route is None or call.route.requirement is not Open.PUBLIC:
         call.identity = call.family.dialect.identify(call)
 
 
 def routed(call: Call) -> None:
-    """The path is well formed and leads somewhere, with this method."""
+    """Check that the path is well formed and leads somewhere, with this method."""
     reason = call.request.environ.get(PATH_FAULT)
     if reason is not None:
         raise RefusedError(BadPath(reason))
@@ -140,7 +141,7 @@ def routed(call: Call) -> None:
 
 
 def known_parameters(call: Call) -> None:
-    """The query has only parameters that the route takes."""
+    """Check that the query has only parameters that the route takes."""
     route = _route(call)
     unknown = tuple(sorted(name for name in call.request.args if name not in route.parameters))
     if unknown:
@@ -148,19 +149,19 @@ def known_parameters(call: Call) -> None:
 
 
 def bodiless(call: Call) -> None:
-    """No body where none is read."""
+    """Check that there is no body where none is read."""
     if _route(call).body is Body.NONE and body.has_body(call.request):
         raise RefusedError(UnexpectedBody(call.request.method, call.request.path))
 
 
 def json_only(call: Call) -> None:
-    """The body is announced as JSON where the route wants JSON."""
+    """Check that the body is announced as JSON where the route wants JSON."""
     if _route(call).body is Body.JSON:
         body.require_json(call.request, call.family.json_types)
 
 
 def permitted(call: Call) -> None:
-    """The caller holds the privilege of the route; the grant says what for."""
+    """Check that the caller holds the privilege of the route; the grant says what for."""
     route = _route(call)
     grant = call.snapshot.rules.grant(call.identity, route.requirement, call.arguments, route.optional)
     if grant is None:

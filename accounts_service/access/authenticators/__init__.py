@@ -109,7 +109,10 @@ class Conditions:
 class Authenticator(Protocol):
     """One domain of sg_authc.yml."""
 
-    conditions: Conditions
+    @property
+    def conditions(self) -> Conditions:
+        """When the domain is asked."""
+        ...
 
     def authenticate(self, facts: Facts, origin: Origin) -> Outcome:
         """Find out who sent `facts`. May raise RefusedError with Overloaded."""

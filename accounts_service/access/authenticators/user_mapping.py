@@ -47,7 +47,7 @@ def _find(value: Json, path: tuple[str | int, ...]) -> list[str]:
         else:
             return []
     leaves = value if isinstance(value, list) else [value]
-    return [leaf if isinstance(leaf, str) else str(leaf) for leaf in leaves if isinstance(leaf, str | int | float)]
+    return [str(leaf) for leaf in leaves if isinstance(leaf, str | int | float)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ class Source:
         match self.path:
             case ("request", "headers", str(name), *_):
                 return name.lower()
-        return None
+            case _:
+                return None
 
     def values(self, attributes: dict[str, Json]) -> list[str]:
         """Find all values among `attributes`; empty ones do not count."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import assert_never
 
-from werkzeug.wrappers import Request, Response
+from flask import Request, Response
 
 from accounts_service import faults
 from accounts_service.access.roles import Identity
@@ -21,7 +21,7 @@ class AdminDialect:
         """Ask the domains of sg_authc.yml."""
         return call.snapshot.authenticate(facts_of(call.request))
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: ARG002  # other dialects look at the request
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: ARG002, C901, PLR0911, PLR0912  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from werkzeug.wrappers import Response
+from flask import Response
 
 from accounts_service.access.privileges import Open
 from accounts_service.config import Settings

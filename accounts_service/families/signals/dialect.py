@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from flask import Response
-from werkzeug.wrappers import Request
+from flask import Request, Response
 
 from accounts_service import faults
 from accounts_service.access.roles import Identity
@@ -38,7 +37,7 @@ class SignalsDialect:
         """Ask the domains of sg_authc.yml."""
         return call.snapshot.authenticate(facts_of(call.request))
 
-    def tell(self, fault: Fault, request: Request) -> Response:
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):
@@ -56,8 +55,8 @@ class SignalsDialect:
             case faults.NoSuchRoute(method, uri):
                 return json_response({"error": f"no handler found for uri [{uri}] and method [{method}]"}, 400)
             case faults.MethodNotAllowed(method, uri, allowed):
-                error = f"Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{', '.join(allowed)}]"
-                response = json_response({"error": error, "status": 405}, 405)
+                text = f"Incorrect HTTP method for uri [{uri}] and method [{method}], allowed: [{', '.join(allowed)}]"
+                response = json_response({"error": text, "status": 405}, 405)
                 response.headers["Allow"] = ", ".join(allowed)
                 return response
             case faults.BadPath(reason):
@@ -79,7 +78,7 @@ class SignalsDialect:
             case faults.MalformedBody(reason, line, column):
                 error: dict[str, Json] = {"error": f"Invalid JSON document: {reason}"}
                 if line is not None:
-                    error |= {"line": line, "column": column}
+                    error["line"], error["column"] = line, column
                 return _invalid([("_", error)])
             case faults.InvalidBody(problems):
                 return _invalid([(str(problem.path[0]), _worded(problem)) for problem in problems])
@@ -101,7 +100,9 @@ class SignalsDialect:
 
 def _unauthorized(request: Request) -> Response:
     if request.headers.get("Accept", "").startswith(_JSON_WANTED):
-        return json_response({"status": 401, "error": {"reason": "Unauthorized", "type": "authentication_exception"}}, 401)
+        return json_response(
+            {"status": 401, "error": {"reason": "Unauthorized", "type": "authentication_exception"}}, 401
+        )
     return Response("Unauthorized", 401, {"Cache-Control": "no-store"}, content_type="text/plain; charset=UTF-8")
 
 
@@ -136,7 +137,7 @@ def _invalid(errors: list[tuple[str, dict[str, Json]]]) -> Response:
     return _handler(400, message if attribute == "_" else f"'{attribute}': {message}", detail)
 
 
-def _worded(problem: Problem) -> dict[str, Json]:
+def _worded(problem: Problem) -> dict[str, Json]:  # noqa: PLR0911  # one case a flaw
     match problem.flaw:
         case faults.Missing():
             return {"error": "Required attribute is missing"}
@@ -152,7 +153,10 @@ def _worded(problem: Problem) -> dict[str, Json]:
             return _wrong(problem, "The secret itself, or its current reference")
         case faults.DestinationChanged(attributes):
             changed = ", ".join(attributes)
-            return {"error": f"A stored secret cannot be kept while this changes: {changed}", "expected": "The secret itself"}
+            return {
+                "error": f"A stored secret cannot be kept while this changes: {changed}",
+                "expected": "The secret itself",
+            }
         case _:
             assert_never(problem.flaw)
 

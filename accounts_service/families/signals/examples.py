@@ -15,7 +15,7 @@ GOOD: dict[str, dict[str, Json]] = {
     "slack": {"url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"},
 }
 
-# (type, body, what is answered)
+# Each: a type, a body, and what it is answered with.
 BAD: list[tuple[str, dict[str, Json], dict[str, Json]]] = [
     (
         "email",

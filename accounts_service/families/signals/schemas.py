@@ -15,8 +15,6 @@ from accounts_service.validation import fields
 from accounts_service.validation.problems import flawed
 from accounts_service.validation.schema import BodySchema
 
-_PORTS = {"low": 1, "high": 65535}
-
 
 class AccountSchema(BodySchema):
     """What all types share."""
@@ -41,11 +39,11 @@ class EmailSchema(AccountSchema):
     """
 
     host = fields.Text(required=True, destination=True)
-    port = fields.WholeNumber(required=True, destination=True, **_PORTS)
+    port = fields.WholeNumber(low=1, high=65535, required=True, destination=True)
     user = fields.Text(destination=True)
     password = fields.Text(secret=True)
     proxy_host = fields.Text(destination=True)
-    proxy_port = fields.WholeNumber(destination=True, **_PORTS)
+    proxy_port = fields.WholeNumber(low=1, high=65535, destination=True)
     proxy_user = fields.Text(destination=True)
     proxy_password = fields.Text(secret=True)
     session_timeout = fields.Milliseconds()

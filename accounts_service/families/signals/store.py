@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, and_, delete, false, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Insert, Row, Update, delete, false, func, insert, select, true, update
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
-from accounts_service.faults import DestinationChanged, InvalidBody, NoSuchObject, Problem, RefusedError, StaleReference
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.faults import DestinationChanged, InvalidBody, NoSuchObject, Problem, RefusedError, StaleReference
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import Store
 from accounts_service.storage.sealed import REFERENCE, Place
@@ -117,10 +117,9 @@ class Accounts(Store):
             "attributes": _dump(document.attributes),
             "secrets": _dump(self._sealed(grant, uid, document, there)),
         }
+        write: Insert | Update = update(ACCOUNT).where(ACCOUNT.c.uid == uid).values(**values)
         if there is None:
             write = insert(ACCOUNT).values(uid=uid, tenant=key.tenant, type=key.type, name=key.name, **values)
-        else:
-            write = update(ACCOUNT).where(ACCOUNT.c.uid == uid).values(**values)
         change = self._change(SignalsPrivilege.ACCOUNT_PUT, key, uid, version, _difference(there, document))
         self._session.write(change, write, self._version_row(key, uid, values))
         return Written(version, created=there is None)
@@ -174,9 +173,7 @@ class Accounts(Store):
             place = Place(FAMILY_NAME, uid, name)
             if not REFERENCE.match(value):
                 sealed[name] = self._session.vault.seal(place, value)
-            elif there is None or name not in there.secrets:
-                problems.append(Problem((name,), StaleReference()))
-            elif not self._session.vault.refers(value, place, there.secrets[name]):
+            elif there is None or not self._keeps(there, place, value):
                 problems.append(Problem((name,), StaleReference()))
             elif moved and SignalsPrivilege.ACCOUNT_REVEAL not in grant.also:
                 problems.append(Problem((name,), DestinationChanged(moved)))
@@ -186,7 +183,11 @@ class Accounts(Store):
             raise RefusedError(InvalidBody(tuple(problems)))
         return sealed
 
-    def _version_row(self, key: Key, uid: str, values: Mapping[str, Any]) -> Any:
+    def _keeps(self, there: Account, place: Place, reference: str) -> bool:
+        envelope = there.secrets.get(place.attribute)
+        return envelope is not None and self._session.vault.refers(reference, place, envelope)
+
+    def _version_row(self, key: Key, uid: str, values: Mapping[str, Any]) -> Insert:
         return insert(ACCOUNT_VERSION).values(
             tenant=key.tenant, type=key.type, name=key.name, uid=uid, at_us=self._session.now_us, **values
         )

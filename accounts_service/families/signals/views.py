@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Response
 
 from accounts_service.config import Settings
-from accounts_service.faults import ForbiddenHeader, Json, RefusedError
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege
 from accounts_service.families.signals.schemas import schema_of
 from accounts_service.families.signals.store import FAMILY_NAME, Accounts, Document, Key
+from accounts_service.faults import ForbiddenHeader, Json, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
@@ -18,7 +18,7 @@ from accounts_service.web.gate import Call
 
 
 def no_internal_headers(call: Call) -> None:
-    """No header that only Search Guard itself may set."""
+    """Check that there is no header that only Search Guard itself may set."""
     if any(name.strip().lower().replace("-", "_").startswith("_sg_") for name, _ in call.request.headers):
         raise RefusedError(ForbiddenHeader())
 

@@ -7,6 +7,7 @@ head or on a revision listed in `COMPATIBLE`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -61,11 +62,12 @@ def require(database: Database) -> None:
     found = current(database)
     if found != head() and found not in COMPATIBLE:
         raise SchemaMismatchError(
-            f"the database is at revision {found or 'none'}, this release needs {head()}: run 'accounts-service db upgrade'"
+            f"the database is at revision {found or 'none'}, this release needs {head()}: "
+            "run 'accounts-service db upgrade'"
         )
 
 
-def _move(database: Database, step: "type[command.upgrade]", revision: str) -> None:
+def _move(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
     with database.begin() as connection:
         if connection.dialect.name == "postgresql":
             # Two machines may run the same deployment at once.
