@@ -1,0 +1,1 @@
+"""How many writes a second, and how long they take: `make bench`."""

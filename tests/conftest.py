@@ -1,0 +1,133 @@
+"""Fixtures of all tests. A test that takes `service` or `installation` runs on both databases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from sqlalchemy import create_engine, make_url, text
+
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.storage import migrations
+from accounts_service.storage.database import SqliteDatabase, open_database
+from accounts_service.storage.sealed import Keyring, Vault
+from accounts_service.storage.tables import METADATA
+from tests.support.installation import Installation
+from tests.support.postgres import VARIABLE, PostgresServer
+from tests.support.served import Served
+from tests.support.service import Service
+
+# No timed assertions, and Hypothesis's deadline is one.
+hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("suite")
+
+_SERVER = pytest.StashKey[PostgresServer]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start PostgreSQL once, in the process that all test processes descend from."""
+    if not hasattr(config, "workerinput") and VARIABLE not in os.environ and not config.option.collectonly:
+        config.stash[_SERVER] = PostgresServer()
+        os.environ[VARIABLE] = config.stash[_SERVER].url
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started."""
+    if _SERVER in config.stash:
+        del os.environ[VARIABLE]
+        config.stash[_SERVER].stop()
+
+
+def _vault() -> Vault:
+    return Vault(Keyring.generate())
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a migrated, empty SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "accounts.db"
+    SqliteDatabase.create(path)
+    database = open_database(f"sqlite:///{path}", _vault(), Bulkhead(1), 1)
+    migrations.upgrade(database)
+    database.dispose()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """Give an empty SQLite database of this test's own."""
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'accounts.db')}"
+
+
+@pytest.fixture(scope="session")
+def new_postgres_database() -> Iterator[Callable[[], str]]:
+    """Make empty databases, dropped at the end."""
+    server = make_url(os.environ[VARIABLE])
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"accounts_test_{uuid.uuid4().hex[:12]}"
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        made.append(name)
+        return server.set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    with engine.connect() as connection:
+        for name in made:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(new_postgres_database: Callable[[], str]) -> str:
+    """Give a migrated PostgreSQL database of this test process."""
+    url = new_postgres_database()
+    database = open_database(url, _vault(), Bulkhead(1), 1)
+    migrations.upgrade(database)
+    database.dispose()
+    return url
+
+
+@pytest.fixture
+def postgresql_url(migrated_postgres: str) -> str:
+    """Give an empty PostgreSQL database; the tests of one process share it, one after the other."""
+    engine = create_engine(migrated_postgres)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)} RESTART IDENTITY"))
+    engine.dispose()
+    return migrated_postgres
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give an empty, migrated database of each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def installation(tmp_path: Path, database_url: str) -> Installation:
+    """Give an installation that knows all personas, on each database."""
+    return Installation(tmp_path / "installation", database_url)
+
+
+@pytest.fixture
+def service(installation: Installation) -> Iterator[Service]:
+    """Give the service in this process, on each database."""
+    service = Service(installation)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def served(installation: Installation, socket_enabled: None) -> Iterator[Served]:  # noqa: ARG001
+    """Give the service behind gunicorn with two workers, on each database."""
+    with Served(installation) as server:
+        yield server

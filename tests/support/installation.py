@@ -1,0 +1,50 @@
+"""An installation in a folder: keys, configuration files, settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from accounts_service.config import Settings
+from accounts_service.storage.sealed import Keyring
+from tests.support import personas
+
+
+class Installation:
+    """Keys and configuration in `folder`; the database is wherever `database_url` says."""
+
+    def __init__(self, folder: Path, database_url: str, files: Mapping[str, object] | None = None) -> None:
+        self.folder = folder
+        self.config_dir = folder / "config"
+        self.keys_file = folder / "keys.json"
+        self.database_url = database_url
+        self.config_dir.mkdir(parents=True)
+        for name, document in (files or personas.configuration()).items():
+            self.write(name, document)
+        self.keys_file.touch(0o600)
+        self.keys_file.write_text(Keyring.generate().to_json())
+
+    def write(self, name: str, document: object) -> None:
+        """Write a configuration file; a string is written as it is."""
+        text = document if isinstance(document, str) else yaml.safe_dump(document)
+        temporary = self.folder / f"{name}.new"
+        temporary.write_text(text)
+        temporary.replace(self.config_dir / name)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Give the environment in which commands find this installation."""
+        return {
+            "PATH": os.environ["PATH"],
+            "ACCOUNTS_DATABASE_URL": self.database_url,
+            "ACCOUNTS_CONFIG_DIR": str(self.config_dir),
+            "ACCOUNTS_KEYS_FILE": str(self.keys_file),
+            "ACCOUNTS_BIND": "127.0.0.1:0",
+            **more,
+        }
+
+    def settings(self, **more: str) -> Settings:
+        """Give the settings of this installation."""
+        return Settings.from_environment(self.environment(**more))

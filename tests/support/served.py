@@ -1,0 +1,140 @@
+"""The service as it is run: `accounts-service serve`, over real connections."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tests.support import personas
+from tests.support.installation import Installation
+
+COMMAND = Path(sys.executable).with_name("accounts-service")
+
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Served:
+    """A running server; use as a context manager. Standard error goes to `log`."""
+
+    def __init__(self, installation: Installation, **settings: str) -> None:
+        self.installation = installation
+        self.log = installation.folder / "serve.log"
+        self._environment = installation.environment(**settings)
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        with self.log.open("ab") as log:
+            start = self.log.stat().st_size
+            self.process = subprocess.Popen(
+                [COMMAND, "serve"],
+                env=self._environment,
+                cwd=self.installation.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            text = self.log.read_text()[start:]
+            listening = re.search(r"Listening at: (?:http://127\.0\.0\.1:(\d+)|unix:\S+)", text)
+            workers = text.count("Booting worker")
+            if listening and workers >= int(self._environment.get("ACCOUNTS_WORKERS", "2")):
+                self.port = int(listening[1] or 0)
+                return self
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"the server did not start:\n{text}")
+            time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def workers(self) -> list[int]:
+        """Name the worker processes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Open a connection."""
+        bind = self._environment["ACCOUNTS_BIND"]
+        if bind.startswith("unix:"):
+            return UnixConnection(bind.removeprefix("unix:"))
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        by: str | None = "admin",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: object = None,
+    ) -> Answer:
+        """Send one request on a connection of its own. A `body` that is no bytes is sent as JSON.
+
+        Headers given as pairs may repeat a name.
+        """
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+        if by is not None:
+            pairs += personas.authorization(by).items()
+        raw = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        if raw is not None:
+            pairs.append(("Content-Length", str(len(raw))))
+            if not any(name.lower() == "content-type" for name, _ in pairs):
+                pairs.append(("Content-Type", "application/json"))
+        connection = self.connect()
+        try:
+            connection.putrequest(method, path)
+            for name, value in pairs:
+                connection.putheader(name, value)
+            connection.endheaders(raw)
+            response = connection.getresponse()
+            return Answer(response.status, response.msg, response.read())
+        finally:
+            connection.close()

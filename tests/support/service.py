@@ -1,0 +1,66 @@
+"""The service in this process, asked through werkzeug's test client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from werkzeug.test import Client, TestResponse
+
+from accounts_service import app
+from accounts_service.faults import Json
+from accounts_service.web.family import Family
+from accounts_service.web.services import Services
+from tests.support import personas
+from tests.support.installation import Installation
+
+
+class Service:
+    """An installation that answers. `families`: others than the service's own, for tests of the frame."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        families: Iterable[Family] | None = None,
+        change: Callable[[Services], Services] = lambda services: services,
+        **settings: str,
+    ) -> None:
+        self.installation = installation
+        self.services = change(app.make_services(installation.settings(**settings)))
+        self._client = Client(app.assemble(self.services, families or app.FAMILIES.values()))
+
+    def close(self) -> None:
+        """Close the database."""
+        self.services.database.dispose()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        by: str | None = "admin",
+        headers: Mapping[str, str] | None = None,
+        peer: str = "127.0.0.1",
+        **options: Any,
+    ) -> TestResponse:
+        """Send a request as a persona (None: as nobody); `json=` and `data=` make the body."""
+        credentials = {} if by is None else personas.authorization(by)
+        return self._client.open(
+            path,
+            method=method,
+            headers={**credentials, **(headers or {})},
+            environ_overrides={"REMOTE_ADDR": peer},
+            **options,
+        )
+
+    def put(self, path: str, body: Json, **options: Any) -> TestResponse:
+        """PUT a JSON body."""
+        return self.ask("PUT", path, json=body, **options)
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        """GET."""
+        return self.ask("GET", path, **options)
+
+    def delete(self, path: str, **options: Any) -> TestResponse:
+        """DELETE."""
+        return self.ask("DELETE", path, **options)
