@@ -22,6 +22,9 @@ from tests.support.postgres import VARIABLE, PostgresServer
 from tests.support.served import Served
 from tests.support.service import Service
 
+# `--cases`, and the line that sums recorded cases up.
+pytest_plugins = ("tests.conformance.plugin",)
+
 # No timed assertions, and Hypothesis's deadline is one.
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")

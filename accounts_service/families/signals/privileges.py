@@ -1,9 +1,12 @@
-"""Privileges of the Signals family, and the action groups Search Guard bundles them in.
+"""Privileges of the Signals family, the action groups that bundle them, and the tenant they are asked for in.
 
 https://docs.search-guard.com/latest/action-groups
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
 
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.privileges import Privilege
@@ -77,3 +80,26 @@ ACTION_GROUPS: ActionGroups = {
         _GLOBAL + "truststores/createorreplace",
     ),
 }
+
+
+def requested_tenant(path: str, headers: Mapping[str, str]) -> str | None:
+    """Name the tenant that a request is about; None is the global one.
+
+    `path` is the path as it was sent, `headers` have their names in lower case.
+    A path that names a tenant wins over `sgtenant`, and that over `sg_tenant`;
+    the paths of global accounts name none. These are the rules of Search
+    Guard's SignalsTenantParamResolver (https://github.com/floragunncom/search-guard,
+    with the tenants' accounts of its main branch).
+    """
+    # Decoded as a whole, as routing does, so that no other spelling of a path names another tenant.
+    match [unquote(segment) for segment in path.split("/")]:
+        case ["", "_signals", "watch" | "tenant", tenant, *_]:
+            return _named(tenant)
+        case ["", "_signals", "account", tenant, _, _] | ["", "_signals", "account", tenant, "_search"]:
+            return _named(tenant)
+        case _:
+            return headers.get("sgtenant") or headers.get("sg_tenant") or None
+
+
+def _named(tenant: str) -> str | None:
+    return None if tenant in ("", "_main") else tenant

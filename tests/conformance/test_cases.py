@@ -1,0 +1,65 @@
+"""Every recorded case is met, or excepted by a rule that still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.conformance import exceptions, recorded, signals
+from tests.conformance.plugin import EXCEPTED
+from tests.conformance.recorded import Case
+from tests.conformance.wire import Wire
+
+NewService = Callable[[Mapping[str, object], Mapping[str, str]], Wire]
+
+
+class Conventions(Protocol):
+    """How the cases of a family are to be read. Each family has its own."""
+
+    def group_of(self, name: str) -> str | None:
+        """Name the group of a line; None when it stands alone."""
+        ...
+
+    def differences(self, case: Case, earlier: Sequence[Case], new_service: NewService) -> list[str]:
+        """Run a case on an empty store, after the earlier lines of its group; list what is not as expected."""
+        ...
+
+
+CONVENTIONS: dict[str, Conventions] = {"signals": signals}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each case."""
+    if "case" in metafunc.fixturenames:
+        files = recorded.read(Path(metafunc.config.getoption("--cases")))
+        parameters = [
+            pytest.param(case, cases, id=identifier)
+            for cases in files.values()
+            for case, identifier in zip(cases, recorded.identifiers(cases), strict=True)
+        ]
+        metafunc.parametrize(("case", "cases"), parameters)
+
+
+def test_case(
+    case: Case, cases: Sequence[Case], new_service: NewService, record_property: Callable[[str, object], None]
+) -> None:
+    rule = exceptions.rule_of(case)
+    if rule is not None and case.family not in CONVENTIONS:
+        _except(rule, record_property)
+    conventions = CONVENTIONS[case.family]
+    earlier = recorded.earlier(case, cases, conventions.group_of)
+    differences = conventions.differences(case, earlier, new_service)
+    if rule is None:
+        assert not differences, "\n".join((case.name, *differences))
+    elif differences:
+        _except(rule, record_property)
+    else:
+        pytest.fail(f"this case passes: the exception “{rule.name}” must no longer cover it")
+
+
+def _except(rule: exceptions.Rule, record_property: Callable[[str, object], None]) -> None:
+    record_property(EXCEPTED, rule.name)
+    pytest.xfail(rule.name)
