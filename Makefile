@@ -15,8 +15,7 @@ run: $(VENV)/.run ## Set everything up and serve on 127.0.0.1:8080.
 	@$(PYTHON) tools/run.py $(BIN)/accounts-service
 
 ##@ Develop
-test: $(VENV)/.dev ## Set everything up and run all tests, on SQLite and on PostgreSQL.
-	@$(PYTHON) tools/check_python.py
+test: $(VENV)/.dev ## Set everything up and run all tests on SQLite and PostgreSQL, or some: make test TESTS=tests/web.
 	@$(BIN)/python tools/test.py $(TESTS)
 
 sure: test ## All that must hold before a change is done: tests, lint, format, types, import contracts.

@@ -67,11 +67,9 @@ def _bind(text: str) -> str:
     return text
 
 
-_DATABASES = ("sqlite:///", "postgresql+psycopg://")
-
-
 def _database_url(text: str) -> str:
-    if not text.startswith(_DATABASES) or text == "sqlite:///":
+    # A database in memory would be another one for each connection.
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql\+psycopg://\S+", text):
         raise ValueError("sqlite:///PATH or postgresql+psycopg://…")
     return text
 

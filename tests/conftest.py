@@ -18,6 +18,7 @@ from accounts_service.storage.database import SqliteDatabase, open_database
 from accounts_service.storage.sealed import Keyring, Vault
 from accounts_service.storage.tables import METADATA
 from tests.support.installation import Installation
+from tests.support.needs import missing
 from tests.support.postgres import VARIABLE, PostgresServer
 from tests.support.served import Served
 from tests.support.service import Service
@@ -34,9 +35,27 @@ _SERVER = pytest.StashKey[PostgresServer]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once, in the process that all test processes descend from."""
+    config.addinivalue_line("markers", "needs(program): needs a program of the system; see tests/support/needs.py")
+    if missing() and os.environ.get("CI"):
+        raise pytest.UsageError(f"this must not be left out: {', '.join(missing().values())}")
     if not hasattr(config, "workerinput") and VARIABLE not in os.environ and not config.option.collectonly:
         config.stash[_SERVER] = PostgresServer()
         os.environ[VARIABLE] = config.stash[_SERVER].url
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a program of the system that is not here."""
+    absent = missing()
+    left_out = [item for item in items if any(mark.args[0] in absent for mark in item.iter_markers("needs"))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out, and how to get it."""
+    for program, way in missing().items():
+        terminalreporter.write_line(f"left out: the tests that need {program}; to run them: {way}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,10 +2,85 @@
 
 from __future__ import annotations
 
+import http.client
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
 from accounts_service.families.signals import examples
-from tests.support.served import Served
+from tests.support import personas
+from tests.support.installation import Installation
+from tests.support.served import COMMAND, Served
 
 EMAIL = "/_signals/account/email/default"
+CANARY = "canary-4f1c8e-of-a-secret"
+
+_PATIENCE_SECONDS = 20
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until `condition` holds; how long it takes is no matter here."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def on_every_worker(served: Served, ask: Callable[[http.client.HTTPConnection], int]) -> dict[int, int]:
+    """Ask each worker, told apart by which process holds the other end; gives the statuses by pid.
+
+    The kernel spreads connections as it likes, so connections are opened until
+    every worker has had one.
+    """
+    statuses: dict[int, int] = {}
+    workers = set(served.workers())
+    for _ in range(400):
+        connection = served.connect()
+        try:
+            connection.connect()
+            status = ask(connection)
+            pid = _holder(served, connection)
+            if pid is not None:
+                statuses[pid] = status
+        finally:
+            connection.close()
+        if statuses.keys() == workers:
+            return statuses
+    raise AssertionError(f"only {statuses.keys()} of {workers} answered")
+
+
+def _holder(served: Served, connection: http.client.HTTPConnection) -> int | None:
+    port = connection.sock.getsockname()[1]
+    wanted = f"0100007F:{served.port:04X} 0100007F:{port:04X} 01"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = [line[9] for line in lines if f"{line[1]} {line[2]} {line[3]}" == wanted]
+    for pid in served.workers():
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                if inodes and str(link.readlink()) == f"socket:[{inodes[0]}]":
+                    return pid
+            except FileNotFoundError:
+                continue
+    return None
+
+
+def reading(by: str) -> Callable[[http.client.HTTPConnection], int]:
+    """Read the account as a persona; gives the status."""
+
+    def read(connection: http.client.HTTPConnection) -> int:
+        connection.request("GET", EMAIL, headers={**personas.authorization(by), "Connection": "keep-alive"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    return read
 
 
 def test_an_account_is_stored_over_http(served: Served) -> None:
@@ -15,3 +90,172 @@ def test_an_account_is_stored_over_http(served: Served) -> None:
     assert served.ask("PUT", EMAIL, body=b"x", headers={"Content-Type": "text/plain"}).status == 415
     assert served.ask("PUT", EMAIL, body=examples.GOOD["email"], by="stranger").status == 403
     assert served.ask("PUT", EMAIL, body=examples.GOOD["email"], by="excluded").status == 403
+    assert served.ask("PUT", EMAIL, by="admin", headers={"Content-Length": "0"}).status == 415
+    assert served.ask("GET", "/readyz", by=None).json == {"status": "ok", "configuration": "current"}
+
+
+def test_a_revoked_role_stops_working_on_every_worker(served: Served) -> None:
+    served.ask("PUT", EMAIL, body=examples.GOOD["email"])
+    assert set(on_every_worker(served, reading("reader")).values()) == {200}
+    served.installation.write("sg_roles_mapping.yml", {"SGS_ALL_ACCESS": {"users": ["admin"]}})
+    # The promise, two seconds: one of quiet, one between two looks.
+    time.sleep(2)
+    assert set(on_every_worker(served, reading("reader")).values()) == {403}
+    assert set(on_every_worker(served, reading("admin")).values()) == {200}
+
+
+def test_a_broken_file_changes_nothing_for_running_and_for_restarted_workers(served: Served) -> None:
+    served.ask("PUT", EMAIL, body=examples.GOOD["email"])
+    served.installation.write("sg_roles.yml", "reader: [broken\n")
+
+    def refused() -> bool:
+        served.ask("GET", EMAIL)  # A worker looks when it is asked.
+        return "configuration.refused" in served.log.read_text()
+
+    wait_for(refused, "a refusal")
+    assert set(on_every_worker(served, reading("reader")).values()) == {200}
+    before = set(served.workers())
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(set(served.workers()) - before) == 2, "new workers")
+    wait_for(
+        lambda: served.log.read_text().count("configuration.last_good_used") >= 2, "both started from the last good"
+    )
+    assert set(on_every_worker(served, reading("reader")).values()) == {200}
+    assert set(on_every_worker(served, reading("stranger")).values()) == {403}
+    assert served.ask("GET", "/readyz", by=None).json["configuration"] == "last-good"
+    served.installation.write("sg_roles.yml", {"reader": {}})
+    time.sleep(2)
+    assert set(on_every_worker(served, reading("reader")).values()) == {403}
+
+
+def test_a_secret_is_found_in_no_file_no_log_and_no_answer_without_reveal(served: Served) -> None:
+    secrets = {"password": f"{CANARY}-1", "proxy_password": f"{CANARY}-2"}
+    good = {"host": "h", "port": 25, "user": "u", **secrets}
+    answers = [
+        served.ask("PUT", EMAIL, body=good),
+        served.ask("PUT", EMAIL, body={**good, "host": {}, "port": 0}),
+        served.ask("PUT", EMAIL, body={**good, "password": {"x": CANARY}, "proxy_password": [CANARY]}),
+        served.ask("PUT", EMAIL, body=f'{{"password": "{CANARY}" "x"'.encode()),
+        served.ask("PUT", EMAIL, body=f'{{"password": "{CANARY}", "password": "{CANARY}"}}'.encode()),
+        served.ask("PUT", "/_signals/account/slack/x", body={"url": f"https:// {CANARY}"}),
+        served.ask("PUT", "/_signals/account/slack/x", body={"url": f"https://{CANARY}.example/x"}),
+        served.ask("GET", EMAIL, by="manager"),
+        served.ask("GET", "/_signals/account/slack/x", by="reader"),
+        served.ask("DELETE", EMAIL),
+    ]
+    assert [answer.status for answer in answers] == [201, 400, 400, 400, 400, 400, 201, 200, 200, 200]
+    for answer in answers:
+        assert CANARY.encode() not in answer.body
+    for path in served.installation.folder.parent.rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path
+    assert "password-of-" not in served.log.read_text()
+
+
+def test_a_mapped_header_that_comes_twice_is_nobody(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> None:
+    del socket_enabled
+    authc = {
+        "auth_domains": [
+            {
+                "type": "trusted_origin",
+                "user_mapping.user_name.from": "request.headers.x-proxy-user",
+                "user_mapping.roles.from_comma_separated_string": "request.headers.x-proxy-roles",
+            }
+        ],
+        "network": {"trusted_proxies": "127.0.0.0/8"},
+    }
+    files = personas.configuration() | {
+        "sg_authc.yml": authc,
+        "sg_roles_mapping.yml": {"manager": {"backend_roles": ["managers"]}},
+    }
+    with Served(Installation(tmp_path / "installation", sqlite_url, files), ACCOUNTS_WORKERS="1") as served:
+
+        def put(*headers: tuple[str, str]) -> int:
+            return served.ask("PUT", EMAIL, by=None, body=examples.GOOD["email"], headers=headers).status
+
+        assert put(("X-Proxy-User", "ann"), ("X-Proxy-Roles", "managers, others")) == 201
+        assert put(("X-Proxy-User", "ann"), ("X-Proxy-Roles", "others")) == 403
+        assert put(("X-Proxy-User", "ann"), ("X-Proxy-User", "ann"), ("X-Proxy-Roles", "managers")) == 401
+        assert put(("X-Proxy-User", "ann,bob"), ("X-Proxy-Roles", "managers")) == 401
+        assert put(("X-Proxy-User", "ann"), ("X-Proxy-Roles", "others"), ("x-proxy-roles", "managers")) == 401
+        assert put(("X_Proxy_User", "ann"), ("X-Proxy-Roles", "managers")) == 401
+        assert put(("X-Proxy-Roles", "managers")) == 401
+        # The mark itself cannot be forged away, and forging it shuts out only its sender.
+        twice = (("X-Proxy-User", "ann"), ("X-Proxy-User", "eve"), ("X-Proxy-Roles", "managers"))
+        assert put(*twice, ("X-Accounts-Repeated", "")) == 401
+        assert (
+            put(("X-Proxy-User", "ann"), ("X-Proxy-Roles", "managers"), ("X-Accounts-Repeated", "x-proxy-user")) == 200
+        )
+
+
+def test_over_a_unix_socket_the_kernel_says_who_the_proxy_is(
+    tmp_path: Path, sqlite_url: str, socket_enabled: None
+) -> None:
+    del socket_enabled
+    authc = {
+        "auth_domains": [
+            {"type": "trusted_origin", "user_mapping": {"user_name": {"from": "request.headers.x-proxy-user"}}}
+        ]
+    }
+    files = personas.configuration() | {"sg_authc.yml": authc, "sg_roles_mapping.yml": {"manager": {"users": ["ann"]}}}
+    installation = Installation(tmp_path / "installation", sqlite_url, files)
+    path = tmp_path / "s"
+    for trusted, status in ((str(os.getuid()), 201), ("65533", 401)):
+        settings = {"ACCOUNTS_BIND": f"unix:{path}", "ACCOUNTS_TRUSTED_SOCKET_USERS": trusted, "ACCOUNTS_WORKERS": "1"}
+        with Served(installation, **settings) as served:
+            headers = {"X-Proxy-User": "ann", "X-Forwarded-For": "192.0.2.1"}
+            answer = served.ask("PUT", EMAIL, by=None, body=examples.GOOD["email"], headers=headers)
+            assert answer.status == status
+            assert path.stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize(
+    "raw",
+    (
+        b"PUT %s HTTP/1.1\r\nHost: h\r\nHost: i\r\nContent-Length: 0\r\n\r\n",
+        b"PUT %s HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"PUT %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"PUT %s HTTP/1.1\nHost: h\n\n",
+    ),
+)
+def test_odd_framing_is_refused_and_read_as_one_request_at_most(served: Served, raw: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(raw % EMAIL.encode() + b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b'"status":"ok"' not in answer
+
+
+def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path, sqlite_url: str) -> None:
+    installation = Installation(tmp_path / "installation", sqlite_url)
+
+    def start(**settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, "serve"],
+            env=installation.environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    unknown = start(ACCOUNTS_WROKERS="3", ACCOUNTS_THREADS="many")
+    assert unknown.returncode == 1
+    assert "ACCOUNTS_WROKERS is not a setting" in unknown.stderr
+    assert "ACCOUNTS_THREADS must be a whole number" in unknown.stderr
+    nobody = start(ACCOUNTS_TRUSTED_SOCKET_USERS="no-such-user-here")
+    assert (nobody.returncode, "no-such-user-here" in nobody.stderr) == (1, True)
+    installation.write("sg_roles.yml", "a: {foo: 1, cluster_permissions: ['/(/']}")
+    broken = start()
+    assert broken.returncode == 1
+    assert "a.foo: Unsupported attribute" in broken.stderr
+    assert "a.cluster_permissions.0: Invalid value" in broken.stderr
+    installation.write("sg_roles.yml", {})
+    installation.keys_file.chmod(0o644)
+    assert "may be read by others" in start().stderr
+    installation.keys_file.chmod(0o600)
+    empty = tmp_path / "empty.db"
+    sqlite3.connect(empty).close()
+    assert "accounts-service db upgrade" in start(ACCOUNTS_DATABASE_URL=f"sqlite:///{empty}").stderr

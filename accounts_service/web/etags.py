@@ -6,6 +6,7 @@ deleted and made again, so the version alone is a strong entity tag.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Request
@@ -37,19 +38,23 @@ class Conditions:
 
         Raises RefusedError(PreconditionFailed).
         """
-        if self.if_match is not None and not _holds(self.if_match, version):
+        if self.if_match is not None and not _names(self.if_match, version, self.if_match.is_strong):
             raise RefusedError(PreconditionFailed())
-        if self.if_none_match is not None and _holds(self.if_none_match, version):
+        if self.unmodified(version):
             raise RefusedError(PreconditionFailed())
 
-    def unmodified(self, version: int) -> bool:
-        """Tell whether a reader who sent If-None-Match has this version already."""
-        return self.if_none_match is not None and _holds(self.if_none_match, version)
+    def unmodified(self, version: int | None) -> bool:
+        """Tell whether If-None-Match names this version: its sender has it already.
+
+        It compares weakly, If-Match strongly (sections 13.1.1 and 13.1.2).
+        """
+        tags = self.if_none_match
+        return tags is not None and _names(tags, version, tags.contains_weak)
 
 
 def _tags(request: Request, name: str) -> ETags | None:
     return parse_etags(request.headers[name]) if name in request.headers else None
 
 
-def _holds(tags: ETags, version: int | None) -> bool:
-    return version is not None and (tags.star_tag or tags.is_strong(str(version)))
+def _names(tags: ETags, version: int | None, contains: Callable[[str], bool]) -> bool:
+    return version is not None and (tags.star_tag or contains(str(version)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
-from werkzeug.test import Client, TestResponse
+from werkzeug.datastructures import Headers
+from werkzeug.test import Client
 
 from accounts_service import app
 from accounts_service.faults import Json
@@ -13,6 +14,18 @@ from accounts_service.web.family import Family
 from accounts_service.web.services import Services
 from tests.support import personas
 from tests.support.installation import Installation
+
+
+class Answer(Protocol):
+    """What a test looks at of a response; a body that is no JSON fails where it is read as such."""
+
+    status_code: int
+    headers: Headers
+    mimetype: str
+    content_type: str
+    data: bytes
+    text: str
+    json: Any
 
 
 class Service:
@@ -42,25 +55,26 @@ class Service:
         headers: Mapping[str, str] | None = None,
         peer: str = "127.0.0.1",
         **options: Any,
-    ) -> TestResponse:
+    ) -> Answer:
         """Send a request as a persona (None: as nobody); `json=` and `data=` make the body."""
         credentials = {} if by is None else personas.authorization(by)
-        return self._client.open(
+        response = self._client.open(
             path,
             method=method,
             headers={**credentials, **(headers or {})},
             environ_overrides={"REMOTE_ADDR": peer},
             **options,
         )
+        return cast(Answer, response)
 
-    def put(self, path: str, body: Json, **options: Any) -> TestResponse:
+    def put(self, path: str, body: Json, **options: Any) -> Answer:
         """PUT a JSON body."""
         return self.ask("PUT", path, json=body, **options)
 
-    def get(self, path: str, **options: Any) -> TestResponse:
+    def get(self, path: str, **options: Any) -> Answer:
         """GET."""
         return self.ask("GET", path, **options)
 
-    def delete(self, path: str, **options: Any) -> TestResponse:
+    def delete(self, path: str, **options: Any) -> Answer:
         """DELETE."""
         return self.ask("DELETE", path, **options)

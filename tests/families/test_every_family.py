@@ -1,0 +1,239 @@
+"""The contract that every family passes, and every fault in every family's words, to be held against the manuals."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask, Response, request
+
+from accounts_service import app, faults
+from accounts_service.access.privileges import Open
+from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.signals.views import FAMILY as SIGNALS
+from accounts_service.faults import Fault, Flaw, Json, Kind, Problem
+from accounts_service.web.family import Family
+
+
+def _security_exception(reason: str, status: int, kind: str = "illegal_argument_exception") -> Json:
+    return {
+        "error": {"root_cause": [{"type": kind, "reason": reason}], "type": kind, "reason": reason},
+        "status": status,
+    }
+
+
+def _problem(status: int, title: str, **more: Json) -> Json:
+    return {"type": "about:blank", "title": title, "status": status, **more}
+
+
+# fault: (what Signals answers, what our own family answers)
+WORDS: dict[Fault, tuple[Json, Json]] = {
+    faults.NotPermitted(): (
+        {"status": 403, "error": "Insufficient permissions"},
+        _problem(403, "Forbidden"),
+    ),
+    faults.ForbiddenHeader(): (
+        _security_exception("Illegal parameter in http or transport request found.", 403, kind="security_exception"),
+        _problem(403, "Forbidden", detail="a header that only the service itself may set"),
+    ),
+    faults.BadOrigin("x-forwarded-for"): (
+        _security_exception("Invalid X-Forwarded-Forheader", 400),
+        _problem(400, "Bad Request", detail="x-forwarded-for is not a list of addresses"),
+    ),
+    faults.NoSuchRoute("GET", "/a?b"): (
+        {"error": "no handler found for uri [/a?b] and method [GET]"},
+        _problem(404, "Not Found"),
+    ),
+    faults.MethodNotAllowed("POST", "/a", ("GET", "PUT")): (
+        {"error": "Incorrect HTTP method for uri [/a] and method [POST], allowed: [GET, PUT]", "status": 405},
+        _problem(405, "Method Not Allowed"),
+    ),
+    faults.BadPath("because"): (
+        {"status": 400, "error": "Invalid path: because"},
+        _problem(400, "Bad Request", detail="because"),
+    ),
+    faults.UnknownParameters("/a", ("x",)): (
+        _security_exception("request [/a] contains unrecognized parameter: [x]", 400),
+        _problem(400, "Bad Request", detail="unknown parameters: x"),
+    ),
+    faults.UnknownParameters("/a", ("x", "y")): (
+        _security_exception("request [/a] contains unrecognized parameters: [x], [y]", 400),
+        _problem(400, "Bad Request", detail="unknown parameters: x, y"),
+    ),
+    faults.UnexpectedBody("GET", "/a"): (
+        _security_exception("request [GET /a] does not support having a body", 400),
+        _problem(400, "Bad Request", detail="no body is read here"),
+    ),
+    faults.UnsupportedMediaType(): (
+        {"status": 415, "error": "Accounts must be of content type application/json"},
+        _problem(415, "Unsupported Media Type"),
+    ),
+    faults.BodyTooLarge(10): (
+        {"status": 413, "error": "The document is larger than 10 bytes"},
+        _problem(413, "Request Entity Too Large", detail="more than 10 bytes"),
+    ),
+    faults.EmptyBody(): (
+        {
+            "status": 400,
+            "error": "The document is empty",
+            "detail": {"_": [{"error": "The document is empty", "expected": "JSON document"}]},
+        },
+        _problem(400, "Bad Request", detail="the body is empty"),
+    ),
+    faults.MalformedBody("because", 2, 3): (
+        {
+            "status": 400,
+            "error": "Invalid JSON document: because",
+            "detail": {"_": [{"error": "Invalid JSON document: because", "line": 2, "column": 3}]},
+        },
+        _problem(400, "Bad Request", detail="the body is not JSON: because at line 2, column 3"),
+    ),
+    faults.MalformedBody("because"): (
+        {
+            "status": 400,
+            "error": "Invalid JSON document: because",
+            "detail": {"_": [{"error": "Invalid JSON document: because"}]},
+        },
+        _problem(400, "Bad Request", detail="the body is not JSON: because"),
+    ),
+    faults.NoSuchObject("GET", "email/x"): ({"status": 404, "error": "Not found"}, _problem(404, "Not Found")),
+    faults.NoSuchObject("DELETE", "email/x"): (
+        {"status": 404, "error": "Account does not exist: email/x"},
+        _problem(404, "Not Found"),
+    ),
+    faults.PreconditionFailed(): (
+        {"status": 412, "error": "The account is not in the version that the request asks for"},
+        _problem(412, "Precondition Failed"),
+    ),
+    faults.Overloaded(): (
+        {"status": 503, "error": "Too many requests at once"},
+        _problem(503, "Service Unavailable"),
+    ),
+    faults.Unavailable(): (
+        {"status": 503, "error": "Service unavailable"},
+        _problem(503, "Service Unavailable"),
+    ),
+    faults.Internal("abc"): (
+        {"status": 500, "error": "Internal error, request abc"},
+        _problem(500, "Internal Server Error", request_id="abc"),
+    ),
+    faults.InvalidBody((Problem(("a", 1), faults.Missing()),)): (
+        {
+            "status": 400,
+            "error": "'a': Required attribute is missing",
+            "detail": {"a": [{"error": "Required attribute is missing"}]},
+        },
+        _problem(400, "Bad Request", detail="the body is not valid", attributes=["a.1"]),
+    ),
+}
+
+# flaw: what Signals says of it, about the value "v"
+FLAWS: dict[Flaw, dict[str, Json]] = {
+    faults.Missing(): {"error": "Required attribute is missing"},
+    faults.NotA(Kind.NUMBER): {"error": "Invalid value", "value": "v", "expected": "A numeric value"},
+    faults.NotA(Kind.FLAG): {"error": "Invalid value", "value": "v", "expected": "true or false"},
+    faults.NotA(Kind.URI): {"error": "Invalid value", "value": "v", "expected": "A URI"},
+    faults.NotA(Kind.EMAIL_ADDRESS): {"error": "Invalid value", "value": "v", "expected": "E-mail address"},
+    faults.NotA(Kind.TEXT): {"error": "Invalid value", "value": "v", "expected": "A string"},
+    faults.OutOfRange(1, 65535): {"error": "Invalid value", "value": "v", "expected": "A number between 1 and 65535"},
+    faults.NotOneOf(("email", "slack")): {"error": "Invalid value", "value": "v", "expected": "email|slack"},
+    faults.NeededBy("password"): {"error": "A user must be specified if a password is specified"},
+    faults.StaleReference(): {
+        "error": "Invalid value",
+        "value": "v",
+        "expected": "The secret itself, or its current reference",
+    },
+    faults.DestinationChanged(("host", "port")): {
+        "error": "A stored secret cannot be kept while this changes: host, port",
+        "expected": "The secret itself",
+    },
+}
+
+
+def _told(family: Family, fault: Fault, accept: str = "*/*") -> Response:
+    with Flask("telling").test_request_context("/", headers={"Accept": accept}):
+        return family.dialect.tell(fault, request)
+
+
+def test_the_table_of_words_is_whole() -> None:
+    assert {type(fault) for fault in WORDS} | {faults.NotAuthenticated} == set(faults.Fault.__args__)
+    assert {type(flaw) for flaw in FLAWS} == set(faults.Flaw.__args__)
+
+
+@pytest.mark.parametrize(("fault", "words"), WORDS.items(), ids=list(map(repr, WORDS)))
+def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json]) -> None:
+    for family, document in zip((SIGNALS, ADMIN), words, strict=True):
+        told = _told(family, fault)
+        assert told.get_json() == document
+        assert told.headers["Cache-Control"] == "no-store"
+        assert not isinstance(document, dict) or document.get("status", told.status_code) == told.status_code
+
+
+@pytest.mark.parametrize(("flaw", "words"), FLAWS.items(), ids=list(map(repr, FLAWS)))
+def test_every_flaw_in_the_words_of_signals(flaw: Flaw, words: dict[str, Json]) -> None:
+    document = _told(SIGNALS, faults.InvalidBody((Problem(("x",), flaw, "v"),))).get_json()
+    assert document == {"status": 400, "error": f"'x': {words['error']}", "detail": {"x": [words]}}
+
+
+def test_several_problems_of_one_attribute_stand_in_one_list() -> None:
+    bad = faults.NotA(Kind.EMAIL_ADDRESS)
+    problems = (Problem(("to", 0), bad, "@"), Problem(("from",), bad, "x"), Problem(("to", 2), bad, "y"))
+    document = _told(SIGNALS, faults.InvalidBody(problems)).get_json()
+    assert document["error"] == "3 errors; see detail."
+    assert list(document["detail"]) == ["to", "from"]
+    assert [error["value"] for error in document["detail"]["to"]] == ["@", "y"]
+
+
+@pytest.mark.parametrize("accept", ("application/json", "application/vnd.elasticsearch+json; compatible-with=8"))
+def test_who_wants_json_is_told_in_json_that_he_is_nobody(accept: str) -> None:
+    told = _told(SIGNALS, faults.NotAuthenticated(("One", "Two")), accept)
+    assert told.get_json() == {"status": 401, "error": {"reason": "Unauthorized", "type": "authentication_exception"}}
+    assert told.headers.getlist("WWW-Authenticate") == ["One", "Two"]
+
+
+def test_everybody_else_is_told_in_text() -> None:
+    told = _told(SIGNALS, faults.NotAuthenticated())
+    assert (told.get_data(as_text=True), told.content_type) == ("Unauthorized", "text/plain; charset=UTF-8")
+    assert "WWW-Authenticate" not in told.headers
+
+
+@pytest.mark.parametrize("family", app.FAMILIES.values(), ids=lambda family: family.name)
+@pytest.mark.parametrize("fault", (faults.Overloaded(7), faults.Unavailable(7)))
+def test_every_family_says_when_to_come_again(family: Family, fault: Fault) -> None:
+    assert _told(family, fault).headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("family", app.FAMILIES.values(), ids=lambda family: family.name)
+def test_every_family_says_which_methods_there_are(family: Family) -> None:
+    assert _told(family, faults.MethodNotAllowed("X", "/", ("GET", "PUT"))).headers["Allow"] == "GET, PUT"
+
+
+@pytest.mark.parametrize("family", app.FAMILIES.values(), ids=lambda family: family.name)
+def test_every_family_is_whole(family: Family) -> None:
+    family.verify()
+    asked_for = {route.requirement for route in family.routes} | {
+        privilege for route in family.routes for privilege in route.optional
+    }
+    unused = set(family.privileges) - asked_for
+    assert not unused, f"declared and asked for by no route: {unused}"
+
+
+# What stands open to everyone is listed here by hand, so that nobody opens a door by accident.
+PUBLIC = {("admin", "/livez"), ("admin", "/readyz")}
+
+
+def test_only_what_is_listed_is_public() -> None:
+    public = {
+        (family.name, route.rule)
+        for family in app.FAMILIES.values()
+        for route in family.routes
+        if route.requirement is Open.PUBLIC
+    }
+    assert public == PUBLIC
+
+
+def test_no_view_is_longer_than_a_screen_lets_one_see_at_once() -> None:
+    # Load, do, answer: a view that needs more has something that belongs below it.
+    for family in app.FAMILIES.values():
+        for route in family.routes:
+            code = route.view.__code__
+            lines = {line for *_, line in code.co_lines() if line}
+            assert len(lines) <= 18, route.endpoint

@@ -1,0 +1,150 @@
+"""The command, as it is typed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import bcrypt
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from accounts_service import app, cli
+from accounts_service.access.configuration import FILES
+from accounts_service.installation import make
+from accounts_service.storage.sealed import load_keyring
+
+BROKEN = {
+    "sg_roles.yml": "a: {foo: 1}\nb: {cluster_permissions: ['/(/']}\n",
+    "sg_roles_mapping.yml": "a: {ips: [nowhere]}\n",
+    "sg_action_groups.yml": "G: {}\n",
+    "sg_internal_users.yml": "u: {}\n",
+    "sg_tenants.yml": "[]\n",
+    "sg_authc.yml": "auth_domains: [{type: trusted_origin}]\n",
+    "sg_authz.yml": "role_mapping.resolution_mode: ALL\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in a folder of its own, with no setting."""
+    for name in os.environ:
+        if name.startswith("ACCOUNTS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words: str, typed: str | None = None) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(cli.main, words, input=typed)
+
+
+def test_init_makes_everything_for_its_owner_alone() -> None:
+    result = run("init")
+    assert result.exit_code == 0
+    for path in Path("var").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    assert stat.S_IMODE(Path("var").stat().st_mode) == 0o700
+    password = result.stdout.split("PASSWORD='")[1].split("'")[0]
+    users = yaml.safe_load(Path("var/config/sg_internal_users.yml").read_text())
+    assert bcrypt.checkpw(password.encode(), users["admin"]["hash"].encode())
+    assert len(load_keyring(Path("var/keys.json")).wrapping) == 1
+
+
+def test_what_init_makes_has_no_problem() -> None:
+    run("init")
+    result = run("config", "check", "var/config")
+    assert (result.exit_code, result.stdout) == (0, "No problem found.\n")
+
+
+@pytest.mark.parametrize("there", ("var/keys.json", "var/config/sg_roles.yml", "var/config/sg_internal_users.yml"))
+def test_init_never_overwrites_and_then_writes_nothing_at_all(there: str) -> None:
+    Path(there).parent.mkdir(parents=True)
+    Path(there).write_text("mine")
+    result = run("init")
+    assert result.exit_code == 1
+    assert f"{there} is already there; nothing was changed" in result.stderr
+    assert [path for path in Path("var").rglob("*") if path.is_file()] == [Path(there)]
+
+
+def test_the_database_is_moved_up_and_down_and_told_apart() -> None:
+    run("init")
+    missing = run("db", "check")
+    assert (missing.exit_code, Path("var/accounts.db").exists()) == (1, False)
+    assert run("db", "upgrade").exit_code == 0
+    assert stat.S_IMODE(Path("var/accounts.db").stat().st_mode) == 0o600
+    assert run("db", "upgrade").exit_code == 0
+    assert run("db", "check").exit_code == 0
+    assert run("db", "downgrade", "base").exit_code == 0
+    behind = run("db", "check")
+    assert behind.exit_code == 1
+    assert "run 'accounts-service db upgrade'" in behind.stderr
+    assert run("db", "downgrade", "nonsense").exit_code == 1
+
+
+def test_a_database_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("init")
+    monkeypatch.setenv("ACCOUNTS_DATABASE_URL", "postgresql+psycopg://u:hunter2@127.0.0.1:1/d")
+    for words in (("db", "upgrade"), ("db", "check"), ("db", "downgrade", "base")):
+        result = run(*words)
+        assert (result.exit_code, result.stderr) == (1, "Error: the database cannot be reached, or is busy\n")
+
+
+def test_without_keys_no_command_touches_the_database() -> None:
+    assert "keys.json" in run("db", "upgrade").stderr
+    assert not Path("var").exists()
+
+
+def test_config_check_names_every_problem_of_every_file(tmp_path: Path) -> None:
+    for name, text in BROKEN.items():
+        (tmp_path / name).write_text(text)
+    result = run("config", "check", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "sg_roles.yml: a.foo: Unsupported attribute",
+        "sg_roles.yml: b.cluster_permissions.0: Invalid value (expected: A regular expression pattern)",
+        "sg_roles_mapping.yml: a.ips.0: Invalid value (expected: IP address or netmask in CIDR notation)",
+        "sg_action_groups.yml: G.allowed_actions: Required attribute is missing",
+        "sg_action_groups.yml: G.type: Required attribute is missing",
+        "sg_internal_users.yml: u.hash: Required attribute is missing",
+        "sg_tenants.yml: Invalid value (expected: A mapping)",
+        "sg_authc.yml: auth_domains.0.user_mapping.user_name: Required attribute is missing",
+        "sg_authz.yml: role_mapping.resolution_mode: Invalid value (expected: MAPPING_ONLY|BACKENDROLES_ONLY|BOTH)",
+    ]
+
+
+def test_config_check_names_what_is_left_out() -> None:
+    make(cli._settings())
+    config = Path("var/config")
+    (config / "sg_authc.yml").write_text("auth_domains: [{type: ldap}, {type: basic/internal_users_db}]")
+    result = run("config", "check", str(config))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("left out: auth_domains.0 (ldap)")
+    assert set(FILES) - {path.name for path in config.iterdir()} == {"sg_authz.yml"}
+
+
+def test_routes_lists_every_method_of_every_route() -> None:
+    lines = run("routes").stdout.splitlines()
+    assert len(lines) == sum(len(route.methods) for family in app.FAMILIES.values() for route in family.routes)
+    put = next(line for line in lines if line.startswith("PUT"))
+    assert put.split() == [
+        "PUT",
+        "/_signals/account/<account_type>/<name>",
+        "cluster:admin:searchguard:signals:account/put",
+    ]
+
+
+def test_a_hash_is_made_of_what_is_typed() -> None:
+    result = run("hash-password", typed="correct horse\n")
+    assert bcrypt.checkpw(b"correct horse", result.stdout.strip().encode())
+    assert run("hash-password", typed="x" * 73 + "\n").exit_code == 1
+    assert run("hash-password", typed="\n").exit_code == 1
+
+
+def test_a_setting_that_is_none_stops_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCOUNTS_NONSENSE", "1")
+    for words in (("init",), ("db", "upgrade"), ("routes",), ("serve",)):
+        result = run(*words)
+        assert (result.exit_code, result.stderr) == (1, "Error: ACCOUNTS_NONSENSE is not a setting\n")

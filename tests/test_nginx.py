@@ -1,0 +1,149 @@
+"""Behind a real nginx, with the configuration that deploy/ ships, over a unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.x509.oid import NameOID
+
+from accounts_service.families.signals import examples
+from tests.support import personas
+from tests.support.certificates import Authority
+from tests.support.installation import Installation
+from tests.support.needs import find
+from tests.support.served import Served
+
+pytestmark = pytest.mark.needs("nginx")
+
+SHIPPED = Path(__file__).parents[1] / "deploy" / "nginx.conf"
+EMAIL = "/_signals/account/email/default"
+BODY = json.dumps(examples.GOOD["email"]).encode()
+
+AUTHC = {
+    "auth_domains": [
+        {
+            "type": "trusted_origin",
+            "user_mapping.user_name.from": "request.headers.x-proxy-user",
+            "user_mapping.roles.from_comma_separated_string": "request.headers.x-proxy-roles",
+        },
+        {"type": "basic/internal_users_db"},
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """nginx in front of the service, and people with certificates."""
+
+    port: int
+    authority: Authority
+
+    def put(self, *headers: tuple[str, str], person: str | None = None, path: str = EMAIL) -> int:
+        """PUT an account as a person with a certificate, or without one; gives the status."""
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        if person:
+            context.load_cert_chain(*self.authority.issue("client", [(NameOID.COMMON_NAME, person)]))
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
+        try:
+            connection.putrequest("PUT", path)
+            for name, value in (*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))):
+                connection.putheader(name, value)
+            connection.endheaders(BODY)
+            response = connection.getresponse()
+            response.read()
+            return response.status
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[Proxy]:
+    """Start the service and nginx."""
+    del socket_enabled
+    files = personas.configuration() | {
+        "sg_authc.yml": AUTHC,
+        "sg_roles_mapping.yml": {
+            "manager": {"backend_roles": ["account_manager"]},
+            "SGS_ALL_ACCESS": {"users": ["admin"]},
+        },
+    }
+    bind = tmp_path / "accounts.sock"
+    settings = {"ACCOUNTS_BIND": f"unix:{bind}", "ACCOUNTS_TRUSTED_SOCKET_USERS": str(os.getuid())}
+    authority = Authority(tmp_path)
+    authority.issue("server", [(NameOID.COMMON_NAME, "accounts.example")])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Served(Installation(tmp_path / "installation", sqlite_url, files), **settings):
+        process = _start_nginx(tmp_path, port)
+        try:
+            yield Proxy(port, authority)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _start_nginx(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    shipped = SHIPPED.read_text()
+    for there, here in (
+        ("listen 443 ssl http2;", f"listen 127.0.0.1:{port} ssl http2;"),
+        ("/run/accounts/accounts.sock", str(folder / "accounts.sock")),
+        ("/etc/accounts/tls/clients-ca.crt", str(folder / "ca.crt")),
+        ("/etc/accounts/tls/", f"{folder}/"),
+    ):
+        assert there in shipped
+        shipped = shipped.replace(there, here)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    user = "user root;" if os.getuid() == 0 else ""
+    main = f"{user} daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; events {{}}"
+    (folder / "nginx.conf").write_text(f"{main}\nhttp {{ access_log off;\n{paths}\n{shipped}\n}}\n")
+    process = subprocess.Popen([find("nginx") or "", "-p", folder, "-c", folder / "nginx.conf"])
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        assert process.poll() is None, (folder / "error.log").read_text()
+        time.sleep(0.05)
+    raise AssertionError("nginx does not listen")
+
+
+def test_a_certificate_says_who_is_asking_and_nothing_else_does(proxy: Proxy) -> None:
+    basic = tuple(personas.authorization("admin").items())
+    assert proxy.put(person="alice") == 201
+    assert proxy.put(person="bob") == 403
+    assert proxy.put() == 401
+    assert proxy.put(*basic) == 200
+    # Every way to say the name oneself.
+    for name in ("X-Proxy-User", "x-proxy-user", "X_Proxy_User", "X.Proxy.User", "X-Proxy_User"):
+        assert proxy.put((name, "alice"), ("X-Proxy-Roles", "account_manager")) == 401, name
+    assert proxy.put(("X-Proxy-User", "alice"), ("X-Proxy-User", "alice")) == 401
+    assert proxy.put(("Connection", "X-Proxy-User, X-Proxy-Roles"), person="bob") == 403
+    assert proxy.put(("X-Proxy-User", "alice"), ("X-Proxy-Roles", "account_manager"), person="bob") == 403
+    assert proxy.put(("X-Forwarded-For", "nonsense"), person="alice") == 200
+    assert proxy.put(("SCRIPT_NAME", "/x"), ("PATH_INFO", "/livez"), person="alice") == 200
+
+
+@pytest.mark.parametrize("person", ("alice,CN=bob", "CN=alice", "alice bob", "alice+bob", "älice", "a" * 64 + "b"))
+def test_a_subject_of_another_form_is_nobody(proxy: Proxy, person: str) -> None:
+    if len(person) > 64:
+        with pytest.raises(ValueError, match="length"):
+            proxy.put(person=person)
+    else:
+        assert proxy.put(person=person) == 401
+
+
+def test_an_encoded_slash_passes_the_proxy_as_it_was_sent(proxy: Proxy) -> None:
+    assert proxy.put(person="alice", path="/_signals/account/email/a%2Fb") == 400
+    assert proxy.put(person="alice", path="/_signals/account/email%2Fdefault") == 400
+    assert proxy.put(person="alice", path="/_signals/account/email/%C3%BC") == 201

@@ -1,0 +1,60 @@
+"""Conditions of RFC 9110 section 13, held against versions."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask, request
+
+from accounts_service.faults import PreconditionFailed, RefusedError
+from accounts_service.web.etags import Conditions
+
+
+def conditions(**headers: str) -> Conditions:
+    """Make the conditions of a request."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with Flask("asking").test_request_context("/", headers=named):
+        return Conditions.of(request)
+
+
+@pytest.mark.parametrize(
+    ("headers", "version", "holds"),
+    (
+        ({}, None, True),
+        ({}, 3, True),
+        ({"If_Match": '"3"'}, 3, True),
+        ({"If_Match": '"2"'}, 3, False),
+        ({"If_Match": '"2", "3"'}, 3, True),
+        ({"If_Match": '"3"'}, None, False),
+        ({"If_Match": "*"}, 3, True),
+        ({"If_Match": "*"}, None, False),
+        ({"If_Match": 'W/"3"'}, 3, False),
+        ({"If_Match": ""}, 3, False),
+        ({"If_Match": '"03"'}, 3, False),
+        ({"If_None_Match": "*"}, None, True),
+        ({"If_None_Match": "*"}, 3, False),
+        ({"If_None_Match": '"3"'}, 3, False),
+        ({"If_None_Match": '"2"'}, 3, True),
+        ({"If_None_Match": 'W/"3"'}, 3, False),
+        ({"If_None_Match": ""}, 3, True),
+        ({"If_Match": '"3"', "If_None_Match": '"3"'}, 3, False),
+    ),
+)
+def test_a_write_happens_only_when_both_conditions_hold(
+    headers: dict[str, str],
+    version: int | None,
+    holds: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    sent = conditions(**headers)
+    if holds:
+        sent.check(version)
+    else:
+        with pytest.raises(RefusedError) as caught:
+            sent.check(version)
+        assert caught.value.fault == PreconditionFailed()
+
+
+def test_a_reader_who_has_the_version_already_is_told_so() -> None:
+    assert conditions(If_None_Match='"3"').unmodified(3)
+    assert conditions(If_None_Match='W/"3"').unmodified(3)
+    assert not conditions(If_None_Match='"2"').unmodified(3)
+    assert not conditions().unmodified(3)

@@ -1,0 +1,144 @@
+"""A family of the tests' own: another order of checks, other words for everything.
+
+It shows that nothing of the frame is shaped after the one family there is.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from flask import Request, Response
+
+from accounts_service import faults
+from accounts_service.access.privileges import InTenant, Open, Own, Privilege, Scoped, Tenants
+from accounts_service.access.roles import Identity
+from accounts_service.config import Settings
+from accounts_service.faults import Fault, Json
+from accounts_service.web import gate
+from accounts_service.web.body import json_response
+from accounts_service.web.dispatcher import host_of
+from accounts_service.web.family import Body, Family, Mount
+from accounts_service.web.gate import Call
+
+HOST = "toys.example"
+REALM = "toy"
+
+
+class ToyPrivilege(Privilege):
+    """What can be asked for among toys."""
+
+    PLAY = "cluster:admin:toy:toy/play", "Play with a toy."
+    OWN_READ = "cluster:admin:toy:box/_own/read", "Look into one's own box."
+    ALL_READ = "cluster:admin:toy:box/_all/read", "Look into every box."
+    LEND = "cluster:admin:searchguard:tenant:toy:box/lend", "Lend a box within a tenant."
+    WIND = "cluster:admin:toy:toy/wind", "Wind a toy up before playing."
+
+
+class ToyDialect:
+    """Says a word and a number, nothing else."""
+
+    def identify(self, call: Call) -> Identity:
+        """Believe who says a name: `X-Child: name;role,role;box`."""
+        name, _, rest = call.request.headers.get("X-Child", "").partition(";")
+        roles, _, box = rest.partition(";")
+        if not name:
+            raise faults.RefusedError(faults.NotAuthenticated(("Child",)))
+        return Identity(REALM, name, roles=frozenset(roles.split(",")), own=box or None)
+
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: ARG002  # as the others
+        """Word a fault."""
+        return json_response(*_words(fault), media_type="application/toy+json")
+
+
+def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  # one case a fault
+    match fault:
+        case faults.NotAuthenticated(challenges):
+            return ["who", *challenges], 401
+        case faults.NotPermitted():
+            return ["may not"], 403
+        case faults.ForbiddenHeader():
+            return ["header"], 400
+        case faults.BadOrigin(header):
+            return ["origin", header], 400
+        case faults.NoSuchRoute(method, uri):
+            return ["nowhere", method, uri], 404
+        case faults.MethodNotAllowed(_, _, allowed):
+            return ["not so", *allowed], 405
+        case faults.BadPath(reason):
+            return ["path", reason], 400
+        case faults.UnknownParameters(_, names):
+            return ["what", *names], 400
+        case faults.UnexpectedBody():
+            return ["no body"], 400
+        case faults.UnsupportedMediaType():
+            return ["not json"], 415
+        case faults.BodyTooLarge(limit):
+            return ["too much", limit], 413
+        case faults.EmptyBody():
+            return ["nothing"], 422
+        case faults.MalformedBody(reason, line, column):
+            return ["broken", reason, line, column], 422
+        case faults.InvalidBody(problems):
+            return ["wrong", *(".".join(map(str, problem.path)) for problem in problems)], 422
+        case faults.NoSuchObject(_, identifier):
+            return ["gone", identifier], 404
+        case faults.PreconditionFailed():
+            return ["changed"], 412
+        case faults.Overloaded(retry_after):
+            return ["later", retry_after], 503
+        case faults.Unavailable(retry_after):
+            return ["broken down", retry_after], 503
+        case faults.Internal(request_id):
+            return ["oops", request_id], 500
+        case _:
+            assert_never(fault)
+
+
+def _mounts(_: Settings) -> tuple[Mount, ...]:
+    return (
+        # The very paths of Signals, on a host of its own; and its own below a root.
+        Mount(segments=frozenset(("_signals",)), hosts=frozenset((HOST,))),
+        Mount(segments=frozenset(("_signals", "box", "toys")), root="/toys/api"),
+    )
+
+
+def make_family() -> Family:
+    """Make the family anew, so that a test may spoil it."""
+    family = Family(
+        name="toy",
+        mounts=_mounts,
+        # Not Signals' order: the route first, the media type last but one.
+        checks=(gate.routed, gate.known_parameters, gate.authenticated, gate.bodiless, gate.json_only, gate.permitted),
+        dialect=ToyDialect(),
+        privileges=ToyPrivilege,
+        action_groups={"TOY_ALL": ("cluster:admin:toy:*",)},
+        json_types=frozenset(("application/json", "application/toy+json")),
+    )
+
+    @family.route("/toys", methods=("GET",), privilege=Open.PUBLIC, parameters=frozenset(("colour",)))
+    def toys(call: Call) -> Response:
+        return json_response({"host": host_of(call.request.environ), "root": call.request.script_root})
+
+    @family.route("/_signals/account/<kind>/<name>", methods=("PUT",), privilege=ToyPrivilege.PLAY, body=Body.JSON)
+    def play(call: Call, kind: str, name: str) -> Response:
+        return json_response([kind, name, call.json])
+
+    @family.route("/toys/<name>", methods=("GET",), privilege=ToyPrivilege.PLAY, optional=(ToyPrivilege.WIND,))
+    def wound(call: Call, name: str) -> Response:
+        return json_response([name, ToyPrivilege.WIND in call.grant.also])
+
+    @family.route("/box", methods=("GET",), privilege=Scoped(own=ToyPrivilege.OWN_READ, every=ToyPrivilege.ALL_READ))
+    def box(call: Call) -> Response:
+        scope = call.grant.scope
+        return json_response(scope.identifier if isinstance(scope, Own) else "every box")
+
+    @family.route("/box/<tenant>/lent", methods=("GET",), privilege=InTenant(ToyPrivilege.LEND, "tenant"))
+    def lent(call: Call, tenant: str) -> Response:
+        scope = call.grant.scope
+        return json_response([tenant, *(sorted(scope.names) if isinstance(scope, Tenants) else ())])
+
+    @family.route("/toys/<name>/me", methods=("GET",), privilege=Open.ANY_IDENTITY)
+    def me(call: Call, name: str) -> Response:
+        return json_response([name, call.identity.name if call.identity else None])
+
+    return family

