@@ -250,11 +250,10 @@ def test_an_excepted_case_must_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         _run(unit("U", "email/x"), monkeypatch, rule)
 
 
-@pytest.mark.parametrize("processes", ("0", "2"))
-def test_the_last_line_sums_up(processes: str, tmp_path: Path) -> None:
+def test_the_last_line_sums_up_what_several_processes_ran(tmp_path: Path) -> None:
     write(tmp_path, "signals", unit("U1", "email/x"), unit("U2", "email/x"), unit("U3", "email/y"))
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", processes, "tests/conformance", "--cases", tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/conformance", "--cases", tmp_path],
         check=False,
         capture_output=True,
         text=True,
