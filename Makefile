@@ -45,7 +45,8 @@ migration: $(VENV)/.dev ## Draft a migration from the tables: make migration NAM
 	@$(BIN)/python tools/draft_migration.py $(NAME)
 
 bench: $(VENV)/.dev ## Measure; prints the figures that documents quote.
-	@$(BIN)/python benchmarks/writes.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/writes.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/json_reader.py
 
 ##@ Maintain
 lock: ## Pin all dependencies anew (needs uv).

@@ -42,7 +42,24 @@ def create_app(settings: Settings | None = None) -> Dispatcher:
     """
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings.log_level)
+    return _start(settings, make_services(settings))
+
+
+def rehearse(settings: Settings) -> None:
+    """Go through a start and let go of everything again; raises what `create_app` does.
+
+    For the process that forks the workers: an open connection would be shared
+    with them, which neither database survives
+    (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+    """
     services = make_services(settings)
+    try:
+        _start(settings, services)
+    finally:
+        services.database.dispose()
+
+
+def _start(settings: Settings, services: Services) -> Dispatcher:
     try:
         migrations.require(services.database)
     except RefusedError:

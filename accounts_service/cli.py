@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from alembic.util.exc import CommandError
 
-from accounts_service import app, installation
+from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import InTenant, Open, Requirement, Scoped
 from accounts_service.access.snapshot import BadConfigurationError, parse, read_directory
@@ -77,7 +77,8 @@ def serve() -> None:
     try:
         # Once before any worker: what stops the start is told on one screen, not
         # by a worker that fails to boot over and over.
-        app.create_app(settings)
+        logs.configure(settings.log_level)
+        app.rehearse(settings)
     except (BadKeysFileError, migrations.SchemaMismatchError, GapError) as error:
         raise click.ClickException(str(error)) from None
     except BadConfigurationError as error:

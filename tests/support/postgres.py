@@ -39,9 +39,12 @@ def binaries() -> Path:
 
 
 class PostgresServer:
-    """A throw-away cluster on a free port of 127.0.0.1; durability off, since a crash of it is no test of ours."""
+    """A throw-away cluster on a free port of 127.0.0.1.
 
-    def __init__(self) -> None:
+    Durability is off unless asked for, since a crash of it is no test of ours.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         """Start the server. Raises NoServerError, or CalledProcessError."""
         self._folder = Path(tempfile.mkdtemp(prefix="accounts-pg-"))
         self._user = _server_user()
@@ -52,8 +55,10 @@ class PostgresServer:
         self._run("initdb", "-D", "data", "-U", "accounts", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{self._folder}'"
-            " -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+            " -c max_connections=200"
         )
+        if not durable:
+            options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
         self._run("pg_ctl", "-s", "-w", "-D", "data", "-l", "log", "-o", options, "start")
         self.url = f"postgresql+psycopg://accounts@127.0.0.1:{self.port}/postgres"
 
