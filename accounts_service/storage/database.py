@@ -19,16 +19,17 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Delete, Insert, Update, create_engine, event, exc, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import audit
 from accounts_service.storage.sealed import Vault
-from accounts_service.storage.turnstile import QueueTimeoutError, Turnstile
+from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
 
 _STATEMENT_SECONDS = 5
+LOCK_SECONDS = 3
 _QUEUE_SECONDS = 5
 _CONNECT_SECONDS = 3
 
@@ -111,10 +112,20 @@ class Database(ABC):
         with self._telling(), self._begin() as connection:
             yield connection
 
+    @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """Give a bare connection for reading. Raises RefusedError with Overloaded or Unavailable."""
+        with self._telling(), self.connect() as connection:
+            yield connection
+
     def ping(self) -> None:
         """Ask for a sign of life. Raises RefusedError with Overloaded or Unavailable."""
-        with self._telling(), self.connect() as connection:
+        with self.looking() as connection:
             connection.execute(text("SELECT 1"))
+
+    def is_missing(self) -> bool:
+        """Tell whether there is nothing yet that one could connect to."""
+        return False
 
     @abstractmethod
     def connect(self) -> Connection:
@@ -141,10 +152,14 @@ class Database(ABC):
             yield
         except (exc.TimeoutError, QueueTimeoutError):
             raise RefusedError(Overloaded()) from None
+        except QueueBrokenError as error:
+            raise RefusedError(Unavailable()) from error
         except exc.DBAPIError as error:
             if error.connection_invalidated and interrupted is not None:
                 raise interrupted from error
             meaning = self._meaning(error)
+            if meaning is error and error.connection_invalidated:
+                meaning = RefusedError(Unavailable())
             if meaning is error:
                 raise
             raise meaning from error
@@ -160,9 +175,19 @@ def _committed(connection: Connection, begin: str, commit: str) -> Iterator[Conn
         yield connection
         connection.exec_driver_sql(commit, execution_options={"no_parameters": True})
     except BaseException:
-        if not connection.invalidated:
-            connection.connection.rollback()
+        _undo(connection)
         raise
+
+
+def _undo(connection: Connection) -> None:
+    if connection.invalidated:
+        return
+    try:
+        connection.connection.rollback()
+    except connection.dialect.loaded_dbapi.Error as error:
+        # The connection is of no use any more, which undoes as well. What is
+        # told is why the block was left.
+        connection.invalidate(error)
 
 
 class SqliteDatabase(Database):
@@ -175,7 +200,9 @@ class SqliteDatabase(Database):
         self.path = path
         self._bulkhead = bulkhead
         self._turnstile = Turnstile(path, _QUEUE_SECONDS)
-        url = URL.create("sqlite", database=str(path))
+        # mode=rw: a file that is missing is not made, empty, by who only wants to
+        # read; `create` makes it (https://www.sqlite.org/uri.html).
+        url = URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"})
         options = {"pool_size": threads, "max_overflow": 0, "pool_timeout": _CONNECT_SECONDS, "hide_parameters": True}
         connect = {"timeout": _QUEUE_SECONDS, "check_same_thread": False}
         self._reader = create_engine(url, connect_args=connect, **options)
@@ -189,6 +216,10 @@ class SqliteDatabase(Database):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
+    def is_missing(self) -> bool:
+        """Tell whether there is no file."""
+        return not self.path.exists()
+
     def connect(self) -> Connection:
         """Open a connection that cannot write."""
         return self._reader.connect()
@@ -197,6 +228,7 @@ class SqliteDatabase(Database):
         """Close all connections."""
         self._reader.dispose()
         self._writer.dispose()
+        self._turnstile.close()
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
@@ -210,12 +242,15 @@ class SqliteDatabase(Database):
 
     def _meaning(self, error: exc.DBAPIError) -> Exception:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in _SQLITE_BUSY:
             return RefusedError(Overloaded())
         if code in _SQLITE_OUTAGES:
             return RefusedError(Unavailable())
         return error
 
+
+# PROTOCOL is what opening the write-ahead log gives up with when others open it again and again.
+_SQLITE_BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
 
 # A full, failing, read-only or vanished disk.
 _SQLITE_OUTAGES = frozenset(
@@ -265,13 +300,19 @@ class PostgresDatabase(Database):
             connect_args={
                 "connect_timeout": _CONNECT_SECONDS,
                 "tcp_user_timeout": _STATEMENT_SECONDS * 1000,
+                # A server that vanishes while we wait for its answer is missed
+                # within seconds; the kernel's own way takes two hours.
+                "keepalives_idle": _STATEMENT_SECONDS,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
                 "application_name": "accounts-service",
                 "options": (
-                    f"-c statement_timeout={_STATEMENT_SECONDS}s -c lock_timeout=3s"
+                    f"-c statement_timeout={_STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
                     " -c idle_in_transaction_session_timeout=10s"
                 ),
             },
         )
+        event.listen(self._engine, "handle_error", _without_words)
 
     def connect(self) -> Connection:
         """Open a connection in autocommit: a read is one round trip."""
@@ -307,13 +348,32 @@ class PostgresDatabase(Database):
         return error
 
 
+def _without_words(context: ExceptionContext) -> None:
+    """Take the server's words out of an error: they quote values, and whole rows as DETAIL.
+
+    The state and the names that come with it say what happened; hide_parameters
+    is about the driver's side only.
+    """
+    error = context.original_exception
+    state = getattr(error, "sqlstate", None)
+    if state is None or context.sqlalchemy_exception is None:
+        return
+    diagnostics = error.diag  # type: ignore[attr-defined]  # psycopg's own, as sqlstate is
+    names = (diagnostics.table_name, diagnostics.column_name, diagnostics.constraint_name)
+    words = " ".join(("SQLSTATE", state, *filter(None, names)))
+    error.args = (words,)
+    context.sqlalchemy_exception.args = (f"({type(error).__name__}) {words}",)
+
+
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 # A unique key taken while we looked is a race like the others: the next try
 # finds the row and takes the other way.
 _RACES = frozenset(("40001", "40P01", "23505"))
-_WAITED_TOO_LONG = frozenset(("55P03", "57014"))
-# Connection, resources, operator, system, read-only server after a failover, wrong or missing log-in.
-_OUTAGES = ("08", "53", "57P", "58", "25006", "28", "3D")
+# 25P03 and 25P04: we were too slow, and the server ended the transaction.
+_WAITED_TOO_LONG = frozenset(("55P03", "57014", "25P03", "25P04"))
+# Connection, resources, operator, system, the server's own bugs and damaged files, read-only server after a
+# failover, wrong or missing log-in.
+_OUTAGES = ("08", "53", "57P", "58", "XX", "25006", "28", "3D")
 
 
 def open_database(

@@ -11,7 +11,6 @@ and versioning a secret copies the envelope's bytes.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import json
 import os
@@ -20,6 +19,7 @@ import secrets
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -60,9 +60,26 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    # Python's decoder passes over foreign characters, and over bits of the last
+    # character that stand for nothing: many texts would mean the same bytes.
+    if _encode(data) != text:
         raise ValueError("not base64url")
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return data
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a name stands twice")
+    return document
+
+
+def _key_id(name: str) -> str:
+    # A dot would end it within an envelope, which then could never be opened.
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ValueError("not a key id")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +119,34 @@ class Keyring:
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Keyring:
+    def from_json(cls, text: str | bytes) -> Keyring:
         """Read the form of the keys file. Raises BadKeysFileError."""
-        try:
-            document = json.loads(text)
-            if document["format"] != 1:
-                raise BadKeysFileError("the keys file is of another format")
-            keyring = cls(
-                active=document["active"],
-                wrapping={key_id: _decode(key) for key_id, key in document["wrapping"].items()},
-                mac=_decode(document["mac"]),
-                fingerprint=_decode(document["fingerprint"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # `from None`: the decoder's exception may carry the document.
-            raise BadKeysFileError("the keys file is damaged") from None
+        keyring = cls._read(text)
+        if keyring is None:
+            raise BadKeysFileError("the keys file is damaged")
         if keyring.active not in keyring.wrapping:
             raise BadKeysFileError("the active key is not in the keys file")
         if any(len(key) != _KEY_BYTES for key in (*keyring.wrapping.values(), keyring.mac, keyring.fingerprint)):
             raise BadKeysFileError("a key in the keys file has the wrong length")
         return keyring
+
+    @classmethod
+    def _read(cls, text: str | bytes) -> Keyring | None:
+        # None instead of an exception, here and in Vault._try_open: what the
+        # decoders raise carries the document or the secret, and an exception
+        # raised while another is handled takes it along as its context.
+        try:
+            document = json.loads(text, object_pairs_hook=_unambiguous)
+            if document["format"] != 1:
+                raise BadKeysFileError("the keys file is of another format")
+            return cls(
+                active=_key_id(document["active"]),
+                wrapping={_key_id(name): _decode(key) for name, key in document["wrapping"].items()},
+                mac=_decode(document["mac"]),
+                fingerprint=_decode(document["fingerprint"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
 
 
 def load_keyring(path: Path) -> Keyring:
@@ -131,14 +156,21 @@ def load_keyring(path: Path) -> Keyring:
     have no business with it (readable by others, or writable by the group).
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o027:
-                raise BadKeysFileError(f"{path} may be read by others; chmod 600 it")
-            return Keyring.from_json(file.read())
+        with open(path, "rb", opener=_open_at_once) as file:  # Path.open has no opener.
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadKeysFileError(f"{path} is not a file")
+            if stat.S_IMODE(status.st_mode) & 0o027:
+                raise BadKeysFileError(f"{path} may be read by others or written by the group; chmod 600 it")
+            data = file.read()
     except OSError as error:
         raise BadKeysFileError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadKeysFileError("the keys file is damaged") from None
+    return Keyring.from_json(data)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Otherwise opening a pipe waits for somebody to write to it.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class Vault:
@@ -157,16 +189,21 @@ class Vault:
 
     def open(self, place: Place, envelope: str) -> str:
         """Open the envelope of `place`. Raises UnreadableSecretError."""
+        value = self._try_open(place, envelope)
+        if value is None:
+            raise UnreadableSecretError(f"cannot open {place.family}/{place.uid}/{place.attribute}")
+        return value
+
+    def _try_open(self, place: Place, envelope: str) -> str | None:
         try:
             version, key_id, *parts = envelope.split(".")
             wrapped, nonce, ciphertext = (_decode(part) for part in parts)
             if version != _FORMAT:
-                raise UnreadableSecretError("unknown envelope format")
+                return None
             data_key = aes_key_unwrap(self._keyring.wrapping[key_id], wrapped)
             return AESGCM(data_key).decrypt(nonce, ciphertext, self._aad(place)).decode()
-        except (ValueError, KeyError, InvalidTag, InvalidUnwrap, binascii.Error):
-            # `from None`: nothing of the attempt may reach a log.
-            raise UnreadableSecretError(f"cannot open {place.family}/{place.uid}/{place.attribute}") from None
+        except (ValueError, KeyError, InvalidTag, InvalidUnwrap):
+            return None
 
     def reference(self, place: Place, value: str) -> str:
         """Make the reference shown instead of the secret: `secret:` and 22 characters of base64url.
@@ -179,7 +216,9 @@ class Vault:
 
     def refers(self, reference: str, place: Place, envelope: str) -> bool:
         """Tell whether `reference` stands for the secret in `envelope`, in constant time."""
-        return hmac.compare_digest(reference, self.reference(place, self.open(place, envelope)))
+        # As bytes: of texts compare_digest takes ASCII only.
+        own = self.reference(place, self.open(place, envelope))
+        return hmac.compare_digest(reference.encode("utf-8", "replace"), own.encode())
 
     def mac(self, *fields: str | bytes | int) -> bytes:
         """Make a keyed MAC (HMAC-SHA-256) over length-prefixed fields."""

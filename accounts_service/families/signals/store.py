@@ -13,7 +13,15 @@ from sqlalchemy import ColumnElement, Insert, Row, Update, delete, false, func, 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
-from accounts_service.faults import DestinationChanged, InvalidBody, NoSuchObject, Problem, RefusedError, StaleReference
+from accounts_service.faults import (
+    DestinationChanged,
+    InvalidBody,
+    NoSuchObject,
+    NotPermitted,
+    Problem,
+    RefusedError,
+    StaleReference,
+)
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import Store
 from accounts_service.storage.sealed import REFERENCE, Place
@@ -104,10 +112,13 @@ class Accounts(Store):
     def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
         """Create the account or replace it as a whole.
 
-        Raises RefusedError: PreconditionFailed, or InvalidBody for a secret
-        reference that does not hold or would go to another destination;
-        TransactionRefusedError when somebody created it at the same moment.
+        Raises RefusedError: NotPermitted outside the grant's scope,
+        PreconditionFailed, or InvalidBody for a secret reference that does not
+        hold or would go to another destination; TransactionRefusedError when
+        somebody created it at the same moment.
         """
+        if not _covers(grant, key):
+            raise RefusedError(NotPermitted())
         there = self._find(grant, key, lock=True)
         conditions.check(None if there is None else there.version)
         uid = uuid.uuid4().hex if there is None else there.uid
@@ -205,6 +216,16 @@ def _within(grant: Grant) -> ColumnElement[bool]:
             return ACCOUNT.c.tenant.in_(sorted(names))
         case Own() | Nothing():  # Nobody owns an account here.
             return false()
+
+
+def _covers(grant: Grant, key: Key) -> bool:
+    match grant.scope:
+        case Everything():
+            return True
+        case Tenants(names):
+            return key.tenant in names
+        case Own() | Nothing():
+            return False
 
 
 def _account(key: Key, row: Row[Any]) -> Account:

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from accounts_service.storage.database import Database
+from accounts_service.storage.database import LOCK_SECONDS, Database
 
 # Revisions other than the head that this release can work with.
 COMPATIBLE: frozenset[str] = frozenset()
@@ -28,7 +28,8 @@ class SchemaMismatchError(Exception):
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    # ConfigParser takes a single % for the start of a name.
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
@@ -42,8 +43,10 @@ def head() -> str:
 
 
 def current(database: Database) -> str | None:
-    """Name the revision the database is at, or None for an empty one. Raises RefusedError."""
-    with database.begin() as connection:
+    """Name the revision the database is at, or None for an empty or missing one. Raises RefusedError."""
+    if database.is_missing():
+        return None
+    with database.looking() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -58,8 +61,14 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def require(database: Database) -> None:
-    """Raise SchemaMismatchError unless this release can work with the database as it is."""
-    found = current(database)
+    """Raise SchemaMismatchError unless this release can work with the database as it is.
+
+    No connection is left open: `serve` asks before it forks. Raises RefusedError.
+    """
+    try:
+        found = current(database)
+    finally:
+        database.dispose()
     if found != head() and found not in COMPATIBLE:
         raise SchemaMismatchError(
             f"the database is at revision {found or 'none'}, this release needs {head()}: "
@@ -70,9 +79,12 @@ def require(database: Database) -> None:
 def _move(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
     with database.begin() as connection:
         if connection.dialect.name == "postgresql":
-            # Two machines may run the same deployment at once.
+            # Two machines may run the same deployment at once; the second waits
+            # for as long as the first takes. The tables' own locks are asked for
+            # with the usual time-out: who waits for one holds up all others.
+            connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         config = _config()
         config.attributes["connection"] = connection
         step(config, revision)
