@@ -254,7 +254,7 @@ def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path
     assert "a.cluster_permissions.0: Invalid value" in broken.stderr
     installation.write("sg_roles.yml", {})
     installation.keys_file.chmod(0o644)
-    assert "may be read by others" in start().stderr
+    assert "chmod 600" in start().stderr
     installation.keys_file.chmod(0o600)
     empty = tmp_path / "empty.db"
     sqlite3.connect(empty).close()
