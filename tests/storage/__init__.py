@@ -1,0 +1,1 @@
+"""Storage: sealed secrets, the writer's queue, both databases, the audit trail, migrations."""

@@ -1,0 +1,402 @@
+"""Envelopes, references, MACs and the keys file."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accounts_service.families.signals.store import Account, Document, Key
+from accounts_service.storage.sealed import (
+    REFERENCE,
+    BadKeysFileError,
+    Keyring,
+    Place,
+    UnreadableSecretError,
+    Vault,
+    framed,
+    load_keyring,
+)
+
+KEYRING = Keyring.generate()
+VAULT = Vault(KEYRING)
+PLACE = Place("signals", "0123456789abcdef", "password")
+CANARY = "canary-3c1f-do-not-show"
+
+OTHER_PLACES = (
+    Place("mention", PLACE.uid, PLACE.attribute),
+    Place(PLACE.family, "fedcba9876543210", PLACE.attribute),
+    Place(PLACE.family, PLACE.uid, "proxy_password"),
+    # What reads the same when it is written one after the other.
+    Place(PLACE.family + PLACE.uid[0], PLACE.uid[1:], PLACE.attribute),
+    Place(PLACE.family, PLACE.uid + PLACE.attribute[0], PLACE.attribute[1:]),
+)
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def everything_told(error: BaseException) -> str:
+    """All that a log could show of an exception: its chain, with or without `from None`."""
+    told = "".join(traceback.format_exception(error))
+    seen: BaseException | None = error
+    while seen is not None:
+        told += repr(seen) + repr(vars(seen))
+        told += repr([getattr(seen, name, None) for name in ("doc", "object")])  # JSONDecodeError, UnicodeError
+        seen = seen.__cause__ or seen.__context__
+    return told
+
+
+# -- Envelopes ----------------------------------------------------------------
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_what_was_sealed_opens_at_its_place(value: str, family: str, uid: str, attribute: str) -> None:
+    place = Place(family, uid, attribute)
+    assert VAULT.open(place, VAULT.seal(place, value)) == value
+
+
+def test_an_envelope_is_ascii_and_never_twice_the_same() -> None:
+    first, second = VAULT.seal(PLACE, CANARY), VAULT.seal(PLACE, CANARY)
+    assert first.isascii()
+    assert CANARY not in first
+    # Not even a part but the format and the key's id: a data key and a nonce are used once.
+    assert not set(first.split(".")[2:]) & set(second.split(".")[2:])
+
+
+@pytest.mark.parametrize("place", OTHER_PLACES)
+def test_an_envelope_that_was_moved_does_not_open(place: Place) -> None:
+    with pytest.raises(UnreadableSecretError):
+        VAULT.open(place, VAULT.seal(PLACE, CANARY))
+
+
+@pytest.mark.parametrize("length", range(13))
+def test_no_character_of_an_envelope_can_be_another(length: int) -> None:
+    # Each length of text leaves other bits of base64's last characters unused.
+    envelope = VAULT.seal(PLACE, "x" * length)
+    for index, there in enumerate(envelope):
+        for character in ALPHABET + ".=+/ \n\0é":
+            if character != there:
+                with pytest.raises(UnreadableSecretError):
+                    VAULT.open(PLACE, envelope[:index] + character + envelope[index + 1 :])
+
+
+def test_no_part_of_an_envelope_can_be_missing() -> None:
+    envelope = VAULT.seal(PLACE, CANARY)
+    for end in range(len(envelope)):
+        with pytest.raises(UnreadableSecretError):
+            VAULT.open(PLACE, envelope[:end])
+        with pytest.raises(UnreadableSecretError):
+            VAULT.open(PLACE, envelope[end + 1 :])
+
+
+@given(st.one_of(st.text(), st.lists(st.text(ALPHABET), max_size=7).map(".".join)))
+@settings(max_examples=500)
+def test_what_is_no_envelope_does_not_open(envelope: str) -> None:
+    with pytest.raises(UnreadableSecretError):
+        VAULT.open(PLACE, envelope)
+
+
+@given(st.binary(max_size=64), st.binary(max_size=64), st.binary(max_size=64))
+@settings(max_examples=500)
+def test_parts_of_any_length_do_not_open(wrapped: bytes, nonce: bytes, ciphertext: bytes) -> None:
+    envelope = ".".join(("v1", KEYRING.active, *map(encoded, (wrapped, nonce, ciphertext))))
+    with pytest.raises(UnreadableSecretError):
+        VAULT.open(PLACE, envelope)
+
+
+@given(st.binary(max_size=64), st.binary(max_size=64))
+def test_not_even_with_a_data_key_that_unwraps(nonce: bytes, ciphertext: bytes) -> None:
+    for size in (16, 24, 32, 40):
+        wrapped = aes_key_wrap(KEYRING.wrapping[KEYRING.active], bytes(size))
+        with pytest.raises(UnreadableSecretError):
+            VAULT.open(PLACE, ".".join(("v1", KEYRING.active, *map(encoded, (wrapped, nonce, ciphertext)))))
+
+
+def test_an_envelope_of_another_format_or_an_unknown_key_does_not_open() -> None:
+    _, key_id, *parts = VAULT.seal(PLACE, CANARY).split(".")
+    for start in (("v2", key_id), ("v1", "k-unknown"), ("", key_id), ("v1", "")):
+        with pytest.raises(UnreadableSecretError):
+            VAULT.open(PLACE, ".".join((*start, *parts)))
+
+
+def test_an_envelope_of_another_installation_does_not_open() -> None:
+    stranger = dataclasses.replace(Keyring.generate(), active=KEYRING.active)
+    stranger.wrapping[KEYRING.active] = bytes(32)
+    with pytest.raises(UnreadableSecretError):
+        VAULT.open(PLACE, Vault(stranger).seal(PLACE, CANARY))
+
+
+def test_envelopes_of_a_key_that_is_no_longer_active_still_open_and_new_ones_use_the_active_key() -> None:
+    before = VAULT.seal(PLACE, CANARY)
+    after = Vault(dataclasses.replace(KEYRING, active="new", wrapping=KEYRING.wrapping | {"new": b"n" * 32}))
+    assert after.open(PLACE, before) == CANARY
+    assert after.seal(PLACE, CANARY).split(".")[1] == "new"
+    assert after.reference(PLACE, CANARY) == VAULT.reference(PLACE, CANARY)
+    assert after.mac("x") == VAULT.mac("x")
+
+
+def test_an_exception_of_the_vault_carries_nothing_of_a_secret() -> None:
+    # Sealed bytes that are no text: the decoder's own exception would hold them.
+    class Bytes(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            return CANARY.encode() + b"\xff"
+
+    envelope = VAULT.seal(PLACE, Bytes())
+    for place in (PLACE, OTHER_PLACES[0]):
+        with pytest.raises(UnreadableSecretError) as caught:
+            VAULT.open(place, envelope)
+        assert CANARY not in everything_told(caught.value)
+        assert envelope.split(".")[-1] not in everything_told(caught.value)
+        assert caught.value.__context__ is None
+
+
+# -- Fields -------------------------------------------------------------------
+
+FIELDS = st.lists(st.one_of(st.text(), st.binary(), st.integers()))
+
+
+def as_bytes(fields: list[str | bytes | int]) -> list[bytes]:
+    return [field if isinstance(field, bytes) else str(field).encode() for field in fields]
+
+
+def unframed(data: bytes) -> list[bytes]:
+    fields = []
+    while data:
+        end = 8 + int.from_bytes(data[:8], "big")
+        fields.append(data[8:end])
+        data = data[end:]
+    return fields
+
+
+@given(FIELDS)
+def test_framed_fields_can_be_told_apart_again(fields: list[str | bytes | int]) -> None:
+    assert unframed(framed(*fields)) == as_bytes(fields)
+
+
+@given(FIELDS, FIELDS)
+def test_different_fields_are_framed_differently(one: list[str | bytes | int], two: list[str | bytes | int]) -> None:
+    assert (framed(*one) == framed(*two)) is (as_bytes(one) == as_bytes(two))
+
+
+@given(st.text(min_size=1), st.integers(min_value=0))
+def test_moving_the_border_between_two_fields_changes_the_mac(text: str, at: int) -> None:
+    at %= len(text)
+    assert VAULT.mac(text[:at], text[at:]) != VAULT.mac(text[: at + 1], text[at + 1 :])
+    assert VAULT.mac(text, "") != VAULT.mac("", text) != VAULT.mac(text)
+
+
+def test_the_keys_for_macs_and_for_references_are_not_the_same() -> None:
+    fields = (PLACE.uid, PLACE.attribute, CANARY)
+    assert VAULT.reference(PLACE, CANARY) != "secret:" + encoded(VAULT.mac(*fields)[:16])
+
+
+# -- References ---------------------------------------------------------------
+
+
+@given(st.text())
+def test_a_reference_has_its_form_and_stays_the_same(value: str) -> None:
+    reference = VAULT.reference(PLACE, value)
+    assert re.fullmatch(r"secret:[A-Za-z0-9_-]{22}", reference)
+    assert REFERENCE.match(reference)
+    assert reference == Vault(Keyring.from_json(KEYRING.to_json())).reference(PLACE, value)
+
+
+@pytest.mark.parametrize("text", ("secret:", "secret:" + "x" * 21, "secret:" + "x" * 23, "secret:" + "x" * 22 + "\n"))
+def test_what_only_looks_like_a_reference_is_none(text: str) -> None:
+    assert not REFERENCE.match(text)
+
+
+@given(st.text(), st.text())
+def test_another_value_has_another_reference(one: str, two: str) -> None:
+    assert (VAULT.reference(PLACE, one) == VAULT.reference(PLACE, two)) is (one == two)
+
+
+@pytest.mark.parametrize("place", (*OTHER_PLACES[1:3], OTHER_PLACES[4]))
+def test_another_object_or_attribute_has_another_reference(place: Place) -> None:
+    assert VAULT.reference(place, CANARY) != VAULT.reference(PLACE, CANARY)
+
+
+def test_another_installation_has_another_reference() -> None:
+    assert Vault(Keyring.generate()).reference(PLACE, CANARY) != VAULT.reference(PLACE, CANARY)
+
+
+@given(st.text(), st.text())
+def test_a_reference_refers_to_the_stored_value_only(stored: str, other: str) -> None:
+    envelope = VAULT.seal(PLACE, stored)
+    assert VAULT.refers(VAULT.reference(PLACE, stored), PLACE, envelope)
+    assert VAULT.refers(VAULT.reference(PLACE, other), PLACE, envelope) is (stored == other)
+
+
+@given(st.text(st.characters(), max_size=30))
+def test_whatever_else_is_sent_refers_to_nothing(text: str) -> None:
+    assert not VAULT.refers(text, PLACE, VAULT.seal(PLACE, CANARY))
+
+
+@pytest.mark.parametrize("text", ("secret:é", "\ud800", ""))
+def test_what_is_not_ascii_refers_to_nothing(text: str) -> None:
+    assert not VAULT.refers(text, PLACE, VAULT.seal(PLACE, CANARY))
+
+
+def test_a_reference_of_an_envelope_that_does_not_open_is_an_error_and_no_match() -> None:
+    with pytest.raises(UnreadableSecretError):
+        VAULT.refers(VAULT.reference(PLACE, CANARY), PLACE, VAULT.seal(OTHER_PLACES[0], CANARY))
+
+
+# -- The keys file ------------------------------------------------------------
+
+
+def written(path: Path, text: str | bytes, mode: int = 0o600) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(mode)
+    return path
+
+
+def test_a_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert load_keyring(written(tmp_path / "keys.json", KEYRING.to_json())) == KEYRING
+
+
+def test_keyrings_are_not_alike_and_their_keys_have_256_bits() -> None:
+    other = Keyring.generate()
+    keys = [*KEYRING.wrapping.values(), KEYRING.mac, KEYRING.fingerprint, *other.wrapping.values(), other.mac]
+    assert len(set(keys)) == len(keys)
+    assert {len(key) for key in keys} == {32}
+
+
+@pytest.mark.parametrize("mode", (0o600, 0o640, 0o400, 0o440))
+def test_a_keys_file_may_be_read_by_its_group(tmp_path: Path, mode: int) -> None:
+    assert load_keyring(written(tmp_path / "keys.json", KEYRING.to_json(), mode)) == KEYRING
+
+
+@pytest.mark.parametrize("mode", (0o644, 0o660, 0o606, 0o602, 0o620, 0o604, 0o601, 0o666, 0o777))
+def test_a_keys_file_that_is_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(BadKeysFileError, match="chmod 600"):
+        load_keyring(written(tmp_path / "keys.json", KEYRING.to_json(), mode))
+
+
+def test_a_missing_keys_file_is_told_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(BadKeysFileError, match=re.escape(str(tmp_path / "none.json"))):
+        load_keyring(tmp_path / "none.json")
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    for path in (pipe, tmp_path):
+        with pytest.raises(BadKeysFileError):
+            load_keyring(path)
+
+
+Damage = Callable[[dict[str, Any]], Any]
+
+
+def put(name: str, value: object) -> Damage:
+    return lambda document: document | {name: value}
+
+
+def dropped(name: str) -> Damage:
+    return lambda document: {key: value for key, value in document.items() if key != name}
+
+
+DAMAGES: dict[str, Damage] = {
+    **{f"no {name}": dropped(name) for name in ("format", "active", "wrapping", "mac", "fingerprint")},
+    **{
+        f"{name} is {value!r}": put(name, value)
+        for name in ("format", "active", "wrapping", "mac", "fingerprint")
+        for value in (None, 2, "", "é", [], ["x"], {}, {"x": 1}, 1e300)
+    },
+    "not an object": lambda document: [document],
+    "a short key": lambda document: document | {"mac": document["mac"][:-3]},
+    "a long key": lambda document: document | {"mac": encoded(bytes(33))},
+    "a key with a foreign character": lambda document: document | {"mac": "$" + document["mac"][1:]},
+    "a key with unused bits": lambda document: document | {"mac": document["mac"][:-1] + "_"},
+    "a padded key": lambda document: document | {"mac": document["mac"] + "="},
+    "the active key unknown": put("active", "k0"),
+    "a short wrapping key": lambda document: document | {"wrapping": document["wrapping"] | {"k": "QUJD"}},
+    "a key id with a dot": lambda document: document | {"active": "a.b", "wrapping": {"a.b": document["mac"]}},
+    "an empty key id": lambda document: document | {"active": "", "wrapping": {"": document["mac"]}},
+}
+
+RAW: dict[str, Callable[[str], str | bytes]] = {
+    "empty": lambda _: "",
+    "cut off": lambda text: text[:-20],
+    "cut off early": lambda text: text[: len(text) // 2],
+    "not UTF-8": lambda text: text.encode() + b"\xff",
+    "not UTF-8 within": lambda text: text.encode().replace(b'"active"', b'"\xff": 1, "active"'),
+    "binary": lambda _: bytes(range(256)),
+    "too deep": lambda text: "[" * 100_000 + text,
+    "a number too long": lambda text: text.replace('"format": 1', '"format": ' + "1" * 5000),
+    "a name twice": lambda text: text.replace('"format": 1', '"format": 1, "active": "other"'),
+    "a key id twice": lambda text: text.replace('"wrapping": {', f'"wrapping": {{"{KEYRING.active}": "", '),
+}
+
+
+def assert_nothing_is_told(error: BadKeysFileError) -> None:
+    told = everything_told(error)
+    keys = (*KEYRING.wrapping.values(), KEYRING.mac, KEYRING.fingerprint)
+    for key in keys:
+        # Half a key is too much as well.
+        assert encoded(key)[:20] not in told
+        assert repr(key)[2:20] not in told
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_keys_file_is_refused_and_shows_no_key(tmp_path: Path, damage: Damage) -> None:
+    document = damage(json.loads(KEYRING.to_json()))
+    with pytest.raises(BadKeysFileError) as caught:
+        load_keyring(written(tmp_path / "keys.json", json.dumps(document)))
+    assert_nothing_is_told(caught.value)
+
+
+@pytest.mark.parametrize("damage", RAW.values(), ids=RAW.keys())
+def test_a_keys_file_that_is_no_json_is_refused_and_shows_no_key(
+    tmp_path: Path, damage: Callable[[str], str | bytes]
+) -> None:
+    with pytest.raises(BadKeysFileError) as caught:
+        load_keyring(written(tmp_path / "keys.json", damage(KEYRING.to_json())))
+    assert_nothing_is_told(caught.value)
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_a_keys_file_with_any_byte_changed_is_refused_or_still_a_keyring(data: st.DataObject) -> None:
+    text = bytearray(KEYRING.to_json().encode())
+    index = data.draw(st.integers(0, len(text) - 1))
+    text[index] = data.draw(st.integers(0, 255))
+    try:
+        keyring = Keyring.from_json(bytes(text))
+    except BadKeysFileError as error:
+        assert_nothing_is_told(error)
+    else:
+        assert Vault(keyring).open(PLACE, Vault(keyring).seal(PLACE, CANARY)) == CANARY
+
+
+# -- What is shown in a log ---------------------------------------------------
+
+
+def test_no_key_and_no_secret_is_shown_by_repr() -> None:
+    shown = repr(KEYRING) + repr(VAULT) + str(KEYRING)
+    for key in (*KEYRING.wrapping.values(), KEYRING.mac, KEYRING.fingerprint):
+        assert repr(key)[2:20] not in shown
+        assert encoded(key)[:20] not in shown
+    document = Document.of({"host": "h", "password": CANARY}, ("password",), ("host",))
+    envelope = VAULT.seal(PLACE, CANARY)
+    account = Account(Key("email", "x"), PLACE.uid, 1, {"host": "h"}, {"password": envelope})
+    assert CANARY not in repr(document)
+    assert envelope not in repr(account)
