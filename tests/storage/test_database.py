@@ -1,0 +1,187 @@
+"""Reading and writing blocks on both databases, and what their failures mean."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import Insert, exc, insert, text
+
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.faults import Overloaded, PreconditionFailed, RefusedError
+from accounts_service.storage.audit import AUDIT_RECORD, Change
+from accounts_service.storage.database import Database, PostgresDatabase, TransactionRefusedError
+from tests.storage.kit import AUTHOR, CANARY, Bare, audited, opened, postgres, put, rows, sqlite
+
+TABLES = (ACCOUNT, ACCOUNT_VERSION, ACCOUNT_BIN, AUDIT_RECORD)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with opened(database_url) as database:
+        yield database
+
+
+def account(uid: str | None = "u1", name: str = "n1", attributes: str = "{}") -> Insert:
+    return insert(ACCOUNT).values(
+        uid=uid, tenant="", type="email", name=name, version=1, attributes=attributes, secrets="{}"
+    )
+
+
+def change(version: Any = 1) -> Change:
+    return Change("signals", "", "act", "email/n1", "u1", version, {})
+
+
+def assert_empty(database: Database) -> None:
+    for table in TABLES:
+        assert rows(database, table) == []
+
+
+def test_what_a_block_wrote_is_there_when_it_has_ended(database: Database) -> None:
+    with database.transaction(Bare, AUTHOR) as store:
+        store.session.write(change(), account("u1", "n1"), account("u2", "n2"))
+    assert [row.uid for row in rows(database, ACCOUNT)] == ["u1", "u2"]
+    assert len(audited(database)) == 1
+
+
+class Leaving(BaseException):
+    """No Exception, as KeyboardInterrupt and SystemExit are none."""
+
+
+@pytest.mark.parametrize("reason", (ZeroDivisionError(), RefusedError(PreconditionFailed()), Leaving()))
+def test_what_a_block_wrote_is_undone_when_it_raises(database: Database, reason: BaseException) -> None:
+    def write() -> None:
+        with database.transaction(Bare, AUTHOR) as store:
+            store.session.write(change(), account())
+            raise reason
+
+    with pytest.raises(type(reason)) as caught:
+        write()
+    assert caught.value is reason
+    assert_empty(database)
+    put(database)
+    assert len(rows(database, ACCOUNT)) == 1
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_nothing_is_written_when_any_statement_of_a_write_fails(database: Database, failing: int) -> None:
+    statements = [account("u1", "n1"), account("u2", "n2"), account("u3", "n3")]
+    if failing < 3:
+        statements[failing] = account(None, "broken")
+    with pytest.raises(exc.IntegrityError), database.transaction(Bare, AUTHOR) as store:
+        store.session.write(change(None if failing == 3 else 1), *statements)
+    assert_empty(database)
+    put(database)
+    assert len(audited(database)) == 1
+
+
+def test_an_error_that_the_block_swallowed_does_not_commit_half_a_write_on_postgresql(postgresql_url: str) -> None:
+    def write(database: Database) -> None:
+        with database.transaction(Bare, AUTHOR) as store:
+            store.session.write(change(), account("u1", "n1"))
+            with suppress(exc.IntegrityError):
+                store.session.write(change(), account(None))
+
+    with opened(postgresql_url) as database:
+        with pytest.raises(exc.DBAPIError):
+            write(database)
+        assert_empty(database)
+
+
+def test_a_reading_block_cannot_write(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="cannot write"), database.reading(Bare) as store:
+        store.session.write(change(), account())
+    assert_empty(database)
+
+
+def test_a_block_sees_one_time(database: Database) -> None:
+    with database.transaction(Bare, AUTHOR) as store:
+        moment = store.session.now_us
+        store.session.write(change(), account())
+    assert audited(database)[0].at_us == moment
+
+
+@pytest.mark.parametrize(
+    "failing",
+    (
+        account(None, attributes=CANARY),
+        account("taken", CANARY),
+        account("other", "taken", attributes=CANARY),
+        insert(ACCOUNT).values(uid="u1", version=CANARY),
+    ),
+)
+def test_a_failing_statement_tells_no_value(database: Database, failing: Insert) -> None:
+    with database.transaction(Bare, AUTHOR) as store:
+        store.session.write(change(), account("taken", "taken"))
+    with (
+        pytest.raises((exc.DBAPIError, TransactionRefusedError)) as caught,
+        database.transaction(Bare, AUTHOR) as store,
+    ):
+        store.session.write(change(), failing)
+    error = caught.value if isinstance(caught.value, exc.DBAPIError) else caught.value.__cause__
+    assert isinstance(error, exc.DBAPIError)
+    told = "".join(traceback.format_exception(caught.value)) + repr(error) + str(error) + repr(error.orig)
+    assert CANARY not in told
+    assert "signals_account" in told, "it says where"
+
+
+def test_a_pool_without_a_free_connection_is_overload(database_url: str) -> None:
+    with opened(database_url, threads=1) as database:
+        engine = database._engine if isinstance(database, PostgresDatabase) else sqlite(database)._reader
+        engine.pool._timeout = 0.01  # type: ignore[attr-defined]  # a QueuePool
+        with database.looking(), pytest.raises(RefusedError) as caught:
+            database.ping()
+        assert caught.value.fault == Overloaded()
+        database.ping()
+
+
+def test_a_full_bulkhead_refuses_writers_at_once_on_sqlite(sqlite_url: str) -> None:
+    with opened(sqlite_url, bulkhead=Bulkhead(1)) as database:
+        # Waiting would be for ever: it is this thread that has the place.
+        sqlite(database)._turnstile._timeout = 1_000_000
+        with database.begin(), pytest.raises(RefusedError) as caught, database.begin():
+            pass
+        assert caught.value.fault == Overloaded()
+        put(database)
+
+
+def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    put(database)
+    with database.transaction(Bare, AUTHOR) as store:
+        store.session.write(change(), account("other", "other"))
+        assert len(rows(database, ACCOUNT)) == 1
+    assert len(rows(database, ACCOUNT)) == 2
+
+
+def test_a_disposed_database_is_opened_again(database: Database) -> None:
+    put(database)
+    database.dispose()
+    put(database)
+    assert len(audited(database)) == 2
+
+
+def test_a_failed_commit_is_undone_and_the_connection_is_as_good_as_new(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
+        connection.execute(text("CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"))
+    try:
+        with pytest.raises(exc.IntegrityError), database.begin() as connection:
+            connection.execute(text("INSERT INTO child VALUES (1)"))
+        with database.begin() as connection:
+            assert connection.execute(text("SELECT count(*) FROM child")).scalar_one() == 0
+            connection.execute(text("INSERT INTO parent VALUES (1)"))
+            connection.execute(text("INSERT INTO child VALUES (1)"))
+    finally:
+        with database.begin() as connection:
+            connection.execute(text("DROP TABLE child"))
+            connection.execute(text("DROP TABLE parent"))
+
+
+def test_a_store_of_either_database_knows_which_it_is(sqlite_url: str, postgresql_url: str) -> None:
+    with opened(sqlite_url) as one, opened(postgresql_url) as other:
+        assert not sqlite(one).is_missing()
+        assert not postgres(other).is_missing()

@@ -1,0 +1,286 @@
+"""SQLite: how its file is opened, and what its failures mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, exc, insert, text
+
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.families.signals.store import Key
+from accounts_service.families.signals.tables import ACCOUNT
+from accounts_service.faults import Overloaded, RefusedError, Unavailable
+from accounts_service.storage import database as module
+from accounts_service.storage import migrations
+from accounts_service.storage.database import Database, SqliteDatabase
+from accounts_service.storage.turnstile import Turnstile
+from tests.storage.kit import CANARY, VAULT, audited, document, opened, put, rows, sqlite
+
+
+@pytest.fixture
+def database(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteDatabase]:
+    """Give a database that does not wait for long."""
+    monkeypatch.setattr(module, "_QUEUE_SECONDS", 0.05)
+    with opened(sqlite_url) as database:
+        yield sqlite(database)
+
+
+@contextmanager
+def refused(fault: object) -> Iterator[None]:
+    with pytest.raises(RefusedError) as caught:
+        yield
+    assert caught.value.fault == fault
+
+
+def set_on_writer(database: SqliteDatabase, pragma: str) -> None:
+    """Change the one connection that writes."""
+    with database._writer.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA {pragma}")
+
+
+def test_the_writer_loses_no_commit_when_the_power_fails_and_checks_foreign_keys(database: SqliteDatabase) -> None:
+    with database.begin() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_reading_connection_cannot_write(database: SqliteDatabase) -> None:
+    values = {"uid": "u", "tenant": "", "type": "t", "name": "n", "version": 1, "attributes": "{}", "secrets": "{}"}
+    with database.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA query_only").scalar_one() == 1
+        with pytest.raises(exc.OperationalError, match="readonly"):
+            connection.execute(insert(ACCOUNT).values(values))
+    assert rows(database, ACCOUNT) == []
+
+
+def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "accounts.db"
+    SqliteDatabase.create(path)
+    with opened(f"sqlite:///{path}") as database:
+        migrations.upgrade(database)
+        put(database)
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("accounts.db", "accounts.db-wal", "accounts.db-shm", "accounts.db-queue"), 0o600)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_making_a_database_that_is_there_changes_nothing(database: SqliteDatabase) -> None:
+    put(database)
+    SqliteDatabase.create(database.path)
+    assert len(rows(database, ACCOUNT)) == 1
+
+
+def test_a_missing_file_is_an_outage_and_is_not_made_by_using_it(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    with opened(f"sqlite:///{path}") as database:
+        assert database.is_missing()
+        with refused(Unavailable()):
+            database.ping()
+        with refused(Unavailable()):
+            put(database)
+        with refused(Unavailable()):
+            migrations.upgrade(database)
+        assert not path.exists()
+
+
+def test_a_missing_folder_is_an_outage(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path / 'none' / 'accounts.db'}") as database:
+        with refused(Unavailable()):
+            database.ping()
+        with refused(Unavailable()):
+            put(database)
+
+
+@pytest.mark.parametrize("name", ("a b.db", "50%25.db", "what?mode=memory.db", "a#b.db", "é&x=1.db"))
+def test_the_files_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    SqliteDatabase.create(path)
+    database = SqliteDatabase(path, VAULT, Bulkhead(1), 1)
+    with database.begin() as connection:
+        connection.execute(text("CREATE TABLE here (id INTEGER)"))
+    database.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("here",)]
+    assert {file.name for file in tmp_path.iterdir()} <= {name, f"{name}-queue", f"{name}-wal", f"{name}-shm"}
+
+
+def test_a_relative_path_stays_where_it_was_when_the_process_moves(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    monkeypatch.chdir(path.parent)
+    with opened(f"sqlite:///{path.name}") as database:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        put(database)
+        assert len(audited(database)) == 1
+
+
+def test_another_writer_that_stands_in_no_line_is_overload(database: SqliteDatabase) -> None:
+    put(database)
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with refused(Overloaded()):
+            put(database)
+        assert len(rows(database, ACCOUNT)) == 1, "reading goes on"
+        other.execute("ROLLBACK")
+    assert put(database).version == 2
+
+
+def test_a_file_that_is_locked_when_it_is_first_opened_is_overload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_QUEUE_SECONDS", 0.05)
+    path = tmp_path / "accounts.db"
+    SqliteDatabase.create(path)
+    with opened(f"sqlite:///{path}") as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with refused(Overloaded()):
+            put(database)
+        other.execute("ROLLBACK")
+        migrations.upgrade(database)
+        put(database)
+
+
+def test_a_queue_that_does_not_move_is_overload(database: SqliteDatabase) -> None:
+    with Turnstile(database.path, 60).turn():
+        with refused(Overloaded()):
+            put(database)
+        assert rows(database, ACCOUNT) == []
+    database._turnstile._timeout = 60
+    assert put(database).version == 1
+
+
+def test_a_queue_that_cannot_be_made_is_an_outage(database: SqliteDatabase) -> None:
+    queue = database.path.with_name(database.path.name + "-queue")
+    queue.mkdir()
+    with refused(Unavailable()):
+        put(database)
+    queue.rmdir()
+    put(database)
+
+
+def test_a_writer_in_trouble_leaves_its_place_to_the_next(database: SqliteDatabase) -> None:
+    def fail() -> None:
+        with pytest.raises(ZeroDivisionError), database.begin():
+            raise ZeroDivisionError
+
+    threads = [threading.Thread(target=fail) for _ in range(4)]
+    database._turnstile._timeout = 60
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for _ in range(8):
+        put(database)
+    assert len(audited(database)) == 8
+
+
+def test_a_full_disk_is_an_outage_that_loses_nothing_and_passes(database: SqliteDatabase) -> None:
+    put(database)
+    with database.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    set_on_writer(database, f"max_page_count = {pages + 8}")
+    acknowledged = ["default"]
+    with refused(Unavailable()):
+        for number in range(100):
+            put(database, Key("email", f"a{number}"), document(filling="x" * 4000))
+            acknowledged.append(f"a{number}")
+    assert 1 < len(acknowledged) < 100
+    for _ in range(3):
+        with refused(Unavailable()):
+            put(database, Key("email", "more"), document(filling="x" * 40_000))
+    assert sorted(row.name for row in rows(database, ACCOUNT)) == sorted(acknowledged)
+    assert len(audited(database)) == len(acknowledged)
+    with database.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+    set_on_writer(database, "max_page_count = 1000000")
+    put(database, Key("email", "more"), document(filling="x" * 40_000))
+    assert len(audited(database)) == len(acknowledged) + 1
+
+
+def test_a_file_that_cannot_be_written_is_an_outage(database: SqliteDatabase) -> None:
+    put(database)
+    set_on_writer(database, "query_only = ON")
+    with refused(Unavailable()):
+        put(database)
+    assert len(rows(database, ACCOUNT)) == 1
+    set_on_writer(database, "query_only = OFF")
+    assert put(database).version == 2
+
+
+def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.db"
+    path.write_bytes(b"no database, but long enough to be taken for one" * 100)
+    with opened(f"sqlite:///{path}") as database:
+        with refused(Unavailable()), database.looking() as connection:
+            connection.execute(text("SELECT * FROM sqlite_master"))
+        with refused(Unavailable()):
+            put(database)
+
+
+def bits_of(error: sqlite3.Error, code: int) -> exc.DBAPIError:
+    error.sqlite_errorcode = code
+    return exc.OperationalError("statement", {}, error)
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    (
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, Overloaded()),
+        (sqlite3.SQLITE_PROTOCOL, Overloaded()),
+        (sqlite3.SQLITE_LOCKED_SHAREDCACHE, Overloaded()),
+        (sqlite3.SQLITE_IOERR_FSYNC, Unavailable()),
+        (sqlite3.SQLITE_READONLY_DBMOVED, Unavailable()),
+        (sqlite3.SQLITE_CORRUPT_INDEX, Unavailable()),
+    ),
+)
+def test_an_extended_code_means_what_its_kind_means(database: Database, code: int, fault: object) -> None:
+    with refused(fault), database.looking():
+        raise bits_of(sqlite3.OperationalError(CANARY), code)
+
+
+def test_any_other_error_is_a_bug_and_stays_one(database: Database) -> None:
+    with pytest.raises(exc.OperationalError), database.looking() as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
+    with pytest.raises(exc.OperationalError), database.begin() as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
+
+
+class Undoable(sqlite3.Connection):
+    """A connection whose disk fails in the worst moment."""
+
+    def rollback(self) -> None:
+        """Fail."""
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+def delete_and_fail(connection: Connection) -> None:
+    connection.execute(text("DELETE FROM signals_account"))
+    raise ZeroDivisionError
+
+
+def test_a_connection_that_cannot_undo_is_thrown_away_and_hides_no_reason(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database)
+    database._writer.dispose()
+    connect = sqlite3.connect
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            database._writer.dialect.loaded_dbapi,
+            "connect",
+            lambda *arguments, **options: connect(*arguments, **options, factory=Undoable),
+        )
+        with pytest.raises(ZeroDivisionError), database.begin() as connection:
+            delete_and_fail(connection)
+    assert len(rows(database, ACCOUNT)) == 1
+    assert put(database).version == 2
