@@ -15,7 +15,7 @@ from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOU
 from accounts_service.faults import Overloaded, PreconditionFailed, RefusedError
 from accounts_service.storage.audit import AUDIT_RECORD, Change
 from accounts_service.storage.database import Database, PostgresDatabase, TransactionRefusedError
-from tests.storage.kit import AUTHOR, CANARY, Bare, audited, opened, postgres, put, rows, sqlite
+from tests.storage.kit import AUTHOR, CANARY, Bare, audited, opened, put, rows, sqlite
 
 TABLES = (ACCOUNT, ACCOUNT_VERSION, ACCOUNT_BIN, AUDIT_RECORD)
 
@@ -179,9 +179,3 @@ def test_a_failed_commit_is_undone_and_the_connection_is_as_good_as_new(database
         with database.begin() as connection:
             connection.execute(text("DROP TABLE child"))
             connection.execute(text("DROP TABLE parent"))
-
-
-def test_a_store_of_either_database_knows_which_it_is(sqlite_url: str, postgresql_url: str) -> None:
-    with opened(sqlite_url) as one, opened(postgresql_url) as other:
-        assert not sqlite(one).is_missing()
-        assert not postgres(other).is_missing()
