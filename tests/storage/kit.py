@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,8 +50,10 @@ def document(*, secrets: Mapping[str, str] | None = None, **attributes: object) 
 def opened(url: str, *, threads: int = 4, bulkhead: Bulkhead | None = None, vault: Vault = VAULT) -> Iterator[Database]:
     """Open the database that `url` names."""
     database = open_database(url, vault, bulkhead or Bulkhead(threads), threads)
-    yield database
-    database.dispose()
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 def sqlite(database: Database) -> SqliteDatabase:
@@ -87,12 +89,3 @@ def rows(database: Database, table: Any) -> list[Any]:
 def audited(database: Database) -> list[Any]:
     """Read the audit trail."""
     return rows(database, AUDIT_RECORD)
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    """Make a function that raises `error`."""
-
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail

@@ -1,0 +1,113 @@
+"""Eight processes write to a handful of accounts at once, through the real store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.storage.database import Database
+from tests.storage.kit import KEYRING, audited, opened, rows
+from tests.storage.writer import ACCOUNTS
+
+PROCESSES = 8
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with opened(database_url) as database:
+        yield database
+
+
+def write(folder: Path, url: str, writes: int, mode: str) -> tuple[list[tuple[str, int]], list[str]]:
+    """Let all write; give what was written as (name, version), and the tries that failed."""
+    keys = folder / "keys.json"
+    keys.touch(0o600)
+    keys.write_text(KEYRING.to_json())
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.storage.writer", url, keys, str(number), str(writes), mode],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(PROCESSES)
+    ]
+    try:
+        answers = [json.loads(process.communicate(timeout=100)[0]) for process in started(processes)]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    done = [(name, version) for answer in answers for name, version in answer["done"]]
+    return done, [failure for answer in answers for failure in answer["failed"]]
+
+
+def started(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return processes
+
+
+def assert_nothing_is_lost(database: Database, done: list[tuple[str, int]]) -> None:
+    """Every write that was acknowledged is there once, and nothing else is; versions have no gap."""
+    assert len(set(done)) == len(done), "no version was given twice"
+    versions: dict[str, list[int]] = {}
+    for name, version in sorted(done):
+        versions.setdefault(name, []).append(version)
+    assert len(versions) == ACCOUNTS
+    for found in versions.values():
+        assert found == list(range(1, len(found) + 1))
+    assert sorted((row.name, row.version) for row in rows(database, ACCOUNT_VERSION)) == sorted(done)
+    assert sorted((row.object.removeprefix("email/"), row.version) for row in audited(database)) == sorted(done)
+
+
+def test_of_eight_writing_processes_none_loses_or_is_refused_anything(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    done, failed = write(tmp_path, database_url, 100, "put")
+    # What PostgreSQL tells two who make an account at once; in SQLite's queue nobody meets anybody.
+    races = {"race 23505"} if database_url.startswith("postgresql") else set()
+    assert set(failed) <= races
+    assert len(done) == PROCESSES * 100
+    assert_nothing_is_lost(database, done)
+    assert {row.name: row.version for row in rows(database, ACCOUNT)} == dict(Counter(name for name, _ in done))
+
+
+def test_versions_go_on_without_a_gap_while_accounts_are_deleted_and_made_again(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    done, failed = write(tmp_path, database_url, 60, "mixed")
+    kinds = {failure for failure in failed if not failure.startswith("NoSuchObject(")}
+    assert kinds <= ({"race 23505", "given up"} if database_url.startswith("postgresql") else set())
+    assert_nothing_is_lost(database, done)
+    deleted = [row for row in rows(database, ACCOUNT_VERSION) if row.attributes is None]
+    assert deleted
+    # What was deleted is in the bin, in the version before the deletion.
+    binned = {(row.uid, row.name, row.version) for row in rows(database, ACCOUNT_BIN)}
+    assert binned == {(row.uid, row.name, row.version - 1) for row in deleted}
+    assert_each_incarnation_has_its_uid(rows(database, ACCOUNT_VERSION))
+
+
+def assert_each_incarnation_has_its_uid(history: list[Any]) -> None:
+    ended: set[str] = set()
+    last: dict[str, Any] = {}
+    for row in sorted(history, key=lambda row: (row.name, row.version)):
+        before = last.get(row.name)
+        assert row.uid not in ended
+        if before is not None and before.attributes is not None:
+            assert row.uid == before.uid
+        if row.attributes is None:
+            ended.add(row.uid)
+        last[row.name] = row
