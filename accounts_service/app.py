@@ -70,7 +70,7 @@ def _start(settings: Settings, services: Services) -> Dispatcher:
 def make_services(settings: Settings) -> Services:
     """Make the collaborators of all families."""
     vault = Vault(load_keyring(settings.keys_file))
-    bulkhead = Bulkhead(max(1, settings.threads // 2))
+    bulkhead = Bulkhead(settings.threads // 2)
     access = AccessControl(
         settings.config_dir,
         LastGood(settings.last_good_dir),

@@ -104,7 +104,7 @@ class Settings:
     workers: int = _setting(2, _whole_number(1, 64), "2", "Worker processes.")
     threads: int = _setting(
         8,
-        _whole_number(1, 128),
+        _whole_number(2, 128),
         "8",
         "Threads a worker. At most half of them hash passwords or wait for SQLite's writer; "
         "on PostgreSQL a worker's pool has as many connections.",

@@ -1,4 +1,4 @@
-"""`make migration NAME=what_it_does`: draft a revision from the difference between the tables and an up-to-date database."""
+"""`make migration NAME=what_it_does`: draft a revision from what the tables have and the newest schema has not."""
 
 from __future__ import annotations
 

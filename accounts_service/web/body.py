@@ -78,22 +78,20 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant,
 
 def _inspect(document: Json) -> None:
     # What only escapes or deep nesting can bring in, so most bodies skip it.
-    level: list[Json] = [document]
-    for _ in range(DEEPEST + 1):
+    depth, level = 0, [document]
+    while level:
         below: list[Json] = []
         for value in level:
+            if isinstance(value, list | dict) and depth == DEEPEST:
+                raise _NotAcceptedError(f"nested deeper than {DEEPEST}")
             if isinstance(value, str):
                 _inspect_text(value)
             elif isinstance(value, list):
                 below.extend(value)
             elif isinstance(value, dict):
-                for key in value:
-                    _inspect_text(key)
+                below.extend(value.keys())
                 below.extend(value.values())
-        if not below:
-            return
-        level = below
-    raise _NotAcceptedError(f"nested deeper than {DEEPEST}")
+        depth, level = depth + 1, below
 
 
 def _inspect_text(text: str) -> None:

@@ -120,6 +120,11 @@ def test_nesting_is_accepted_down_to_the_limit(opening: bytes, closing: bytes) -
     assert refusal(opening * (DEEPEST + 1) + b"1" + closing * (DEEPEST + 1)).reason == f"nested deeper than {DEEPEST}"
 
 
+def test_an_empty_list_is_a_level_too() -> None:
+    assert parse(b"[" * DEEPEST + b"]" * DEEPEST)
+    assert refusal(b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1)).reason == f"nested deeper than {DEEPEST}"
+
+
 def test_brackets_in_a_text_are_no_nesting() -> None:
     assert parse(b'"' + b"[" * 1000 + b'"') == "[" * 1000
 
