@@ -3,7 +3,7 @@
 https://docs.search-guard.com/latest/configuration-files — what this service
 has no use for (index permissions, domains of LDAP, OIDC or SAML, …) is read
 past. Domains are named in `Configuration.left_out`; leaving one out only ever
-means fewer log-ins.
+means fewer log-ins. No value that stands in a file appears in a problem.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.authenticators import Conditions, Criteria
 from accounts_service.access.authenticators.internal_users import InternalUser
 from accounts_service.access.authenticators.user_mapping import Names, Source, UserMapping, parse_path
-from accounts_service.access.patterns import BadPatternError, Matcher, expression
-from accounts_service.access.roles import Network, ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission
+from accounts_service.access.patterns import BadPatternError, Matcher, Template, expression, is_template
+from accounts_service.access.roles import (
+    Address,
+    Network,
+    ResolutionMode,
+    Role,
+    RoleMapping,
+    RoleMappings,
+    TenantPermission,
+)
 
 ROLES = "sg_roles.yml"
 MAPPINGS = "sg_roles_mapping.yml"
@@ -34,12 +42,16 @@ AUTHZ = "sg_authz.yml"
 REQUIRED = (ROLES, MAPPINGS, GROUPS, USERS, TENANTS)
 FILES = (*REQUIRED, AUTHC, AUTHZ)
 
-Node: TypeAlias = "bool | int | float | str | list[Node] | dict[str, Node] | None"
+Node: TypeAlias = "bool | str | list[Node] | dict[str, Node] | None"
 T = TypeVar("T")
 
 _UNSUPPORTED = "Unsupported attribute"
 _INVALID = "Invalid value"
 _MISSING = "Required attribute is missing"
+
+# Levels of a document, and of a key with dots. No file needs half of them, and
+# libyaml follows a document down until the process dies.
+_DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +82,19 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """`network` of sg_authc.yml."""
+    """`network` of sg_authc.yml. `conditions`: who is heard at all."""
 
     trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies_regex: tuple[re.Pattern[str], ...] = ()
     remote_ip_header: str = "x-forwarded-for"
+    conditions: Conditions = Conditions()
+
+    def trusts(self, address: Address | None) -> bool:
+        """Tell whether a trusted proxy has this address."""
+        return address is not None and (
+            any(address in network for network in self.trusted_proxies)
+            or any(regex.fullmatch(str(address)) for regex in self.trusted_proxies_regex)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +115,19 @@ class Configuration:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML whose keys are texts as they are written, none of which silently wins over its twin.
+    """YAML whose keys and values are texts as they are written, but for true, false and null.
 
-    libyaml's reader: ten thousand users take it a second, Python's own four.
+    So the user 010 is not the user 8, and the user no is one. No key silently
+    wins over its twin. libyaml's reader: ten thousand users take it a second,
+    Python's own four.
     """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's attribute
+        None: [
+            ("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")),
+            ("tag:yaml.org,2002:null", re.compile(r"(~|null|Null|NULL|)\Z")),
+        ]
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
         result: dict[Hashable, Any] = {}
@@ -105,7 +135,7 @@ class _Loader(yaml.CSafeLoader):
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _unaccepted("a key is no text", key_node.start_mark)
             if key_node.value in result:
-                raise _unaccepted(f"the key {key_node.value[:60]!r} stands twice", key_node.start_mark)
+                raise _unaccepted(f"the key {_shown(key_node.value)!r} stands twice", key_node.start_mark)
             result[key_node.value] = self.construct_object(value_node, deep=deep)
         return result
 
@@ -114,18 +144,40 @@ def _unaccepted(problem: str, mark: Any) -> yaml.MarkedYAMLError:  # noqa: ANN40
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
+def _shown(name: str) -> str:
+    # Where the space after `hash:` was forgotten, the hash is part of a key.
+    start = re.split(r"[^\w.-]", name, maxsplit=1)[0][:40]
+    return name if start == name else f"{start}…"
+
+
+def _require_plain(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        match event:
+            case yaml.AliasEvent():
+                raise _unaccepted("aliases are not accepted", event.start_mark)
+            case yaml.ScalarEvent(tag=str()) | yaml.CollectionStartEvent(tag=str()):
+                raise _unaccepted("tags are not accepted", event.start_mark)
+            case yaml.CollectionStartEvent():
+                depth += 1
+            case yaml.CollectionEndEvent():
+                depth -= 1
+            case _:
+                pass
+        if depth > _DEEPEST:
+            raise _unaccepted(f"more than {_DEEPEST} levels", event.start_mark)
+
+
 def _load_yaml(file: str, text: str) -> Node | ConfigProblem:
     try:
-        for event in yaml.parse(text, yaml.CSafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise _unaccepted("aliases are not accepted", event.start_mark)
+        _require_plain(text)
         document: Node = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         # The problem's words only: a context line would show what stands in the file.
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         return ConfigProblem(file, "", f"Invalid YAML document: {where}{error.problem}")
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError):  # Also what is no Unicode text.
         return ConfigProblem(file, "", "Invalid YAML document")
     return document
 
@@ -185,8 +237,6 @@ class _Cursor:
         for number, element in enumerate(value):
             if isinstance(element, str):
                 texts.append(element)
-            elif isinstance(element, int) and not isinstance(element, bool):
-                texts.append(str(element))
             else:
                 self.problem(f"{name}.{number}", _INVALID, "A string")
         return tuple(texts)
@@ -202,8 +252,8 @@ class _Cursor:
                 self.problem(f"{name}.{number}" if listed else name, _INVALID, expected)
         return tuple(results)
 
-    def patterns(self, name: str) -> tuple[str, ...]:
-        return self.parsed(name, _pattern, "A regular expression pattern")
+    def patterns(self, name: str, *, templates: bool = False) -> tuple[str, ...]:
+        return self.parsed(name, _template if templates else _pattern, "A regular expression pattern")
 
     def matcher(self, name: str) -> Matcher:
         return Matcher(self.patterns(name))
@@ -251,38 +301,68 @@ class _Cursor:
         """Report what stands here and was not read."""
         for name in self._node:
             if name not in self._read:
-                self.problem(name, _UNSUPPORTED)
+                self.problem(_shown(name), _UNSUPPORTED)
 
 
 def _pattern(text: str) -> str:
-    # A template is filled in later; its fixed parts are checked now.
-    for part in re.split(r"\$\{[^}]*\}", text):
-        try:
-            expression(part)
-        except BadPatternError:
-            raise ValueError from None
+    expression(text)
     return text
+
+
+def _template(text: str) -> str:
+    if is_template(text):
+        Template(text)
+        return text
+    return _pattern(text)
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    return re.compile(expression(f"/{text}/"))
 
 
 def _network(text: str) -> Network:
     return ip_network(text, strict=False)
 
 
-def _undotted(node: Node) -> Node:
-    if isinstance(node, list):
-        return [_undotted(element) for element in node]
-    return _undotted_mapping(node) if isinstance(node, dict) else node
+class _Undotted:
+    """Mappings in which `a.b: 1` is written `a: {b: 1}`, as sg_authc.yml may have it.
 
+    What then stands twice is a problem: an `accept` that gave way to another
+    would let in whom it was to keep out.
+    """
 
-def _undotted_mapping(node: dict[str, Node]) -> dict[str, Node]:
-    """Write `a.b: 1` as `a: {b: 1}`, as sg_authc.yml may have it."""
-    result: dict[str, Node] = {}
-    for key, value in node.items():
-        first, dot, rest = key.partition(".")
-        name, inner = (first, _undotted({rest: value})) if dot and rest else (key, _undotted(value))
-        there = result.get(name)
-        result[name] = {**there, **inner} if isinstance(there, dict) and isinstance(inner, dict) else inner
-    return result
+    def __init__(self, file: str, problems: list[ConfigProblem]) -> None:
+        self._file = file
+        self._problems = problems
+
+    def mapping(self, node: Mapping[str, Node], path: tuple[str, ...] = ()) -> dict[str, Node]:
+        result: dict[str, Node] = {}
+        for key, value in node.items():
+            steps = key.split(".")
+            if not all(steps) or len(steps) > _DEEPEST:
+                steps = [key]
+            self._put(result, steps, self._node(value, (*path, key)), path)
+        return result
+
+    def _node(self, node: Node, path: tuple[str, ...]) -> Node:
+        if isinstance(node, list):
+            return [self._node(element, (*path, str(number))) for number, element in enumerate(node)]
+        return self.mapping(node, path) if isinstance(node, dict) else node
+
+    def _put(self, there: dict[str, Node], steps: list[str], value: Node, path: tuple[str, ...]) -> None:
+        name, *inner = steps
+        path = (*path, name)
+        for step in reversed(inner):
+            value = {step: value}
+        if name not in there:
+            there[name] = value
+            return
+        old = there[name]
+        if not isinstance(old, dict) or not isinstance(value, dict):
+            self._problems.append(ConfigProblem(self._file, ".".join(map(_shown, path)), "This stands twice"))
+            return
+        for step, deeper in value.items():
+            self._put(old, [step], deeper, path)
 
 
 # -- The files ----------------------------------------------------------------
@@ -305,7 +385,7 @@ def read(texts: Mapping[str, str]) -> tuple[Configuration, list[ConfigProblem]]:
             problems.append(ConfigProblem(file, "", _INVALID, "A mapping"))
             node = None
         entries = node or {}
-        return _Cursor(file, "", _undotted_mapping(entries) if undotted else entries, problems)
+        return _Cursor(file, "", _Undotted(file, problems).mapping(entries) if undotted else entries, problems)
 
     groups = {name: _action_group(entry) for name, entry in document(GROUPS).entries()}
     roles = {name: _role(entry) for name, entry in document(ROLES).entries()}
@@ -364,7 +444,8 @@ def _role(entry: _Cursor) -> Role:
 
 
 def _tenant_permission(entry: _Cursor) -> TenantPermission:
-    permission = TenantPermission(entry.patterns("tenant_patterns"), entry.patterns("allowed_actions"))
+    patterns = entry.patterns("tenant_patterns", templates=True)
+    permission = TenantPermission(patterns, entry.patterns("allowed_actions"))
     entry.end()
     return permission
 
@@ -389,8 +470,8 @@ def _internal_user(entry: _Cursor) -> InternalUser:
     pairs = []
     for name in attributes.names():
         value = attributes.take(name)
-        if isinstance(value, str | int | float):
-            pairs.append((name, str(value)))
+        if isinstance(value, str | bool):
+            pairs.append((name, value if isinstance(value, str) else str(value).lower()))
         elif value is not None:
             attributes.problem(name, _INVALID, "A string")
     user = InternalUser(
@@ -441,17 +522,18 @@ def _authc(document: _Cursor, *, configured: bool) -> tuple[tuple[Domain, ...], 
             domains.append(domain)
     network = document.child("network")
     trusted = network.networks("trusted_proxies")
+    trusted_regex = network.parsed("trusted_proxies_regex", _regex, "A regular expression pattern")
     http = network.child("http")
     header = http.text("remote_ip_header") or "x-forwarded-for"
-    if network.has("trusted_proxies_regex") or network.has("accept") or network.has("deny"):
-        left_out.append("network.trusted_proxies_regex, network.accept and network.deny")
-    network.ignore("trusted_proxies_regex", "accept", "deny")
+    conditions = Conditions(
+        _criteria(network.child("accept"), of_users=False), _criteria(network.child("deny"), of_users=False)
+    )
     http.end()
     network.end()
     document.flag("debug", default=False)
     document.ignore("_sg_meta", "user_cache", "password_hashing")
     document.end()
-    return tuple(domains), NetworkSettings(trusted, header.lower()), tuple(left_out)
+    return tuple(domains), NetworkSettings(trusted, trusted_regex, header.lower(), conditions), tuple(left_out)
 
 
 def _domain(entry: _Cursor, place: str, left_out: list[str]) -> Domain | None:
@@ -475,7 +557,11 @@ def _domain(entry: _Cursor, place: str, left_out: list[str]) -> Domain | None:
     with_internal_users = False
     for information in entry.children("additional_user_information"):
         source = information.text("type")
-        if source == "internal_users_db":
+        if source is None:
+            information.problem("type", _MISSING)
+        elif not information.flag("enabled", default=True):
+            pass
+        elif source == "internal_users_db":
             with_internal_users = True
         else:
             left_out.append(f"{place}: additional_user_information of type {source}")
@@ -490,12 +576,12 @@ def _domain(entry: _Cursor, place: str, left_out: list[str]) -> Domain | None:
     return Domain(kind, conditions, mapping, challenge, with_internal_users)
 
 
-def _criteria(entry: _Cursor) -> Criteria:
+def _criteria(entry: _Cursor, *, of_users: bool = True) -> Criteria:
     criteria = Criteria(
         ips=entry.networks("ips") if entry.has("ips") else None,
         originating_ips=entry.networks("originating_ips") if entry.has("originating_ips") else None,
         trusted_ips=entry.flag("trusted_ips", default=False) if entry.has("trusted_ips") else None,
-        users=entry.matcher("users") if entry.has("users") else None,
+        users=entry.matcher("users") if of_users and entry.has("users") else None,
     )
     entry.end()
     return criteria
@@ -554,7 +640,7 @@ def _detailed_source(element: Mapping[str, Node], split: str | None) -> Source:
     if separator is not None and (not isinstance(separator, str) or not separator):
         raise ValueError("A separator")
     try:
-        compiled = None if pattern is None else re.compile(expression(f"/{pattern}/"))
+        compiled = None if pattern is None else _regex(pattern)
     except BadPatternError:
         raise ValueError("A regular expression pattern") from None
     return Source(parse_path(path), compiled, separator)

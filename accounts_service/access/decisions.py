@@ -9,14 +9,13 @@ reserved for administrators with a TLS certificate is allowed to nobody here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from accounts_service.access import action_groups
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.patterns import Matcher, expression
+from accounts_service.access.patterns import Matcher, Template, is_template
 from accounts_service.access.privileges import (
     Everything,
     Grant,
@@ -41,8 +40,6 @@ _RESERVED = ("cluster:admin:searchguard:config/", "cluster:admin:searchguard:int
 _DESTINATION = "cluster:admin:searchguard:signals:destination/"
 _ACCOUNT = "cluster:admin:searchguard:signals:account/"
 
-_TEMPLATE = re.compile(r"\$\{([^}]*)\}")
-
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -66,28 +63,15 @@ class _TenantRule:
 
     def __init__(self, permission: TenantPermission, groups: ActionGroups) -> None:
         self.actions = Matcher(action_groups.resolve(permission.allowed_actions, groups))
-        self.tenants = Matcher(pattern for pattern in permission.tenant_patterns if "${" not in pattern)
-        self.templates = tuple(pattern for pattern in permission.tenant_patterns if "${" in pattern)
+        self.tenants = Matcher(pattern for pattern in permission.tenant_patterns if not is_template(pattern))
+        self.templates = tuple(Template(pattern) for pattern in permission.tenant_patterns if is_template(pattern))
 
     def covers(self, tenant: str, identity: Identity) -> bool:
-        return self.tenants.matches(tenant) or any(_fits(template, tenant, identity) for template in self.templates)
-
-
-def _fits(template: str, tenant: str, identity: Identity) -> bool:
-    # What a caller brings along is put in literally: a user called "*" gets no wildcard.
-    values = {"user.name": identity.name, "user_name": identity.name}
-    values |= {f"user.attrs.{name}": value for name, value in identity.attributes}
-    parts = _TEMPLATE.split(template)
-    if any(name not in values for name in parts[1::2]):
-        return False
-    source = "".join(
-        re.escape(values[part]) if odd else expression(part) for part, odd in zip(parts, _odd(parts), strict=True)
-    )
-    return re.fullmatch(source, tenant) is not None
-
-
-def _odd(parts: list[str]) -> Iterable[bool]:
-    return (number % 2 == 1 for number in range(len(parts)))
+        if self.tenants.matches(tenant):
+            return True
+        values = {"user.name": identity.name, "user_name": identity.name}
+        values |= {f"user.attrs.{name}": value for name, value in identity.attributes}
+        return any(template.matches(tenant, values) for template in self.templates)
 
 
 class Permissions:
@@ -108,11 +92,12 @@ class Permissions:
         self._decided: dict[str, bool] = {}
 
     def cluster(self, action: str) -> bool:
-        """Tell whether a cluster action is allowed."""
+        """Tell whether a cluster action is allowed; a tenant action never is, not even by `*`."""
         decided = self._decided.get(action)
         if decided is None:
             decided = (
-                not action.startswith(_RESERVED)
+                level_of(action) is not Level.TENANT
+                and not action.startswith(_RESERVED)
                 and not any(map(self._excluded.matches, _acts_of(action)))
                 and self._allowed.matches(action)
             )
@@ -209,10 +194,10 @@ class Rules:
     ) -> tuple[Privilege, Scope, str | None] | None:
         match requirement:
             case Privilege():
-                return (requirement, Everything(), None) if self.allows(identity, requirement) else None
+                return (requirement, _all_of(requirement), None) if self.allows(identity, requirement) else None
             case Scoped(own, every):
                 if self.allows(identity, every):
-                    return every, Everything(), None
+                    return every, _all_of(every), None
                 if identity.own is not None and self.allows(identity, own):
                     return own, Own(identity.own), None
                 return None
@@ -226,6 +211,8 @@ class Rules:
 
     def explain(self, roles: frozenset[str], action: str) -> Explanation:
         """Say why a cluster action is allowed to a set of roles, or what is missing."""
+        if level_of(action) is Level.TENANT:
+            return Explanation(allowed=False, reason="decided by tenant permissions, in one tenant")
         if action.startswith(_RESERVED):
             return Explanation(allowed=False, reason="reserved for administrators with a TLS certificate")
         for act in _acts_of(action):
@@ -243,6 +230,13 @@ class Rules:
             if (pattern := Matcher(reached).match(action)) is not None:
                 return name, action_groups.chain(pattern, reached)
         return None
+
+
+def _all_of(privilege: Privilege) -> Scope:
+    # A tenant privilege that is asked for without a tenant holds in the global one.
+    if level_of(privilege.action) is Level.TENANT:
+        return Tenants(frozenset((GLOBAL_TENANT,)))
+    return Everything()
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> None:

@@ -61,6 +61,8 @@ class Privilege(Enum):
             raise ValueError(f"{action} is not a privilege's name")
         if not sentence.endswith("."):
             raise ValueError(f"{action} needs a sentence that says what it allows")
+        if action in cls._value2member_map_:
+            raise ValueError(f"{action} is there twice")
         member = object.__new__(cls)
         member._value_ = action
         member.action = action

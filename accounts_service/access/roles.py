@@ -19,6 +19,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 GLOBAL_TENANT = "SGS_GLOBAL_TENANT"
 
+# Where those are known who come by a domain of sg_authc.yml.
+REALM = "sg_authc"
+
 NO_MATCHER = Matcher(())
 
 
@@ -100,6 +103,10 @@ class RoleMappings:
 
     def effective_roles(self, identity: Identity) -> frozenset[str]:
         """Name all roles of `identity`, defined or not."""
+        if identity.realm != REALM:
+            # The mappings mean other people: nobody becomes admin@corp by
+            # taking an account of that name elsewhere.
+            return identity.roles
         roles = set(identity.roles)
         if self.mode is not ResolutionMode.MAPPING_ONLY:
             roles |= identity.backend_roles

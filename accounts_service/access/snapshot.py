@@ -19,14 +19,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 import structlog
 
 from accounts_service.access import action_groups, roles
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.authenticators import Authenticator, Facts, Identified, NoCredentials, Origin
+from accounts_service.access.authenticators import Authenticator, Facts, Identified, NoCredentials, Origin, Peer
 from accounts_service.access.authenticators.basic import Basic
 from accounts_service.access.authenticators.internal_users import InternalUsers, VerifiedCredentials
 from accounts_service.access.authenticators.trusted_origin import TrustedOrigin
@@ -43,7 +43,7 @@ from accounts_service.access.configuration import (
 from accounts_service.access.decisions import Rules
 from accounts_service.access.roles import Address, Identity, Role
 from accounts_service.bulkhead import Bulkhead
-from accounts_service.faults import BadOrigin, NotAuthenticated, RefusedError
+from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, RefusedError
 
 log = structlog.get_logger(__name__)
 
@@ -101,9 +101,11 @@ def read_directory(directory: Path) -> dict[str, str]:
     problems = []
     for name in FILES:
         try:
-            raw = (directory / name).read_bytes()
+            with (directory / name).open("rb") as file:
+                raw = file.read(_LARGEST_FILE + 1)
             if len(raw) > _LARGEST_FILE:
                 problems.append(ConfigProblem(name, "", f"Larger than {_LARGEST_FILE} bytes"))
+                continue
             texts[name] = raw.decode("utf-8")
         except FileNotFoundError:
             continue
@@ -142,16 +144,21 @@ class Snapshot:
         # that a server has joined, unless every mapping of the header splits it.
         sources = [source for domain in configuration.domains for source in domain.mapping.sources()]
         self._once = frozenset(source.header for source in sources if source.header) | {"authorization"}
-        self._without_comma = frozenset(source.header for source in sources if source.header and not source.split)
+        self._without_comma = frozenset(
+            source.header for source in sources if source.header and "," not in (source.split or "")
+        )
 
     def authenticate(self, facts: Facts) -> Identity:
         """Find out who sent `facts`.
 
-        Raises RefusedError: NotAuthenticated, BadOrigin or Overloaded.
+        Raises RefusedError: NotAuthenticated, NotPermitted where `network` refuses
+        the origin, BadOrigin or Overloaded.
         """
         if facts.repeated & self._once or any("," in facts.headers.get(name, "") for name in self._without_comma):
             raise RefusedError(NotAuthenticated())
         origin = self._origin(facts)
+        if not self._network.conditions.for_origin(origin):
+            raise RefusedError(NotPermitted())
         challenges = []
         for domain in self._domains:
             if not domain.conditions.for_origin(origin):
@@ -164,21 +171,25 @@ class Snapshot:
         raise RefusedError(NotAuthenticated(tuple(challenges)))
 
     def _origin(self, facts: Facts) -> Origin:
-        if not self._is_proxy(facts.peer.address) and facts.peer.uid not in self._trusted_uids:
-            return Origin(facts.peer, trusted=False, address=facts.peer.address)
+        peer = Peer(_plain(facts.peer.address), facts.peer.uid)
+        if not self._network.trusts(peer.address) and peer.uid not in self._trusted_uids:
+            return Origin(peer, trusted=False, address=peer.address)
         header = self._network.remote_ip_header
         forwarded = facts.headers.get(header)
         if forwarded is None:
-            return Origin(facts.peer, trusted=True, address=facts.peer.address)
+            return Origin(peer, trusted=True, address=peer.address)
         try:
-            hops = [ip_address(hop.strip()) for hop in forwarded.split(",")]
+            hops = [_plain(ip_address(hop.strip())) for hop in forwarded.split(",")]
         except ValueError:
             raise RefusedError(BadOrigin(header)) from None
-        client = next((hop for hop in reversed(hops) if not self._is_proxy(hop)), hops[0])
-        return Origin(facts.peer, trusted=True, address=client)
+        client = next((hop for hop in reversed(hops) if not self._network.trusts(hop)), hops[0])
+        return Origin(peer, trusted=True, address=client)
 
-    def _is_proxy(self, address: Address | None) -> bool:
-        return address is not None and any(address in network for network in self._network.trusted_proxies)
+
+def _plain(address: Address | None) -> Address | None:
+    # A socket for both families writes 10.0.0.1 as ::ffff:10.0.0.1, which is in
+    # no network of the configuration, not even in one that is to be kept out.
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
 
 def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
@@ -189,7 +200,7 @@ def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
 
 def uids_of(names: Iterable[str]) -> frozenset[int]:
     """Look up users given by name or number. Raises KeyError for a name the system does not know."""
-    return frozenset(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
+    return frozenset(int(name) if name.isascii() and name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
 
 
 class LastGood:
@@ -266,10 +277,11 @@ class AccessControl:
     def _first(self) -> Snapshot:
         self._looked = self._clock()
         self._seen = self._signature()
-        kept = self._last_good.load()
-        if kept is not None and not self._quiet(self._seen):
+        kept = self._kept()
+        if not self._quiet(self._seen):
             self._seen = ""  # Somebody is writing; the next look takes what comes of it.
-            return self._compile(kept)
+            if kept is not None:
+                return kept
         try:
             texts = read_directory(self._directory)
             snapshot = self._compile(texts)
@@ -278,9 +290,17 @@ class AccessControl:
             if kept is None:
                 raise
             log.warning("configuration.last_good_used", directory=str(self._directory))
-            return self._compile(kept)
+            return kept
         self._keep(texts)
         return snapshot
+
+    def _kept(self) -> Snapshot | None:
+        texts = self._last_good.load()
+        try:
+            return None if texts is None else self._compile(texts)
+        except BadConfigurationError:  # Good for another version of the service.
+            log.warning("configuration.last_good_refused")
+            return None
 
     def _look(self) -> None:
         self._looked = self._clock()
@@ -307,7 +327,7 @@ class AccessControl:
         age = now - _newest_change(self._directory)
         if age >= 0:
             return age >= _LOOK_SECONDS
-        if self._waiting_since is None or self._waiting_since[0] != signature:
+        if self._waiting_since is None or self._waiting_since[0] != signature or now < self._waiting_since[1]:
             self._waiting_since = (signature, now)
         return now - self._waiting_since[1] >= _LOOK_SECONDS
 

@@ -13,8 +13,6 @@ from typing import Protocol, TypeAlias
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import Address, Identity, Network
 
-REALM = "sg_authc"
-
 
 @dataclass(frozen=True, slots=True)
 class Peer:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from accounts_service.access.authenticators import (
-    REALM,
     Conditions,
     Facts,
     Identified,
@@ -19,7 +17,7 @@ from accounts_service.access.authenticators import (
 from accounts_service.access.authenticators.internal_users import InternalUsers
 from accounts_service.access.authenticators.trusted_origin import request_attributes
 from accounts_service.access.authenticators.user_mapping import UserMapping, UserMappingError
-from accounts_service.access.roles import Identity
+from accounts_service.access.roles import REALM, Identity
 from accounts_service.faults import Json
 
 CHALLENGE = 'Basic realm="Search Guard"'
@@ -32,7 +30,7 @@ def _credentials(header: str | None) -> tuple[str, bytes] | None:
     try:
         name, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
         return (name.decode("utf-8"), password) if colon else None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # Not base64, not even ASCII, or a name that is no UTF-8.
         return None
 
 

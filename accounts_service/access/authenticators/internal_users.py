@@ -17,7 +17,7 @@ import bcrypt
 from accounts_service.access.roles import Identity
 from accounts_service.bulkhead import Bulkhead
 
-_HASH = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}\Z")
+_HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}\Z")
 _LONGEST_PASSWORD = 72  # bytes; bcrypt looks at no more, so a longer one is refused
 _REMEMBERED = 1000
 _REMEMBERED_SECONDS = 120.0
@@ -72,16 +72,18 @@ class InternalUsers:
         self._users = dict(users)
         self._verified = verified
         self._bulkhead = bulkhead
-        costs = [int(match[1]) for user in users.values() if (match := _HASH.match(user.hash))]
-        # Of the dearest cost in use, so that an unknown user takes as long as a known one.
-        self._nobody = InternalUser(hash=f"$2b${max(costs, default=12):02d}$" + "." * 53)
+        costs = {name: int(match[1]) for name, user in users.items() if (match := _HASH.match(user.hash))}
+        # Of the dearest cost in use, so that an unknown user, or one without a
+        # hash that is one, takes as long as a known one.
+        self._nobody = InternalUser(hash=f"$2b${max(costs.values(), default=12):02d}$" + "." * 53)
+        self._with_password = {name: users[name] for name in costs}
 
     def verify(self, name: str, password: bytes) -> InternalUser | None:
         """Return the user whose password it is, or None; both take the same time.
 
         Raises RefusedError(Overloaded) when too many are hashing already.
         """
-        user = self._users.get(name, self._nobody)
+        user = self._with_password.get(name, self._nobody)
         digest = self._verified.digest(user.hash, password)
         if self._verified.knows(digest):
             return user

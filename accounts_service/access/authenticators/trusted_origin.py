@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accounts_service.access.authenticators import (
-    REALM,
     Conditions,
     Facts,
     Identified,
@@ -21,14 +20,14 @@ from accounts_service.access.authenticators import (
 )
 from accounts_service.access.authenticators.internal_users import InternalUsers
 from accounts_service.access.authenticators.user_mapping import UserMapping, UserMappingError
-from accounts_service.access.roles import Identity
+from accounts_service.access.roles import REALM, Identity
 from accounts_service.faults import Json
 
 
 def request_attributes(facts: Facts, origin: Origin) -> dict[str, Json]:
-    """Name what a mapping may read of a request."""
+    """Name what a mapping may read of a request; of headers nothing unless a trusted proxy sent them."""
     return {
-        "headers": dict(facts.headers),
+        "headers": dict(facts.headers) if origin.trusted else {},
         "direct_ip_address": None if origin.peer.address is None else str(origin.peer.address),
         "originating_ip_address": None if origin.address is None else str(origin.address),
     }

@@ -71,7 +71,7 @@ class Source:
         """Find all values among `attributes`; empty ones do not count."""
         values = _find(attributes, self.path)
         if self.split is not None:
-            values = [part.strip() for value in values for part in value.split(self.split)]
+            values = [part.strip(" \t") for value in values for part in value.split(self.split)]
         if self.pattern is not None:
             matches = [self.pattern.fullmatch(value) for value in values]
             values = [match[1] if match.re.groups else match[0] for match in matches if match]

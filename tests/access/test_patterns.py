@@ -1,0 +1,182 @@
+"""The pattern language, held against a matcher written as its definition reads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts_service.access.patterns import (
+    BadPatternError,
+    Matcher,
+    Template,
+    expression,
+    is_literal,
+    is_template,
+)
+
+# Few letters, so that matches are frequent; with those that mean something to regular expressions and a newline.
+TEXTS = st.text(alphabet="ab.\n/-", max_size=12)
+GLOBS = st.text(alphabet="ab.\n-*?", max_size=8)
+
+
+def fits(glob: str, text: str) -> bool:
+    """Match as the definition says, trying everything."""
+    if not glob:
+        return not text
+    if glob[0] == "*":
+        return any(fits(glob[1:], text[start:]) for start in range(len(text) + 1))
+    return bool(text) and glob[0] in ("?", text[0]) and fits(glob[1:], text[1:])
+
+
+def matches(pattern: str, text: str) -> bool:
+    return Matcher([pattern]).matches(text)
+
+
+@given(GLOBS, TEXTS)
+def test_a_glob_matches_what_the_definition_says(glob: str, text: str) -> None:
+    assert matches(glob, text) == fits(glob, text)
+
+
+@given(st.text(), st.text())
+def test_a_literal_matches_itself_and_nothing_else(pattern: str, text: str) -> None:
+    if is_literal(pattern):
+        assert matches(pattern, text) == (pattern == text)
+        assert matches(pattern, pattern)
+
+
+@given(st.lists(GLOBS, max_size=4), TEXTS)
+def test_a_list_matches_when_any_of_its_patterns_does(globs: list[str], text: str) -> None:
+    assert Matcher(globs).matches(text) == any(fits(glob, text) for glob in globs)
+
+
+@given(st.lists(GLOBS, max_size=3), st.lists(TEXTS, max_size=3))
+def test_a_set_of_values_matches_when_any_value_does(globs: list[str], texts: list[str]) -> None:
+    assert Matcher(globs).matches_any(texts) == any(fits(glob, text) for glob in globs for text in texts)
+
+
+@given(st.lists(GLOBS, max_size=3), st.text())
+def test_a_list_with_a_star_matches_everything(globs: list[str], text: str) -> None:
+    assert Matcher([*globs, "*"]).matches(text)
+
+
+@given(st.text())
+def test_an_empty_list_matches_nothing(text: str) -> None:
+    assert not Matcher(()).matches(text)
+
+
+@given(GLOBS, TEXTS)
+def test_a_match_names_the_pattern_that_did_it(glob: str, text: str) -> None:
+    assert Matcher([glob]).match(text) == (glob if fits(glob, text) else None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    (
+        ("a*c", "a\n\nc", True),
+        ("a?c", "a\nc", True),
+        ("a?c", "ac", False),
+        ("a?c", "abbc", False),
+        ("Admin", "admin", False),
+        ("ad*", "ADMIN", False),
+        ("/ad.*/", "ADMIN", False),
+        ("/a|b/", "ab", False),
+        ("/a|ab/", "ab", True),
+        ("/a/", "a\n", False),
+        ("/a$/", "a\n", False),
+        ("/a.b/", "a\nb", False),
+        ("//", "", True),
+        ("/", "/", True),
+        ("/", "", False),
+        ("a\\*", "a*", False),
+        ("a\\*", "a\\b", True),
+        ("[ab]", "a", False),
+        ("[ab]", "[ab]", True),
+        ("-a*", "ab", False),
+    ),
+)
+def test_a_pattern_matches_the_whole_text_case_counts_and_nothing_escapes(
+    pattern: str, text: str, *, expected: bool
+) -> None:
+    assert matches(pattern, text) is expected
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ("/(/", "/[a/", "/*/", "/a{4294967296}/", "/(?P<n>a)(?P<n>b)/", "/\\p{Alpha}/", "/a(?i)/", "/" + "(" * 400 + "/"),
+)
+def test_what_is_no_regular_expression_is_refused(pattern: str) -> None:
+    with pytest.raises(BadPatternError):
+        Matcher([pattern])
+
+
+@pytest.mark.parametrize("pattern", ("/[a-z&&[^x]]/", "/[[a]]/", "/[a--b]/", "/[a||b]/"))
+def test_a_set_that_java_reads_differently_is_refused(pattern: str) -> None:
+    with pytest.raises(BadPatternError):
+        expression(pattern)
+
+
+def test_a_regular_expression_is_bounded_in_length_and_depth() -> None:
+    assert matches(f"/{'a' * 500}/", "a" * 500)
+    with pytest.raises(BadPatternError, match="500"):
+        Matcher([f"/{'a' * 501}/"])
+    assert matches(f"/{'(' * 50}a{')' * 50}/", "a")
+    with pytest.raises(BadPatternError, match="50 groups"):
+        Matcher([f"/{'(' * 51}a{')' * 51}/"])
+
+
+@given(st.text(alphabet="ab/()[]{}*+?|\\^$.-&=!<>P1,", max_size=30))
+def test_a_pattern_is_accepted_or_refused_and_nothing_else(pattern: str) -> None:
+    try:
+        Matcher([pattern]).matches("ab")
+    except BadPatternError:
+        assert not is_literal(pattern)
+
+
+def test_many_stars_cost_no_more_than_a_few() -> None:
+    # Tried in every combination, this takes longer than the time-out of a test.
+    assert not matches("*a" * 12 + "*b", "a" * 8000)
+    assert matches("*a" * 12 + "*b", "a" * 8000 + "b")
+
+
+# -- What is filled in --------------------------------------------------------
+
+
+@given(GLOBS, GLOBS, st.text(alphabet="ab.*?/[(\\", min_size=1, max_size=4), st.text(alphabet="ab.*?/[(\\", max_size=9))
+def test_what_is_filled_in_matches_only_itself(before: str, after: str, value: str, text: str) -> None:
+    expected = any(
+        fits(before, text[:start]) and text.startswith(value, start) and fits(after, text[start + len(value) :])
+        for start in range(len(text) + 1)
+    )
+    assert Template(f"{before}${{user.name}}{after}").matches(text, {"user.name": value}) == expected
+
+
+@pytest.mark.parametrize("values", ({}, {"b": "x"}, {"a": ""}))
+def test_without_a_value_a_template_matches_nothing(values: dict[str, str]) -> None:
+    for text in ("", "x", "${a}"):
+        assert not Template("*${a}*").matches(text, values)
+
+
+def test_a_template_may_hold_several_values() -> None:
+    template = Template("${a}_${b}?")
+    assert template.matches("x_y1", {"a": "x", "b": "y"})
+    assert not template.matches("x_y", {"a": "x", "b": "y"})
+    assert not template.matches("y_x1", {"a": "x", "b": "y"})
+
+
+def test_slashes_around_a_part_of_a_template_make_no_regular_expression() -> None:
+    template = Template("${a}/.*/")
+    assert template.matches("x/.1/", {"a": "x"})
+    assert not template.matches("xanything", {"a": "x"})
+
+
+def test_a_template_is_no_regular_expression() -> None:
+    with pytest.raises(BadPatternError):
+        Template("/(${a})/")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"), (("${a}", True), ("x${}y", True), ("$a", False), ("${a", False), ("{a}", False))
+)
+def test_a_template_has_a_name_in_braces_after_a_dollar(pattern: str, *, expected: bool) -> None:
+    assert is_template(pattern) is expected

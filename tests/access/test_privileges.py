@@ -1,0 +1,97 @@
+"""Privileges: how they are named, and which part of a role decides them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts_service.access.privileges import Level, Privilege, level_of
+
+
+class ToyPrivilege(Privilege):
+    PLAY = "cluster:admin:toy:toy/play", "Play with a toy."
+
+
+def declare(action: str, sentence: str = "Do it.") -> Privilege:
+    class One(Privilege):
+        MEMBER = action, sentence
+
+    return One.MEMBER
+
+
+def test_a_privilege_has_its_action_for_value_and_a_sentence() -> None:
+    assert ToyPrivilege.PLAY.action == ToyPrivilege.PLAY.value == "cluster:admin:toy:toy/play"
+    assert ToyPrivilege.PLAY.sentence == "Play with a toy."
+    assert ToyPrivilege("cluster:admin:toy:toy/play") is ToyPrivilege.PLAY  # type: ignore[call-arg]  # mypy takes the members' form for the look-up's
+
+
+@pytest.mark.parametrize(
+    "action", ("cluster:a/b", "cluster:admin:toy:box/_own/read", "indices:data/read/scroll", "cluster:a_b:c/d/e")
+)
+def test_a_name_is_cluster_or_indices_then_words_then_verbs(action: str) -> None:
+    assert declare(action).action == action
+
+
+@pytest.mark.parametrize(
+    "action",
+    (
+        "",
+        "*",
+        "cluster:*",
+        "cluster:a/*",
+        "cluster:a",
+        "cluster/a",
+        "cluster:a/",
+        "cluster:A/b",
+        "cluster:a/b ",
+        "cluster:a/b\n",
+        " cluster:a/b",
+        "kibana:a/b",
+        "cluster::a/b",
+        "cluster:a//b",
+        "cluster:a/b1",
+    ),
+)
+def test_any_other_name_stops_the_import(action: str) -> None:
+    with pytest.raises(ValueError, match="is not a privilege's name"):
+        declare(action)
+
+
+@pytest.mark.parametrize("sentence", ("", "Do it", "Do it. "))
+def test_a_privilege_without_a_sentence_stops_the_import(sentence: str) -> None:
+    with pytest.raises(ValueError, match="needs a sentence"):
+        declare("cluster:a/b", sentence)
+
+
+def test_an_action_that_stands_twice_stops_the_import() -> None:
+    with pytest.raises(ValueError, match="twice"):
+
+        class _Twice(Privilege):
+            ONE = "cluster:a/b", "Do one thing."
+            OTHER = "cluster:a/b", "Do another."
+
+
+@pytest.mark.parametrize(
+    ("action", "level"),
+    (
+        ("cluster:admin:searchguard:signals:account/get", Level.CLUSTER),
+        ("cluster:admin:searchguard:tenant:signals:account/get", Level.TENANT),
+        ("cluster:admin:searchguard:tenants/get", Level.CLUSTER),
+        ("kibana:saved_objects/_/write", Level.TENANT),
+        ("searchguard:cluster:x", Level.CLUSTER),
+        ("indices:data/read/scroll", Level.CLUSTER),
+        ("indices:data/write/bulk", Level.CLUSTER),
+        ("indices:data/read/scroll/more", Level.INDEX),
+        ("indices:data/read/search", Level.INDEX),
+        ("Cluster:monitor", Level.INDEX),
+        ("", Level.INDEX),
+    ),
+)
+def test_the_name_of_an_action_says_what_decides_it(action: str, level: Level) -> None:
+    assert level_of(action) is level
+
+
+@given(st.text())
+def test_what_begins_like_a_tenant_action_is_one(rest: str) -> None:
+    assert level_of("cluster:admin:searchguard:tenant:" + rest) is Level.TENANT
