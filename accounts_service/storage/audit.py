@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Insert, LargeBinary, Table, Text, insert
+from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text
 
 from accounts_service.faults import Json
 from accounts_service.storage.sealed import Vault
+from accounts_service.storage.statements import Value, insertion
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME, SERIAL
 
 AUDIT_RECORD = Table(
@@ -57,8 +58,12 @@ class Change:
     detail: dict[str, Json]
 
 
-def record(vault: Vault, author: Author, change: Change, at_us: int) -> Insert:
-    """Make the statement that records `change`; the caller runs it in the change's transaction."""
+# Part of every change's own statement, its values under names that begin with `audit_`.
+RECORDING = insertion(AUDIT_RECORD, prefix="audit_")
+
+
+def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str, Value]:
+    """Make the values of RECORDING for `change`."""
     row: dict[str, str | int] = {
         "at_us": at_us,
         "family": change.family,
@@ -72,4 +77,5 @@ def record(vault: Vault, author: Author, change: Change, at_us: int) -> Insert:
         "detail": json.dumps(change.detail, ensure_ascii=False, sort_keys=True),
         "request_id": author.request_id,
     }
-    return insert(AUDIT_RECORD).values(**row, mac=vault.mac("audit", *row.values()))
+    mac = vault.mac("audit", *row.values())
+    return {"audit_mac": mac, **{f"audit_{name}": value for name, value in row.items()}}

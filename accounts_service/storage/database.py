@@ -15,9 +15,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Delete, Insert, Update, create_engine, event, exc, text
+from sqlalchemy import Connection, CursorResult, Delete, Insert, Update, create_engine, event, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -26,6 +26,7 @@ from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import audit
 from accounts_service.storage.sealed import Vault
+from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
 
 _STATEMENT_SECONDS = 5
@@ -51,22 +52,23 @@ class Session:
         self.now_us = now_us
         self._author = author
 
-    def write(self, change: audit.Change, *statements: Insert | Update | Delete) -> None:
-        """Run `statements` and record `change`, all or nothing.
+    def read(self, statement: Statement, **values: Value) -> CursorResult[Any]:
+        """Run a query with `values` by name."""
+        return statement.run(self.connection, values)
 
-        On PostgreSQL they travel as one statement (data-modifying CTEs), which
-        saves a round trip each; so none of them may depend on another's effect.
-        """
+    def write(self, change: audit.Change, statement: RecordedStatement, **values: Value) -> None:
+        """Run a change with `values` by name, and record it: all or nothing."""
         if self._author is None:
             raise RuntimeError("a reading block cannot write")
-        last = audit.record(self.vault, self._author, change, self.now_us)
-        if self.connection.dialect.name == "postgresql":
-            for number, statement in enumerate(statements):
-                last = last.add_cte(statement.cte(f"part_{number}"))
-            self.connection.execute(last)
-        else:
-            for statement in (*statements, last):
-                self.connection.execute(statement)
+        recorded = audit.record(self.vault, self._author, change, self.now_us)
+        statement.run(self.connection, {**values, **recorded})
+
+
+class RecordedStatement(Statement):
+    """Changes that belong together, and their audit record."""
+
+    def __init__(self, *parts: Insert | Update | Delete) -> None:
+        super().__init__(*parts, audit.RECORDING)
 
 
 class Store:
@@ -203,7 +205,13 @@ class SqliteDatabase(Database):
         # mode=rw: a file that is missing is not made, empty, by who only wants to
         # read; `create` makes it (https://www.sqlite.org/uri.html).
         url = URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"})
-        options = {"pool_size": threads, "max_overflow": 0, "pool_timeout": _CONNECT_SECONDS, "hide_parameters": True}
+        options: dict[str, Any] = {
+            "pool_size": threads,
+            "max_overflow": 0,
+            "pool_timeout": _CONNECT_SECONDS,
+            "hide_parameters": True,
+            "paramstyle": "named",  # As with PostgreSQL's driver: values by name.
+        }
         connect = {"timeout": _QUEUE_SECONDS, "check_same_thread": False}
         self._reader = create_engine(url, connect_args=connect, **options)
         self._writer = create_engine(url, connect_args=connect, **(options | {"pool_size": 1}))

@@ -13,7 +13,7 @@ from accounts_service.families.signals.store import Accounts
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.storage import audit
 from accounts_service.storage.audit import AUDIT_RECORD, Author, Change
-from accounts_service.storage.database import Database
+from accounts_service.storage.database import Database, RecordedStatement
 from accounts_service.storage.sealed import Keyring, Vault
 from tests.storage.kit import (
     AUTHOR,
@@ -94,7 +94,7 @@ def test_a_change_whose_record_cannot_be_written_is_not_made(
 
 def test_the_mac_can_be_made_again_from_the_stored_row(database: Database) -> None:
     with database.transaction(Bare, WRITER) as store:
-        store.session.write(CHANGE)
+        store.session.write(CHANGE, RecordedStatement())
     (row,) = audited(database)
     assert (row.object, row.actor, row.version) == (CHANGE.object, WRITER.name, 7)
     assert row.detail == '{"a": null, "b": ["é", 1.5]}'
@@ -113,7 +113,7 @@ EDITED: dict[str, object] = dict.fromkeys(FIELDS, "edited") | {"at_us": 1, "vers
 @pytest.mark.parametrize("name", (*FIELDS, "mac"))
 def test_a_record_that_was_edited_is_not_genuine(database: Database, name: str) -> None:
     with database.transaction(Bare, WRITER) as store:
-        store.session.write(CHANGE)
+        store.session.write(CHANGE, RecordedStatement())
     (before,) = audited(database)
     forged = bytes((before.mac[0] ^ 1, *before.mac[1:]))
     with database.begin() as connection:
@@ -125,7 +125,7 @@ def test_a_record_that_was_edited_is_not_genuine(database: Database, name: str) 
 
 def test_moving_text_from_one_column_to_the_next_is_noticed(database: Database) -> None:
     with database.transaction(Bare, WRITER) as store:
-        store.session.write(CHANGE)
+        store.session.write(CHANGE, RecordedStatement())
     with database.begin() as connection:
         connection.execute(update(AUDIT_RECORD).values(realm="basicZ", actor="oë\n"))
     assert not is_genuine(audited(database)[0])

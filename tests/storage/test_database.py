@@ -14,7 +14,7 @@ from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Overloaded, PreconditionFailed, RefusedError
 from accounts_service.storage.audit import AUDIT_RECORD, Change
-from accounts_service.storage.database import Database, PostgresDatabase, TransactionRefusedError
+from accounts_service.storage.database import Database, PostgresDatabase, RecordedStatement, TransactionRefusedError
 from tests.storage.kit import AUTHOR, CANARY, Bare, audited, opened, put, rows, sqlite
 
 TABLES = (ACCOUNT, ACCOUNT_VERSION, ACCOUNT_BIN, AUDIT_RECORD)
@@ -43,7 +43,7 @@ def assert_empty(database: Database) -> None:
 
 def test_what_a_block_wrote_is_there_when_it_has_ended(database: Database) -> None:
     with database.transaction(Bare, AUTHOR) as store:
-        store.session.write(change(), account("u1", "n1"), account("u2", "n2"))
+        store.session.write(change(), RecordedStatement(account("u1", "n1"), account("u2", "n2")))
     assert [row.uid for row in rows(database, ACCOUNT)] == ["u1", "u2"]
     assert len(audited(database)) == 1
 
@@ -56,7 +56,7 @@ class Leaving(BaseException):
 def test_what_a_block_wrote_is_undone_when_it_raises(database: Database, reason: BaseException) -> None:
     def write() -> None:
         with database.transaction(Bare, AUTHOR) as store:
-            store.session.write(change(), account())
+            store.session.write(change(), RecordedStatement(account()))
             raise reason
 
     with pytest.raises(type(reason)) as caught:
@@ -73,7 +73,7 @@ def test_nothing_is_written_when_any_statement_of_a_write_fails(database: Databa
     if failing < 3:
         statements[failing] = account(None, "broken")
     with pytest.raises(exc.IntegrityError), database.transaction(Bare, AUTHOR) as store:
-        store.session.write(change(None if failing == 3 else 1), *statements)
+        store.session.write(change(None if failing == 3 else 1), RecordedStatement(*statements))
     assert_empty(database)
     put(database)
     assert len(audited(database)) == 1
@@ -82,9 +82,9 @@ def test_nothing_is_written_when_any_statement_of_a_write_fails(database: Databa
 def test_an_error_that_the_block_swallowed_does_not_commit_half_a_write_on_postgresql(postgresql_url: str) -> None:
     def write(database: Database) -> None:
         with database.transaction(Bare, AUTHOR) as store:
-            store.session.write(change(), account("u1", "n1"))
+            store.session.write(change(), RecordedStatement(account("u1", "n1")))
             with suppress(exc.IntegrityError):
-                store.session.write(change(), account(None))
+                store.session.write(change(), RecordedStatement(account(None)))
 
     with opened(postgresql_url) as database:
         with pytest.raises(exc.DBAPIError):
@@ -94,14 +94,14 @@ def test_an_error_that_the_block_swallowed_does_not_commit_half_a_write_on_postg
 
 def test_a_reading_block_cannot_write(database: Database) -> None:
     with pytest.raises(RuntimeError, match="cannot write"), database.reading(Bare) as store:
-        store.session.write(change(), account())
+        store.session.write(change(), RecordedStatement(account()))
     assert_empty(database)
 
 
 def test_a_block_sees_one_time(database: Database) -> None:
     with database.transaction(Bare, AUTHOR) as store:
         moment = store.session.now_us
-        store.session.write(change(), account())
+        store.session.write(change(), RecordedStatement(account()))
     assert audited(database)[0].at_us == moment
 
 
@@ -116,12 +116,12 @@ def test_a_block_sees_one_time(database: Database) -> None:
 )
 def test_a_failing_statement_tells_no_value(database: Database, failing: Insert) -> None:
     with database.transaction(Bare, AUTHOR) as store:
-        store.session.write(change(), account("taken", "taken"))
+        store.session.write(change(), RecordedStatement(account("taken", "taken")))
     with (
         pytest.raises((exc.DBAPIError, TransactionRefusedError)) as caught,
         database.transaction(Bare, AUTHOR) as store,
     ):
-        store.session.write(change(), failing)
+        store.session.write(change(), RecordedStatement(failing))
     error = caught.value if isinstance(caught.value, exc.DBAPIError) else caught.value.__cause__
     assert isinstance(error, exc.DBAPIError)
     told = "".join(traceback.format_exception(caught.value)) + repr(error) + str(error) + repr(error.orig)
@@ -152,7 +152,7 @@ def test_a_full_bulkhead_refuses_writers_at_once_on_sqlite(sqlite_url: str) -> N
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     put(database)
     with database.transaction(Bare, AUTHOR) as store:
-        store.session.write(change(), account("other", "other"))
+        store.session.write(change(), RecordedStatement(account("other", "other")))
         assert len(rows(database, ACCOUNT)) == 1
     assert len(rows(database, ACCOUNT)) == 2
 

@@ -19,7 +19,7 @@ from accounts_service.storage import migrations
 from accounts_service.storage.database import Database, SqliteDatabase
 from accounts_service.storage.migrations import SchemaMismatchError
 from accounts_service.storage.tables import METADATA
-from tests.storage.kit import opened, put
+from tests.storage.kit import opened, put, sqlite
 
 
 @pytest.fixture(params=("sqlite", "postgresql"))
@@ -47,6 +47,13 @@ def test_there_is_one_head_and_one_base() -> None:
     script = ScriptDirectory.from_config(migrations._config())
     assert script.get_heads() == [migrations.head()]
     assert len(script.get_bases()) == 1
+
+
+def test_a_release_without_its_migrations_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "versions").mkdir()
+    monkeypatch.setattr(migrations, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(RuntimeError, match="no migrations"):
+        migrations.head()
 
 
 def test_after_the_upgrade_the_schema_is_that_of_the_tables(empty: Database) -> None:
@@ -164,10 +171,11 @@ def test_an_upgrade_waits_for_another_but_not_for_a_table_in_use(
 
 
 def test_an_upgrade_while_the_writer_is_busy_is_told_as_overload(sqlite_url: str) -> None:
-    with opened(sqlite_url) as one, opened(sqlite_url) as other, one.begin():
-        other._turnstile._timeout = 0.02  # type: ignore[attr-defined]  # SQLite's
-        with pytest.raises(RefusedError) as caught:
-            migrations.upgrade(other)
+    with opened(sqlite_url) as database:
+        turnstile = sqlite(database)._turnstile
+        turnstile._timeout = 0.02
+        with turnstile.turn(), pytest.raises(RefusedError) as caught:
+            migrations.upgrade(database)
         assert caught.value.fault == Overloaded()
 
 

@@ -18,7 +18,6 @@ from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import database as module
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Database, SqliteDatabase
-from accounts_service.storage.turnstile import Turnstile
 from tests.storage.kit import CANARY, VAULT, audited, document, opened, put, rows, sqlite
 
 
@@ -68,7 +67,9 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
         migrations.upgrade(database)
         put(database)
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
-    assert modes == dict.fromkeys(("accounts.db", "accounts.db-wal", "accounts.db-shm", "accounts.db-queue"), 0o600)
+    assert modes == dict.fromkeys(
+        ("accounts.db", "accounts.db-wal", "accounts.db-shm", "accounts.db-turn", "accounts.db-writer"), 0o600
+    )
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
@@ -109,7 +110,13 @@ def test_the_files_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     database.dispose()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("here",)]
-    assert {file.name for file in tmp_path.iterdir()} <= {name, f"{name}-queue", f"{name}-wal", f"{name}-shm"}
+    assert {file.name for file in tmp_path.iterdir()} <= {
+        name,
+        f"{name}-turn",
+        f"{name}-writer",
+        f"{name}-wal",
+        f"{name}-shm",
+    }
 
 
 def test_a_relative_path_stays_where_it_was_when_the_process_moves(
@@ -151,7 +158,8 @@ def test_a_file_that_is_locked_when_it_is_first_opened_is_overload(
 
 
 def test_a_queue_that_does_not_move_is_overload(database: SqliteDatabase) -> None:
-    with Turnstile(database.path, 60).turn():
+    database._turnstile._timeout = 0.02
+    with database._turnstile.turn():
         with refused(Overloaded()):
             put(database)
         assert rows(database, ACCOUNT) == []
@@ -160,7 +168,7 @@ def test_a_queue_that_does_not_move_is_overload(database: SqliteDatabase) -> Non
 
 
 def test_a_queue_that_cannot_be_made_is_an_outage(database: SqliteDatabase) -> None:
-    queue = database.path.with_name(database.path.name + "-queue")
+    queue = database.path.with_name(database.path.name + "-turn")
     queue.mkdir()
     with refused(Unavailable()):
         put(database)

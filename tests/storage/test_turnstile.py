@@ -180,8 +180,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def queue_file(path: Path) -> Iterator[int]:
-    file = os.open(path.with_name(path.name + "-queue"), os.O_RDWR | os.O_CREAT, 0o600)
+def lock_file(path: Path, name: str) -> Iterator[int]:
+    file = os.open(path.with_name(f"{path.name}-{name}"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield file
     finally:
@@ -191,15 +191,20 @@ def queue_file(path: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def writer_elsewhere(path: Path) -> Iterator[None]:
     """Hold the turn as another process would: through an open file of one's own."""
-    with queue_file(path) as file:
-        module._lock(file, 0)
+    with lock_file(path, "writer") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def is_free(path: Path) -> bool:
     """Tell whether another process could have the turn at once."""
-    with queue_file(path) as file:
-        return module._locked_at_once(file)
+    with lock_file(path, "turn") as outer, lock_file(path, "writer") as inner:
+        try:
+            fcntl.flock(outer, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(inner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def test_the_turn_is_given_back_when_the_block_raises(path: Path) -> None:
@@ -211,42 +216,27 @@ def test_the_turn_is_given_back_when_the_block_raises(path: Path) -> None:
         assert not is_free(path)
 
 
-def test_the_lock_file_is_its_owners_alone(path: Path) -> None:
+def test_the_lock_files_are_their_owners_alone(path: Path) -> None:
     with Turnstile(path, LONG).turn():
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
-    assert modes == {"accounts.db-queue": 0o600}
+    assert modes == dict.fromkeys(("accounts.db-turn", "accounts.db-writer"), 0o600)
 
 
-def test_waiting_for_another_process_has_a_time_out_and_leaves_nothing_behind(path: Path) -> None:
-    turnstile = Turnstile(path, 0.02)
-    passages = set()
+def test_while_another_process_has_the_turn_one_thread_waits_and_the_others_give_up(path: Path) -> None:
+    turnstile = Turnstile(path, LONG)
+    served = threading.Event()
+
+    def stand() -> None:
+        with turnstile.turn():
+            served.set()
+
     with writer_elsewhere(path):
+        thread = started(stand)
+        until(lambda: turnstile._line._held)
+        turnstile._timeout = 0.02
         for _ in range(3):
             with pytest.raises(QueueTimeoutError), turnstile.turn():
                 pass
-            passages.add(turnstile._passage)
-    # One and the same wait served them all, however many gave up.
-    assert len(passages) == 1
-    # Nobody wants the turn any more, so it does not stay here.
-    until(lambda: is_free(path))
-    with turnstile.turn():
-        assert not is_free(path)
-
-
-def test_who_comes_after_one_that_gave_up_takes_his_place(path: Path) -> None:
-    impatient = Turnstile(path, 0.02)
-    with writer_elsewhere(path):
-        with pytest.raises(QueueTimeoutError), impatient.turn():
-            pass
-        impatient._timeout = LONG
-        served = threading.Event()
-
-        def stand() -> None:
-            with impatient.turn():
-                served.set()
-
-        thread = started(stand)
-        until(lambda: impatient._passage is not None and impatient._passage._wanted)
         assert not served.is_set()
     ended(thread)
     assert served.is_set()
@@ -265,24 +255,24 @@ def test_a_lock_file_that_cannot_be_opened_is_told_as_that(path: Path) -> None:
 
 def locks_that_fail(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     """Let all locks fail that are asked for after the first few."""
-    real = fcntl.fcntl
+    real = fcntl.flock
     asked = itertools.count()
 
-    def failing(file: int, command: int, argument: bytes) -> bytes:
-        if command in (fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW) and next(asked) >= after:
+    def failing(file: int, operation: int) -> None:
+        if next(asked) >= after:
             raise OSError(37, "No locks available")
-        return real(file, command, argument)
+        real(file, operation)
 
-    monkeypatch.setattr(fcntl, "fcntl", failing)
+    monkeypatch.setattr(fcntl, "flock", failing)
 
 
-# All at once; then, in line, the first gate, the second, the first given back, and so on.
-@pytest.mark.parametrize("after", range(6))
+# The outer lock, the inner one, and giving the outer one back.
+@pytest.mark.parametrize("after", range(3))
 def test_locks_that_cannot_be_had_are_told_as_that_and_hold_up_nobody_afterwards(
     path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     turnstile = Turnstile(path, LONG)
-    with writer_elsewhere(path), monkeypatch.context() as patched:
+    with monkeypatch.context() as patched:
         locks_that_fail(patched, after=after)
         with pytest.raises(QueueBrokenError, match="No locks available"), turnstile.turn():
             pass
@@ -292,29 +282,15 @@ def test_locks_that_cannot_be_had_are_told_as_that_and_hold_up_nobody_afterwards
     assert is_free(path)
 
 
-def test_no_more_threads_are_told_and_hold_up_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    turnstile = Turnstile(path, LONG)
-    with writer_elsewhere(path), monkeypatch.context() as patched:
-        patched.setattr(module._Passage, "start", start)
-        with pytest.raises(QueueBrokenError), turnstile.turn():
-            pass
-    assert is_free(path)
-    with turnstile.turn():
-        pass
-
-
 def test_a_closed_turnstile_has_no_file_open_and_opens_it_again(path: Path) -> None:
     turnstile = Turnstile(path, LONG)
     with turnstile.turn():
         turnstile.close()
         assert not is_free(path), "who uses it keeps it"
-        file = turnstile._file
+        files = turnstile._files
     turnstile.close()
-    assert file is not None
-    assert not Path(f"/proc/self/fd/{file}").is_symlink()
+    assert len(files) == 2
+    assert not any(Path(f"/proc/self/fd/{file}").is_symlink() for file in files)
     with turnstile.turn():
         assert not is_free(path)
     turnstile.close()
@@ -348,10 +324,10 @@ file = os.open(log, os.O_WRONLY | os.O_APPEND)
 def say(word):
     os.write(file, f"{number} {word}\\n".encode())
 
-def in_line(inode):
+def in_line(inodes):
     # Lines with an arrow are of those who sleep; the last part of the seventh column is the inode.
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-    return sum("->" in lock and lock[6].rpartition(":")[2] == inode for lock in locks)
+    return sum("->" in lock and lock[6].rpartition(":")[2] in inodes for lock in locks)
 
 say("is there")
 sys.stdin.readline()
@@ -360,11 +336,11 @@ for _ in range(turns):
     with turnstile.turn():
         say("gets")
         if all_in_line:
-            inode = str(os.stat(str(path) + "-queue").st_ino)
+            inodes = [str(os.stat(f"{path}-{name}").st_ino) for name in ("turn", "writer")]
             while True:
                 words = Path(log).read_text().split("\\n")
                 here = sum(word.endswith(" is there") for word in words) - sum(word.endswith(" ends") for word in words)
-                if in_line(inode) >= here - 1:
+                if in_line(inodes) >= here - 1:
                     break
                 time.sleep(0.001)
         say("gives")
@@ -405,41 +381,27 @@ def assert_no_two_turns_overlap(log: list[tuple[int, str]]) -> list[int]:
     return [number for number, _ in turns[::2]]
 
 
-def most_overtaken(log: list[tuple[int, str]]) -> int:
-    """Count how many turns others got, at most, between one's asking and getting."""
-    overtaken: dict[int, int] = {}
-    most = 0
-    for number, word in log:
-        if word == "asks":
-            overtaken[number] = 0
-        elif word == "gets":
-            most = max(most, overtaken.pop(number))
-            overtaken = {other: count + 1 for other, count in overtaken.items()}
-    return most
-
-
 def test_turns_of_eight_processes_never_overlap_and_none_is_lost(path: Path) -> None:
     order = assert_no_two_turns_overlap(run(path, 8, 150, all_in_line=False))
     assert {number: order.count(number) for number in range(8)} == dict.fromkeys(range(8), 150)
 
 
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="shows who waits for a lock; Linux only")
-def test_while_one_waits_each_other_process_has_at_most_one_turn(path: Path) -> None:
+def test_nobody_has_two_turns_in_a_row_while_another_waits(path: Path) -> None:
     """The bound is the algorithm's.
 
-    Before a turn ends all other processes sleep in line. Each sleeps at a gate
-    that the one before it holds, the first at the turn itself; there are fewer
-    processes than gates, so none of them is still outside. Who has just had a
-    turn comes in behind all of them. So everyone has one turn a round, and
-    nobody two in a row as long as there is another.
+    Before a turn ends all other processes sleep in line, one of them at the
+    inner lock with the outer one in its hands. Who has just had a turn cannot
+    pass the outer lock before that one has the inner. And everybody comes to an
+    end, though all the others always want a turn as well.
     """
     processes, turns = 6, 40
-    assert processes < module._GATES
-    log = run(path, processes, turns, all_in_line=True)
-    order = assert_no_two_turns_overlap(log)
-    assert most_overtaken(log) == processes - 1
-    for start in range(processes, processes * (turns - 1)):
-        assert set(order[start : start + processes]) == set(range(processes))
+    order = assert_no_two_turns_overlap(run(path, processes, turns, all_in_line=True))
+    assert {number: order.count(number) for number in range(processes)} == dict.fromkeys(range(processes), turns)
+    last = {number: len(order) - 1 - order[::-1].index(number) for number in range(processes)}
+    for place, (one, next_one) in enumerate(itertools.pairwise(order)):
+        alone = all(end <= place for number, end in last.items() if number != one)
+        assert one != next_one or alone, f"turn {place}"
 
 
 HOLDER = """
@@ -477,27 +439,37 @@ def test_a_holder_that_is_killed_gives_the_turn_to_the_next(path: Path) -> None:
                 served.set()
 
         thread = started(stand)
-        until(lambda: turnstile._passage is not None)
+        until(lambda: turnstile._line._held)
         assert not served.is_set()
         process.send_signal(signal.SIGKILL)
         ended(thread)
         assert served.is_set()
 
 
-def test_a_holder_that_is_stopped_holds_nobody_up_for_longer_than_the_time_out(path: Path) -> None:
+def test_a_holder_that_is_stopped_holds_up_one_thread_of_another_process(path: Path) -> None:
     with holder(path) as process:
         process.send_signal(signal.SIGSTOP)
-        turnstile = Turnstile(path, 0.02)
-        for _ in range(2):
-            with pytest.raises(QueueTimeoutError), turnstile.turn():
-                pass
-        process.send_signal(signal.SIGCONT)
+        turnstile = Turnstile(path, LONG)
+        served = threading.Event()
+
+        def stand() -> None:
+            with turnstile.turn():
+                served.set()
+
+        thread = started(stand)
+        until(lambda: turnstile._line._held)
+        turnstile._timeout = 0.02
+        with pytest.raises(QueueTimeoutError), turnstile.turn():
+            pass
+        process.kill()
+        ended(thread)
+        assert served.is_set()
 
 
 FORK = """
-import os, sys, threading
+import fcntl, os, sys
 from pathlib import Path
-from accounts_service.storage.turnstile import QueueTimeoutError, Turnstile
+from accounts_service.storage.turnstile import Turnstile
 
 path = Path(sys.argv[1])
 turnstile = Turnstile(path, 60)
@@ -509,12 +481,14 @@ def child(code):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def refused():
-    turnstile._timeout = 0.05
+    if turnstile._files or turnstile._line._held:
+        return 1
+    file = os.open(f"{path}-writer", os.O_RDWR)
     try:
-        with turnstile.turn():
-            return 1
-    except QueueTimeoutError:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return 0
+    return 2
 
 def served():
     with turnstile.turn():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Insert, Row, Update, delete, false, func, insert, select, true, update
+from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.families.signals.privileges import SignalsPrivilege
@@ -23,8 +23,9 @@ from accounts_service.faults import (
     StaleReference,
 )
 from accounts_service.storage.audit import Change
-from accounts_service.storage.database import Store
+from accounts_service.storage.database import RecordedStatement, Store
 from accounts_service.storage.sealed import REFERENCE, Place
+from accounts_service.storage.statements import Statement, Value, given, insertion
 
 FAMILY_NAME = "signals"
 
@@ -89,6 +90,26 @@ class Conditions(Protocol):
         ...
 
 
+_HERE = tuple(ACCOUNT.c[name] == given(name) for name in ("tenant", "type", "name"))
+_BEFORE = tuple(ACCOUNT_VERSION.c[name] == given(name) for name in ("tenant", "type", "name"))
+_THIS = ACCOUNT.c.uid == given("uid")
+
+_FIND = Statement(select(ACCOUNT).where(*_HERE))
+_FIND_AND_LOCK = Statement(select(ACCOUNT).where(*_HERE).with_for_update())
+_LAST_VERSION = Statement(select(func.coalesce(func.max(ACCOUNT_VERSION.c.version), 0)).where(*_BEFORE))
+
+_CREATE = RecordedStatement(insertion(ACCOUNT), insertion(ACCOUNT_VERSION))
+_REPLACE = RecordedStatement(
+    update(ACCOUNT).where(_THIS).values({name: given(name) for name in ("version", "attributes", "secrets")}),
+    insertion(ACCOUNT_VERSION),
+)
+_DELETE = RecordedStatement(
+    delete(ACCOUNT).where(_THIS),
+    insertion(ACCOUNT_BIN, version="last_version", attributes="last_attributes", secrets="last_secrets"),
+    insertion(ACCOUNT_VERSION),
+)
+
+
 class Accounts(Store):
     """Signals accounts. A method acts within the scope of the grant it is given."""
 
@@ -123,16 +144,17 @@ class Accounts(Store):
         conditions.check(None if there is None else there.version)
         uid = uuid.uuid4().hex if there is None else there.uid
         version = 1 + (self._last_version(key) if there is None else there.version)
-        values = {
-            "version": version,
-            "attributes": _dump(document.attributes),
-            "secrets": _dump(self._sealed(grant, uid, document, there)),
-        }
-        write: Insert | Update = update(ACCOUNT).where(ACCOUNT.c.uid == uid).values(**values)
-        if there is None:
-            write = insert(ACCOUNT).values(uid=uid, tenant=key.tenant, type=key.type, name=key.name, **values)
-        change = self._change(SignalsPrivilege.ACCOUNT_PUT, key, uid, version, _difference(there, document))
-        self._session.write(change, write, self._version_row(key, uid, values))
+        sealed = self._sealed(grant, uid, document, there)
+        self._session.write(
+            self._change(SignalsPrivilege.ACCOUNT_PUT, key, uid, version, _difference(there, document)),
+            _CREATE if there is None else _REPLACE,
+            **_named(key),
+            uid=uid,
+            version=version,
+            attributes=_dump(document.attributes),
+            secrets=_dump(sealed),
+            at_us=self._session.now_us,
+        )
         return Written(version, created=there is None)
 
     def delete(self, grant: Grant, key: Key, conditions: Conditions) -> int:
@@ -145,35 +167,31 @@ class Accounts(Store):
             raise RefusedError(NoSuchObject("DELETE", key.scoped_id))
         conditions.check(there.version)
         version = there.version + 1
-        kept = {"attributes": _dump(there.attributes), "secrets": _dump(there.secrets)}
-        binned = insert(ACCOUNT_BIN).values(
+        self._session.write(
+            self._change(SignalsPrivilege.ACCOUNT_DELETE, key, there.uid, version, {}),
+            _DELETE,
+            **_named(key),
             uid=there.uid,
-            tenant=key.tenant,
-            type=key.type,
-            name=key.name,
-            version=there.version,
+            last_version=there.version,
+            last_attributes=_dump(there.attributes),
+            last_secrets=_dump(there.secrets),
             deleted_us=self._session.now_us,
-            **kept,
+            version=version,
+            attributes=None,
+            secrets=None,
+            at_us=self._session.now_us,
         )
-        gone = delete(ACCOUNT).where(ACCOUNT.c.uid == there.uid)
-        change = self._change(SignalsPrivilege.ACCOUNT_DELETE, key, there.uid, version, {})
-        row = self._version_row(key, there.uid, {"version": version, "attributes": None, "secrets": None})
-        self._session.write(change, gone, binned, row)
         return version
 
     def _find(self, grant: Grant, key: Key, *, lock: bool = False) -> Account | None:
-        query = select(ACCOUNT).where(
-            ACCOUNT.c.tenant == key.tenant, ACCOUNT.c.type == key.type, ACCOUNT.c.name == key.name, _within(grant)
-        )
-        row = self._session.connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if not _covers(grant, key):
+            return None
+        row = self._session.read(_FIND_AND_LOCK if lock else _FIND, **_named(key)).one_or_none()
         return None if row is None else _account(key, row)
 
     def _last_version(self, key: Key) -> int:
-        history = ACCOUNT_VERSION.c
-        query = select(func.coalesce(func.max(history.version), 0)).where(
-            history.tenant == key.tenant, history.type == key.type, history.name == key.name
-        )
-        return int(self._session.connection.execute(query).scalar_one())
+        version: int = self._session.read(_LAST_VERSION, **_named(key)).scalar_one()
+        return version
 
     def _sealed(self, grant: Grant, uid: str, document: Document, there: Account | None) -> dict[str, str]:
         """Seal new secrets and copy the envelopes of those that are kept by their reference."""
@@ -198,24 +216,13 @@ class Accounts(Store):
         envelope = there.secrets.get(place.attribute)
         return envelope is not None and self._session.vault.refers(reference, place, envelope)
 
-    def _version_row(self, key: Key, uid: str, values: Mapping[str, Any]) -> Insert:
-        return insert(ACCOUNT_VERSION).values(
-            tenant=key.tenant, type=key.type, name=key.name, uid=uid, at_us=self._session.now_us, **values
-        )
-
     @staticmethod
     def _change(act: SignalsPrivilege, key: Key, uid: str, version: int, detail: dict[str, Any]) -> Change:
         return Change(FAMILY_NAME, key.tenant, act.action, key.scoped_id, uid, version, detail)
 
 
-def _within(grant: Grant) -> ColumnElement[bool]:
-    match grant.scope:
-        case Everything():
-            return true()
-        case Tenants(names):
-            return ACCOUNT.c.tenant.in_(sorted(names))
-        case Own() | Nothing():  # Nobody owns an account here.
-            return false()
+def _named(key: Key) -> dict[str, Value]:
+    return {"tenant": key.tenant, "type": key.type, "name": key.name}
 
 
 def _covers(grant: Grant, key: Key) -> bool:
