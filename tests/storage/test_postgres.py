@@ -263,6 +263,16 @@ def test_a_transaction_that_the_server_gave_up_because_we_were_too_slow_is_overl
     assert put(database).version == 2
 
 
+def test_any_error_with_which_a_connection_is_lost_is_an_outage(database: Database) -> None:
+    def lose() -> None:
+        raise exc.InternalError("statement", {}, Exception(CANARY), connection_invalidated=True)
+
+    with refused(Unavailable()), database.begin():
+        lose()
+    with pytest.raises(ReadInterruptedError), database.reading(Bare):
+        lose()
+
+
 def test_a_server_that_is_not_there_is_an_outage() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Nobody listens.

@@ -253,6 +253,19 @@ def test_a_lock_file_that_cannot_be_opened_is_told_as_that(path: Path) -> None:
         assert not is_free(path.parent / "later" / "accounts.db")
 
 
+def test_of_two_lock_files_neither_stays_open_when_the_second_cannot_be_opened(path: Path) -> None:
+    turnstile = Turnstile(path, LONG)
+    in_the_way = path.with_name(path.name + "-writer")
+    in_the_way.mkdir()
+    with pytest.raises(QueueBrokenError), turnstile.turn():
+        pass
+    first = path.with_name(path.name + "-turn")
+    assert first not in [file.resolve() for file in Path("/proc/self/fd").iterdir()]
+    in_the_way.rmdir()
+    with turnstile.turn():
+        assert not is_free(path)
+
+
 def locks_that_fail(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     """Let all locks fail that are asked for after the first few."""
     real = fcntl.flock
@@ -297,6 +310,7 @@ def test_a_closed_turnstile_has_no_file_open_and_opens_it_again(path: Path) -> N
 
 
 def test_a_turnstile_nobody_uses_is_forgotten(path: Path) -> None:
+    gc.collect()
     known = len(module._ALL)
     turnstile = Turnstile(path, LONG)
     assert len(module._ALL) == known + 1
