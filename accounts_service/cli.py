@@ -46,7 +46,7 @@ def _told() -> Iterator[None]:
         yield
     except RefusedError:
         raise click.ClickException("the database cannot be reached, or is busy") from None
-    except (migrations.SchemaMismatchError, CommandError) as error:
+    except (migrations.SchemaMismatchError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

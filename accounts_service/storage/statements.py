@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import BindParameter, Connection, CursorResult, Delete, Insert, Select, Table, Update, bindparam, insert
 
 Value: TypeAlias = str | int | bytes | None
-Executable: TypeAlias = Select[Any] | Insert | Update | Delete
+Change: TypeAlias = Insert | Update | Delete
+Executable: TypeAlias = Select[Any] | Change
 
 
 def given(name: str) -> BindParameter[Value]:
@@ -42,8 +43,10 @@ class Statement:
     round trip each; so none of them may depend on another's effect.
     """
 
-    def __init__(self, *parts: Executable) -> None:
-        self._parts = parts
+    def __init__(self, last: Executable, *before: Change) -> None:
+        """Take the statement whose result counts, and the changes that belong to it."""
+        self._last = last
+        self._before = before
         self._compiled: dict[str, list[tuple[str, dict[str, Value]]]] = {}
 
     def run(self, connection: Connection, values: Mapping[str, Value]) -> CursorResult[Any]:
@@ -58,13 +61,9 @@ class Statement:
         return connection.exec_driver_sql(text, {**named, **constants})
 
     def _joined(self, connection: Connection) -> Sequence[Executable]:
-        *first, last = self._parts
-        if connection.dialect.name != "postgresql" or not isinstance(last, Insert):
-            return self._parts
-        for number, part in enumerate(first):
-            if isinstance(part, Insert | Update | Delete):
-                last = last.add_cte(part.cte(f"part_{number}"))
-        return (last,)
+        if connection.dialect.name != "postgresql":
+            return (*self._before, self._last)
+        return (self._last.add_cte(*(part.cte(f"part_{number}") for number, part in enumerate(self._before))),)
 
 
 def _compile(connection: Connection) -> Callable[[Executable], tuple[str, dict[str, Value]]]:

@@ -156,10 +156,24 @@ MEANINGS: dict[str, object] = {
     **dict.fromkeys(("40001", "40P01", "23505"), TransactionRefusedError),
     **dict.fromkeys(("55P03", "57014", "25P03", "25P04"), Overloaded()),
     **dict.fromkeys(
-        ("08006", "25006", "28000", "28P01", "3D000", "53100", "53200", "53300", "57P01", "57P03", "58030", "XX001"),
+        (
+            "08006",
+            "25006",
+            "28000",
+            "28P01",
+            "3D000",
+            "53100",
+            "53200",
+            "53300",
+            "57P01",
+            "57P03",
+            "58030",
+            "XX001",
+            "42P01",
+        ),
         Unavailable(),
     ),
-    **dict.fromkeys(("22P02", "23502", "42P01", "P0001"), exc.DBAPIError),
+    **dict.fromkeys(("22P02", "23502", "P0001"), exc.DBAPIError),
 }
 
 

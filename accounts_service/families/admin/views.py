@@ -8,6 +8,8 @@ from accounts_service.access.privileges import Open
 from accounts_service.config import Settings
 from accounts_service.families.admin.dialect import AdminDialect
 from accounts_service.families.admin.privileges import AdminPrivilege
+from accounts_service.faults import RefusedError, Unavailable
+from accounts_service.storage import migrations
 from accounts_service.web import gate
 from accounts_service.web.body import json_response
 from accounts_service.web.family import Family, Mount
@@ -36,11 +38,12 @@ def live(_: Call) -> Response:
 
 @FAMILY.route("/readyz", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
 def ready(call: Call) -> Response:
-    """Tell that requests can be served: the database answers. Send none while it does not.
+    """Tell that requests can be served: the database answers, with a schema we know. Send none while it does not.
 
     A configuration that could not be read does not make a worker unready, since
     the last good one goes on; `configuration` says which of the two holds.
     """
-    call.services.database.ping()
+    if not migrations.fits(call.services.database):
+        raise RefusedError(Unavailable())
     refused = bool(call.services.access.problems)
     return json_response({"status": "ok", "configuration": "last-good" if refused else "current"})

@@ -8,6 +8,7 @@ head or on a revision listed in `COMPATIBLE`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -34,6 +35,7 @@ def _config() -> Config:
     return config
 
 
+@cache
 def head() -> str:
     """Name the newest revision of this release. There is always exactly one."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
@@ -69,11 +71,20 @@ def require(database: Database) -> None:
         found = current(database)
     finally:
         database.dispose()
-    if found != head() and found not in COMPATIBLE:
+    if not _fits(found):
         raise SchemaMismatchError(
             f"the database is at revision {found or 'none'}, this release needs {head()}: "
             "run 'accounts-service db upgrade'"
         )
+
+
+def fits(database: Database) -> bool:
+    """Tell whether this release can work with the database as it is. Raises RefusedError."""
+    return _fits(current(database))
+
+
+def _fits(revision: str | None) -> bool:
+    return revision == head() or revision in COMPATIBLE
 
 
 def _move(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
