@@ -26,7 +26,8 @@ def main(name: str) -> None:
         database = open_database(f"sqlite:///{path}", Vault(Keyring.generate()), Bulkhead(1), 1)
         migrations.upgrade(database)
         with database.begin() as connection:
-            config = migrations.alembic_config(connection, METADATA)
+            config = migrations.alembic_config()
+            config.attributes.update(connection=connection, metadata=METADATA)
             number = f"{int(migrations.head()) + 1:04d}"
             command.revision(config, message=name.replace("_", " "), autogenerate=True, rev_id=number)
         database.dispose()

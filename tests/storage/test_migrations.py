@@ -44,7 +44,7 @@ def tables(database: Database) -> set[str]:
 
 
 def test_there_is_one_head_and_one_base() -> None:
-    script = ScriptDirectory.from_config(migrations._config())
+    script = ScriptDirectory.from_config(migrations.alembic_config())
     assert script.get_heads() == [migrations.head()]
     assert len(script.get_bases()) == 1
 
@@ -181,4 +181,4 @@ def test_an_upgrade_while_the_writer_is_busy_is_told_as_overload(sqlite_url: str
 
 def test_a_percent_sign_in_the_path_of_the_package_is_no_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(migrations, "__file__", str(tmp_path / "50%(here)s" / "__init__.py"))
-    assert migrations._config().get_main_option("script_location") == str(tmp_path / "50%(here)s")
+    assert migrations.alembic_config().get_main_option("script_location") == str(tmp_path / "50%(here)s")

@@ -27,7 +27,8 @@ class SchemaMismatchError(Exception):
     """The database is at a revision this release cannot work with; the message says what to do."""
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Make the configuration Alembic works with; there is no alembic.ini."""
     config = Config()
     # ConfigParser takes a single % for the start of a name.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
@@ -38,7 +39,7 @@ def _config() -> Config:
 @cache
 def head() -> str:
     """Name the newest revision of this release. There is always exactly one."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
     if revision is None:
         raise RuntimeError("no migrations")
     return revision
@@ -96,6 +97,6 @@ def _move(database: Database, step: Callable[[Config, str], None], revision: str
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-        config = _config()
+        config = alembic_config()
         config.attributes["connection"] = connection
         step(config, revision)
