@@ -5,21 +5,22 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sure conformance lint format types contracts docs migration lock bench clean
+.PHONY: help install run test sure conformance lint format types contracts docs migration lock bench clean
 
 ##@ Use
 help: ## List all targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+install: $(VENV)/.run ## Make the environment from the lock, and nothing else.
+
 run: $(VENV)/.run ## Set everything up and serve on 127.0.0.1:8080.
-	@$(PYTHON) tools/run.py $(BIN)/accounts-service
+	@$(BIN)/python tools/run.py $(BIN)/accounts-service
 
 ##@ Develop
 test: $(VENV)/.dev ## Set everything up and run all tests on SQLite and PostgreSQL, or some: make test TESTS=tests/web.
 	@$(BIN)/python tools/test.py $(TESTS)
 
-sure: test ## All that must hold before a change is done: tests, lint, format, types, import contracts.
-	@$(MAKE) --no-print-directory -k lint types contracts
+sure: test lint types contracts ## All that must hold before a change is done; with -k, one verdict with all failures.
 
 conformance: $(VENV)/.dev ## Run recorded cases: make conformance CASES=DIR.
 	@$(BIN)/pytest -q tests/conformance $(if $(CASES),--cases $(CASES))
@@ -53,7 +54,7 @@ lock: ## Pin all dependencies anew (needs uv).
 	@tools/lock.sh
 
 clean: ## Remove what make has made, but not var/.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # -- environments --------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.database import open_database
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Dispatcher:
     """Make the WSGI application from `settings`, or from the environment.
 
     Raises, before anything is served: BadSettingsError, BadKeysFileError,
-    BadConfigurationError, SchemaMismatchError, GapError. A database that cannot
+    BadConfigurationError, UnknownUserError, SchemaMismatchError, GapError. A database that cannot
     be reached does not stop the start: an outage is answered, not died of.
     """
     settings = settings or Settings.from_environment(os.environ)
@@ -78,12 +78,7 @@ def make_services(settings: Settings) -> Services:
         bulkhead=bulkhead,
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
-    return Services(settings, access, make_database(settings, vault, bulkhead), vault)
-
-
-def make_database(settings: Settings, vault: Vault, bulkhead: Bulkhead) -> Database:
-    """Make the database; connects at the first use."""
-    return open_database(settings.database_url, vault, bulkhead, settings.threads)
+    return Services(settings, access, open_database(settings.database_url, vault, bulkhead, settings.threads))
 
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,13 @@ from alembic.util.exc import CommandError
 
 from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
-from accounts_service.access.privileges import InTenant, Open, Requirement, Scoped
-from accounts_service.access.snapshot import BadConfigurationError, parse, read_directory
+from accounts_service.access.privileges import describe
+from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, SqliteDatabase
+from accounts_service.storage.database import Database, SqliteDatabase, open_database
 from accounts_service.storage.sealed import BadKeysFileError, Vault, load_keyring
 from accounts_service.web.family import GapError
 
@@ -31,29 +32,28 @@ def _settings() -> Settings:
         raise click.ClickException("\n".join(error.problems)) from None
 
 
-def _database(settings: Settings) -> Database:
+@contextmanager
+def _database() -> Iterator[Database]:
+    """Open the database of the settings; tell what may go wrong with it as one line."""
+    settings = _settings()
     try:
-        vault = Vault(load_keyring(settings.keys_file))
+        database = open_database(settings.database_url, Vault(load_keyring(settings.keys_file)), Bulkhead(1), 1)
     except BadKeysFileError as error:
         raise click.ClickException(str(error)) from None
-    return app.make_database(settings, vault, Bulkhead(1))
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell what a database command may raise as one line."""
     try:
-        yield
+        yield database
     except RefusedError:
         raise click.ClickException("the database cannot be reached, or is busy") from None
     except (migrations.SchemaMismatchError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None
+    finally:
+        database.dispose()
 
 
 @click.group()
 @click.version_option(package_name="accounts-service")
 def main() -> None:
-    """Keep an organisation's accounts and answer four account APIs. Settings: docs/settings.md."""
+    """Keep an organisation's accounts and answer established account APIs. Settings: docs/settings.md."""
 
 
 @main.command()
@@ -79,12 +79,10 @@ def serve() -> None:
         # by a worker that fails to boot over and over.
         logs.configure(settings.log_level)
         app.rehearse(settings)
-    except (BadKeysFileError, migrations.SchemaMismatchError, GapError) as error:
+    except (BadKeysFileError, UnknownUserError, migrations.SchemaMismatchError, GapError) as error:
         raise click.ClickException(str(error)) from None
     except BadConfigurationError as error:
         raise click.ClickException("\n".join(map(str, error.problems))) from None
-    except KeyError as error:
-        raise click.ClickException(f"ACCOUNTS_TRUSTED_SOCKET_USERS: {error.args[0]}") from None
     Server(settings).run()
 
 
@@ -96,9 +94,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database to this release's schema."""
-    settings = _settings()
-    database = _database(settings)
-    with _told():
+    with _database() as database:
         if isinstance(database, SqliteDatabase):
             SqliteDatabase.create(database.path)
         migrations.upgrade(database)
@@ -109,41 +105,27 @@ def upgrade() -> None:
 @click.argument("revision")
 def downgrade(revision: str) -> None:
     """Take the database back to REVISION; `base` empties it."""
-    with _told():
-        migrations.downgrade(_database(_settings()), revision)
+    with _database() as database:
+        migrations.downgrade(database, revision)
     click.echo(f"The database is at revision {revision}.")
 
 
 @db.command()
 def check() -> None:
     """Tell whether this release can work with the database as it is."""
-    with _told():
-        migrations.require(_database(_settings()))
+    with _database() as database:
+        migrations.require(database)
     click.echo(f"The database is at revision {migrations.head()}, as this release needs it.")
 
 
 @main.command()
 def routes() -> None:
-    """Print every route: method, path, privilege."""
+    """Print every route: method, path, what it asks for."""
+    settings = _settings()
     for family in app.FAMILIES.values():
-        for mount in family.mounts(_settings()):
-            for route in family.routes:
-                if route.rule.split("/")[1] in mount.segments:
-                    for method in route.methods:
-                        click.echo(f"{method:7} {mount.root + route.rule:40} {describe(route.requirement)}")
-
-
-def describe(requirement: Requirement) -> str:
-    """Write what a route asks for."""
-    match requirement:
-        case Open():
-            return requirement.name
-        case Scoped(own, every):
-            return f"{every.action} or, for one's own, {own.action}"
-        case InTenant(privilege, argument):
-            return f"{privilege.action} in <{argument}>"
-        case privilege:
-            return privilege.action
+        for route in family.routes:
+            for path, method in itertools.product(family.paths(route, settings), route.methods):
+                click.echo(f"{method:7} {path:40} {describe(route.requirement)}")
 
 
 @main.group()

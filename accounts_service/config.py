@@ -32,10 +32,6 @@ def _setting(default: T, parse: Callable[[str], T], shown_default: str, sentence
     return value
 
 
-def _text(text: str) -> str:
-    return text
-
-
 def _path(text: str) -> Path:
     if not text:
         raise ValueError("a path")

@@ -25,12 +25,9 @@ class Kind(Enum):
 
     TEXT = "text"
     NUMBER = "number"
-    WHOLE_NUMBER = "whole number"
     FLAG = "flag"
     URI = "uri"
     EMAIL_ADDRESS = "e-mail address"
-    LIST = "list"
-    OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,13 @@ class OutOfRange:
 
     low: int
     high: int
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """A list of more than `most` elements; they were not looked at."""
+
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class DestinationChanged:
     attributes: tuple[str, ...]
 
 
-Flaw: TypeAlias = Missing | NotA | OutOfRange | NotOneOf | NeededBy | StaleReference | DestinationChanged
+Flaw: TypeAlias = Missing | NotA | OutOfRange | TooMany | NotOneOf | NeededBy | StaleReference | DestinationChanged
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.config import Settings
+from accounts_service.folders import make_private
 from accounts_service.storage.sealed import Keyring
 
 _FILES = {
@@ -64,12 +64,6 @@ admin:
   backend_roles:
     - admin
 """
-
-
-def make_private(directory: Path) -> None:
-    """Make a directory and its missing parents for their owner alone; those that exist stay as they are."""
-    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
-        missing.mkdir(mode=0o700)
 
 
 class AlreadyThereError(Exception):

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
 import structlog
+
+
+class _Stream:
+    """Standard error, as long as it takes lines.
+
+    A full disk or a log shipper that has died must not decide how a request is
+    answered, least of all after its change was committed.
+    """
+
+    def write(self, text: str) -> None:
+        """Write, or lose the line."""
+        with contextlib.suppress(OSError, ValueError):  # There is nowhere to say it.
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush, or lose what was not."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def configure(level: str) -> None:
@@ -17,5 +36,5 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Stream()),  # type: ignore[arg-type]  # of a file it uses these two
     )

@@ -115,7 +115,7 @@ def measure(name: str, url: str, keyring: str) -> None:
 
 
 def decisions() -> None:
-    """Print how long a decision takes: one known, one of a hundred roles met for the first time."""
+    """Print how long it takes to decide a request of somebody who was seen before."""
     built_ins = app.built_ins()
     identity = Identity("bench", "someone", roles=frozenset(("SGS_ALL_ACCESS",)))
     rules = Rules(built_ins.roles, built_ins.groups, RoleMappings())

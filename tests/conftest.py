@@ -149,7 +149,7 @@ def service(installation: Installation) -> Iterator[Service]:
 
 
 @pytest.fixture
-def served(installation: Installation, socket_enabled: None) -> Iterator[Served]:  # noqa: ARG001
+def served(installation: Installation, socket_enabled: None) -> Iterator[Served]:  # noqa: ARG001  # it opens sockets by being there
     """Give the service behind gunicorn with two workers, on each database."""
     with Served(installation) as server:
         yield server

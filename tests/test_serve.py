@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from accounts_service.families.signals import examples
 from tests.support import personas
 from tests.support.installation import Installation
-from tests.support.served import COMMAND, Served
+from tests.support.served import COMMAND, Served, UnixConnection
 
 EMAIL = "/_signals/account/email/default"
 CANARY = "canary-4f1c8e-of-a-secret"
@@ -226,6 +227,49 @@ def test_odd_framing_is_refused_and_read_as_one_request_at_most(served: Served, 
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 4")
     assert b'"status":"ok"' not in answer
+
+
+@pytest.mark.parametrize(
+    ("framing", "reason"),
+    (
+        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n", b"not well framed"),
+        (b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"hosXX\r\n0\r\n\r\n', b"not well framed"),
+        (b'Content-Length: 500\r\n\r\n{"host": "h", "port": 25}', b"ended early"),
+    ),
+)
+def test_a_body_that_is_not_whole_is_400_and_not_acted_on(served: Served, framing: bytes, reason: bytes) -> None:
+    name, value = next(iter(personas.authorization("admin").items()))
+    head = f"PUT {EMAIL} HTTP/1.1\r\nHost: h\r\n{name}: {value}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(head.encode() + framing)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert reason in answer
+    assert served.ask("GET", EMAIL).status == 404
+
+
+def test_a_log_that_takes_no_lines_decides_no_answer(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> None:
+    del socket_enabled
+    installation = Installation(tmp_path / "installation", sqlite_url)
+    path = tmp_path / "s"
+    environment = installation.environment(ACCOUNTS_BIND=f"unix:{path}", ACCOUNTS_WORKERS="1")
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen([COMMAND, "serve"], env=environment, stdout=full, stderr=full)
+    try:
+        wait_for(path.exists, "a socket")
+        answers = []
+        for _ in range(3):
+            connection = UnixConnection(str(path))
+            body = json.dumps(examples.GOOD["email"])
+            headers = {**personas.authorization("admin"), "Content-Type": "application/json"}
+            connection.request("PUT", EMAIL, body=body, headers=headers)
+            answers.append(json.loads(connection.getresponse().read())["_version"])
+            connection.close()
+        assert answers == [1, 2, 3]
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path, sqlite_url: str) -> None:

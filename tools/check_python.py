@@ -8,8 +8,8 @@ if sys.version_info < (3, 11):
         "Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.12 …" % sys.version.split()[0]
     )
 try:
-    import ensurepip  # noqa: F401
-    import venv  # noqa: F401
+    import ensurepip  # noqa: F401  # only looked for
+    import venv  # noqa: F401  # only looked for
 except ImportError:
     problems.append("Python's venv module is missing; on Debian: apt-get install python3-venv")
 if problems:

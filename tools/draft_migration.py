@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,9 @@ def main(name: str) -> None:
             config.attributes.update(connection=connection, metadata=METADATA)
             number = f"{int(migrations.head()) + 1:04d}"
             command.revision(config, message=name.replace("_", " "), autogenerate=True, rev_id=number)
+            (drafted,) = (Path(migrations.__file__).parent / "versions").glob(f"{number}_*.py")
+            for words in (("check", "--fix", "--quiet"), ("format", "--quiet")):
+                subprocess.run([Path(sys.executable).with_name("ruff"), *words, drafted], check=False)
         database.dispose()
 
 

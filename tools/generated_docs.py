@@ -7,10 +7,10 @@ from pathlib import Path
 
 from accounts_service import app, config
 from accounts_service.access import action_groups, roles
+from accounts_service.access.privileges import describe
 from accounts_service.access.roles import Role
-from accounts_service.cli import describe
 from accounts_service.config import Settings
-from accounts_service.web.family import Family, Route
+from accounts_service.web.family import Family
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -27,7 +27,7 @@ _PRIVILEGES = """\
 
 What each route asks for, what that allows, and which action groups and roles are there without being defined. Own
 groups and roles stand in `sg_action_groups.yml` and `sg_roles.yml`; a built-in name cannot be defined again.
-`accounts-service routes` prints the first table for the settings it runs with.
+`accounts-service routes` prints every route with what it asks for.
 """
 
 _ROUTES = """\
@@ -82,17 +82,10 @@ def privileges_markdown() -> str:
 
 def _routes(family: Family) -> Iterator[list[str]]:
     for route in family.routes:
-        for path in _paths(family, route):
+        for path in family.paths(route, Settings()):
             for method in route.methods:
                 optional = _codes(privilege.action for privilege in route.optional)
                 yield [_code(method), _code(path), _code(describe(route.requirement)), optional]
-
-
-def _paths(family: Family, route: Route) -> Iterator[str]:
-    first = route.rule.split("/")[1]
-    for mount in family.mounts(Settings()):
-        if first in mount.segments:
-            yield mount.root + route.rule + (f" at {', '.join(sorted(mount.hosts))}" if mount.hosts else "")
 
 
 def _roles(named: Mapping[str, Role]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""`make test`: all tests on all cores, and the coverage that may not fall."""
+"""`make test`: all tests, two at a time, and the coverage that may not fall."""
 
 from __future__ import annotations
 

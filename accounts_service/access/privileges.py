@@ -96,6 +96,19 @@ class InTenant:
 Requirement: TypeAlias = Privilege | Open | Scoped | InTenant
 
 
+def describe(requirement: Requirement) -> str:
+    """Write what a route asks for, on one line."""
+    match requirement:
+        case Open():
+            return requirement.name
+        case Scoped(own, every):
+            return f"{every.action} or, for one's own, {own.action}"
+        case InTenant(privilege, argument):
+            return f"{privilege.action} in <{argument}>"
+        case privilege:
+            return privilege.action
+
+
 # -- What was granted ---------------------------------------------------------
 
 

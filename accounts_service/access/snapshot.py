@@ -44,6 +44,7 @@ from accounts_service.access.decisions import Rules
 from accounts_service.access.roles import Address, Identity, Role
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, RefusedError
+from accounts_service.folders import make_private
 
 log = structlog.get_logger(__name__)
 
@@ -198,9 +199,18 @@ def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
     return TrustedOrigin(domain.conditions, domain.mapping, users if domain.with_internal_users else None)
 
 
+class UnknownUserError(Exception):
+    """The system knows no user of this name; the message says which."""
+
+
 def uids_of(names: Iterable[str]) -> frozenset[int]:
-    """Look up users given by name or number. Raises KeyError for a name the system does not know."""
-    return frozenset(int(name) if name.isascii() and name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
+    """Look up users given by name or number. Raises UnknownUserError."""
+    try:
+        return frozenset(
+            int(name) if name.isascii() and name.isdigit() else pwd.getpwnam(name).pw_uid for name in names
+        )
+    except KeyError as error:
+        raise UnknownUserError(f"a trusted socket user is not known: {error.args[0]}") from None
 
 
 class LastGood:
@@ -220,8 +230,7 @@ class LastGood:
 
     def save(self, texts: Mapping[str, str]) -> None:
         """Replace what is kept, whole or not at all. Raises OSError."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._directory.chmod(0o700)  # The server's umask may have taken the owner's x.
+        make_private(self._directory)
         descriptor, name = tempfile.mkstemp(dir=self._directory)  # mode 0600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

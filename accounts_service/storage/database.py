@@ -24,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
+from accounts_service.folders import make_private
 from accounts_service.storage import audit
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.statements import Statement, Value
@@ -221,7 +222,7 @@ class SqliteDatabase(Database):
     @classmethod
     def create(cls, path: Path) -> None:
         """Make an empty database file that only its owner can read, if there is none."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
     def is_missing(self) -> bool:

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 _FORMAT = "v1"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_PARTS = 5
 
 REFERENCE = re.compile(r"secret:[A-Za-z0-9_-]{22}\Z")
 
@@ -205,19 +206,26 @@ class Vault:
         except (ValueError, KeyError, InvalidTag, InvalidUnwrap):
             return None
 
-    def reference(self, place: Place, value: str) -> str:
+    def reference(self, place: Place, envelope: str) -> str:
         """Make the reference shown instead of the secret: `secret:` and 22 characters of base64url.
 
-        It is a truncated HMAC over uid, attribute and value (RFC 2104 section 5),
-        so it tells nobody without the key anything but "still the same".
+        It is a truncated HMAC (RFC 2104 section 5) over the place and the sealed
+        value, so it tells nobody without the key anything but "not sealed anew
+        since". Over the value itself it would tell who may write the secret when
+        a guess is right: the reference would come back. Wrapping the data key
+        anew changes nothing. Raises UnreadableSecretError.
         """
-        digest = hmac.digest(self._keyring.fingerprint, framed(place.uid, place.attribute, value), "sha256")
-        return "secret:" + _encode(digest[:16])
+        parts = envelope.split(".")
+        if len(parts) != _PARTS:
+            raise UnreadableSecretError(f"cannot open {place.family}/{place.uid}/{place.attribute}")
+        nonce, ciphertext = parts[-2:]
+        sealed = framed(place.family, place.uid, place.attribute, nonce, ciphertext)
+        return "secret:" + _encode(hmac.digest(self._keyring.fingerprint, sealed, "sha256")[:16])
 
     def refers(self, reference: str, place: Place, envelope: str) -> bool:
         """Tell whether `reference` stands for the secret in `envelope`, in constant time."""
         # As bytes: of texts compare_digest takes ASCII only.
-        own = self.reference(place, self.open(place, envelope))
+        own = self.reference(place, envelope)
         return hmac.compare_digest(reference.encode("utf-8", "replace"), own.encode())
 
     def mac(self, *fields: str | bytes | int) -> bytes:

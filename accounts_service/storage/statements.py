@@ -2,7 +2,7 @@
 
 Building an expression and finding its compiled form again costs several times
 what the driver needs to send it, with each execution; the statements of a store
-never change, only the values do. `make bench` shows the difference in writes a second.
+never change, only the values do.
 """
 
 from __future__ import annotations

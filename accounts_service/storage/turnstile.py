@@ -1,12 +1,11 @@
 """The queue for SQLite's one writer: fair between the processes of a machine and between the threads of one.
 
-SQLite's own busy handler sleeps and tries again, so whoever came last may win;
-with eight writing processes some wait five seconds and give up. Here writers
-stand in line. Between processes two file locks make a turnstile: who waits for
-the inner lock holds the outer one, so whoever has just had a turn stands behind
-everybody else's next one. Inside a process a first-in-first-out line, with a
-time-out, lets one thread at a time go to the turnstile. A lock of a killed
-process is released by the kernel.
+SQLite's own busy handler sleeps and tries again, so whoever came last may win
+and others wait until they give up. Here writers stand in line. Between
+processes two file locks make a turnstile: who waits for the inner lock holds
+the outer one, so nobody has two turns in a row while another waits. Inside a
+process a first-in-first-out line, with a time-out, lets one thread at a time go
+to the turnstile. A lock of a killed process is released by the kernel.
 
 flock(2) has no time-out. When a process stops while it has its turn, one thread
 of each other process waits for it; all others are told to come again.

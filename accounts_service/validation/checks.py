@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 _ATOM = r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+"
@@ -26,11 +27,11 @@ def is_mailbox(text: str) -> bool:
     return len(text) <= _LONGEST_MAILBOX and _MAILBOX.match(text) is not None
 
 
-_URI_CHARACTER = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2}|[^\x00-\xa0])"
-_URI = re.compile(
-    rf"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*):(?=[^#])|(?![^/?#]*:))"
-    rf"(?://(?=.)(?:{_URI_CHARACTER}*?\[[0-9A-Fa-f:.]+\])?)?{_URI_CHARACTER}*(?:\#{_URI_CHARACTER}*)?\Z"
-)
+_LONGEST_URI = 8192
+
+_URI_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?#\[\]]|%[0-9A-Fa-f]{2}|[^\x00-\xa0])*\Z")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
+_IP_LITERAL = re.compile(r"(?:[^@\[\]]*@)?\[([^\[\]]*)\](?::[0-9]*)?\Z")
 
 
 def is_uri(text: str) -> bool:
@@ -38,4 +39,26 @@ def is_uri(text: str) -> bool:
 
     Relative references and the empty one count, as with Search Guard.
     """
-    return len(text) <= 8192 and _URI.match(text) is not None
+    if len(text) > _LONGEST_URI or not _URI_CHARACTERS.match(text):
+        return False
+    rest, _, fragment = text.partition("#")
+    scheme, colon, after = rest.partition(":")
+    if colon and not set(scheme) & {"/", "?"}:
+        if not _SCHEME.match(scheme) or not after:
+            return False
+        rest = after
+    if not rest.startswith("//"):
+        return not set(rest + fragment) & {"[", "]", "#"}
+    authority = re.split("[/?]", rest[2:], maxsplit=1)[0]
+    path = rest[2 + len(authority) :]
+    if set(path + fragment) & {"[", "]", "#"} or not (authority or path):
+        return False
+    return not set(authority) & {"[", "]"} or _has_address(authority)
+
+
+def _has_address(authority: str) -> bool:
+    literal = _IP_LITERAL.match(authority)
+    try:
+        return literal is not None and bool(ipaddress.IPv6Address(literal[1]))
+    except ValueError:
+        return False

@@ -4,9 +4,8 @@ marshmallow's own fields convert (`Integer` takes "1" and 1.9, `Boolean` takes
 "yes"), which would store something nobody sent. Each field here reports flaws
 as values; a field marked `secret` never reports the value it got.
 
-Three marks say what an attribute means, and are read by stores and dialects:
-`secret` (sealed at rest), `destination` (decides who gets to see the secrets
-of the same account), and nothing for the rest.
+Two marks say what an attribute means to the store: `secret` is sealed at rest,
+`destination` decides who gets to see the secrets of the same account.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from accounts_service.faults import (
     OutOfRange,
     Problem,
     RefusedError,
+    TooMany,
 )
 from accounts_service.validation.checks import is_mailbox, is_uri
 from accounts_service.validation.problems import flawed
@@ -33,6 +33,7 @@ from accounts_service.validation.problems import flawed
 T = TypeVar("T")
 
 _LARGEST_INTEGER = 2**63 - 1
+MOST_ELEMENTS = 1000
 
 
 class Attribute(fields.Field[T]):
@@ -62,7 +63,7 @@ class Attribute(fields.Field[T]):
 
 
 class Text(Attribute[str]):
-    """A string; numbers and booleans are taken as they are written in JSON."""
+    """A string; a number or boolean is taken as the text Python writes for it, true and false as JSON does."""
 
     def accept(self, value: Json) -> str:
         """Return what is kept of `value`, or raise `flawed`."""
@@ -130,19 +131,26 @@ class Mailbox(Attribute[str]):
 
 
 class ListOf(Attribute[list[T]]):
-    """A list; a single value is taken as a list of one. Every bad element is reported with its index."""
+    """A list; a single value is taken as a list of one. Every bad element is reported with its index.
+
+    Longer lists than anyone needs are refused as such: to report half a million
+    bad elements, each with its value, would cost more than many requests.
+    """
 
     def __init__(self, element: Attribute[T], *, destination: bool = False) -> None:
         super().__init__(destination=destination)
         self.element = element
 
     def accept(self, value: Json) -> list[T]:
-        """Return what is kept of `value`, or raise `flawed`."""
+        """Return what is kept of the elements."""
+        elements = value if isinstance(value, list) else [value]
+        if len(elements) > MOST_ELEMENTS:
+            raise flawed(TooMany(MOST_ELEMENTS))
         results: list[T] = []
         errors: dict[int, list[Any]] = {}
-        for index, element in enumerate(value if isinstance(value, list) else [value]):
+        for index, element in enumerate(elements):
             try:
-                results.append(self.element.deserialize(element))
+                results.append(self.element.accept(element))
             except ValidationError as error:
                 errors[index] = list(error.messages)
         if errors:

@@ -25,7 +25,9 @@ class BodySchema(Schema):
         try:
             loaded: dict[str, Any] = self.load({name: value for name, value in attributes.items() if value is not None})
         except ValidationError as error:
-            raise RefusedError(InvalidBody(problems_of(error))) from None
+            order = list(self.fields)
+            problems = sorted(problems_of(error), key=lambda problem: order.index(str(problem.path[0])))
+            raise RefusedError(InvalidBody(tuple(problems))) from None
         return loaded
 
     def marked(self, mark: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import math
 from typing import NoReturn
 
 from flask import Request, Response
+from werkzeug.exceptions import HTTPException
 
 from accounts_service.faults import EmptyBody, Json, MalformedBody, RefusedError, UnsupportedMediaType
 
@@ -104,6 +105,20 @@ def _inspect_text(text: str) -> None:
 def has_body(request: Request) -> bool:
     """Tell whether the request carries a body, of known length or chunked."""
     return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+
+
+def read(request: Request) -> bytes:
+    """Read the body, whole. Raises RefusedError(MalformedBody), or werkzeug's RequestEntityTooLarge."""
+    try:
+        raw = request.get_data(cache=True)
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001  # each server has exceptions of its own for a body that is not well framed
+        raise RefusedError(MalformedBody("the body is not well framed")) from None
+    if len(raw) < (request.content_length or 0):
+        # RFC 9112 section 8: what is incomplete must not be acted on.
+        raise RefusedError(MalformedBody("the body ended early"))
+    return raw
 
 
 def require_json(request: Request, media_types: frozenset[str]) -> None:

@@ -115,5 +115,5 @@ def path_fault(uri: str) -> str | None:
         except UnicodeDecodeError:
             return "a path segment is not UTF-8"
         if _CONTROL.search(text):
-            return "a path segment holds a control character"
+            return "a path segment holds a control or formatting character"
     return None

@@ -122,6 +122,11 @@ class Family:
 
         return register
 
+    def paths(self, route: Route, settings: Settings) -> list[str]:
+        """Write the paths at which `route` answers, one for each mount that has its first segment."""
+        first = route.rule.split("/")[1]
+        return [mount.root + route.rule for mount in self.mounts(settings) if first in mount.segments]
+
     def verify(self) -> None:
         """Raise GapError unless every route is whole and guarded."""
         shapes: set[tuple[str, str]] = set()

@@ -96,7 +96,7 @@ class Call:
     @cached_property
     def json(self) -> Json:
         """The body. Raises RefusedError with EmptyBody, MalformedBody or BodyTooLarge."""
-        return body.parse(self.request.get_data(cache=True))
+        return body.parse(body.read(self.request))
 
     def reading(self, store: type[S]) -> AbstractContextManager[S]:
         """Open a store for one read; see Database.reading."""

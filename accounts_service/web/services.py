@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database
-from accounts_service.storage.sealed import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +16,3 @@ class Services:
     settings: Settings
     access: AccessControl
     database: Database
-    vault: Vault

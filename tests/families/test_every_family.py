@@ -134,6 +134,7 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
     faults.NotA(Kind.EMAIL_ADDRESS): {"error": "Invalid value", "value": "v", "expected": "E-mail address"},
     faults.NotA(Kind.TEXT): {"error": "Invalid value", "value": "v", "expected": "A string"},
     faults.OutOfRange(1, 65535): {"error": "Invalid value", "value": "v", "expected": "A number between 1 and 65535"},
+    faults.TooMany(1000): {"error": "Invalid value", "value": "v", "expected": "At most 1000 elements"},
     faults.NotOneOf(("email", "slack")): {"error": "Invalid value", "value": "v", "expected": "email|slack"},
     faults.NeededBy("password"): {"error": "A user must be specified if a password is specified"},
     faults.StaleReference(): {
@@ -230,10 +231,10 @@ def test_only_what_is_listed_is_public() -> None:
     assert public == PUBLIC
 
 
-def test_no_view_is_longer_than_a_screen_lets_one_see_at_once() -> None:
+def test_no_view_is_longer_than_ten_lines() -> None:
     # Load, do, answer: a view that needs more has something that belongs below it.
     for family in app.FAMILIES.values():
         for route in family.routes:
             code = route.view.__code__
             lines = {line for *_, line in code.co_lines() if line}
-            assert len(lines) <= 18, route.endpoint
+            assert len(lines) - 1 <= 10, route.endpoint

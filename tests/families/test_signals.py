@@ -67,7 +67,7 @@ def test_faults_are_told_in_the_order_of_the_documentation(service: Service) -> 
         "trusted_hosts": [{}],
     }
     response = service.put(EMAIL, body)
-    assert list(response.json["detail"]) == ["host", "port", "enable_tls", "trusted_hosts", "default_to", "user"]
+    assert list(response.json["detail"]) == ["host", "port", "user", "enable_tls", "trusted_hosts", "default_to"]
     assert response.json["error"] == "7 errors; see detail."
 
 
@@ -368,6 +368,33 @@ def test_a_reference_that_is_not_the_stored_secrets_is_400(service: Service) -> 
         ]
     }
     assert source(service.get(EMAIL))["password"] == "newer"
+
+
+def test_a_guess_cannot_be_tried_by_who_may_write_and_not_see(service: Service) -> None:
+    service.put(EMAIL, WITH_PASSWORD)
+    before = source(service.get(EMAIL, by="manager"))["password"]
+    service.put(EMAIL, WITH_PASSWORD, by="manager")
+    assert source(service.get(EMAIL, by="manager"))["password"] != before
+
+
+def test_a_list_that_nobody_needs_is_refused_as_such(service: Service) -> None:
+    response = service.put(EMAIL, {"host": "h", "port": 25, "default_to": [1] * 300_000, "trusted_hosts": [{}] * 1001})
+    assert response.json["detail"] == {
+        name: [{"error": "Invalid value", "value": None, "expected": "At most 1000 elements"}]
+        for name in ("trusted_hosts", "default_to")
+    }
+    many: list[Json] = ["a@b.example"] * 1000
+    assert service.put(EMAIL, {"host": "h", "port": 25, "default_to": many}).status_code == 201
+
+
+def test_a_null_in_a_list_is_no_element(service: Service) -> None:
+    response = service.put(EMAIL, {"host": "h", "port": 25, "trusted_hosts": [None], "default_cc": [None]})
+    assert [errors[0]["expected"] for errors in response.json["detail"].values()] == ["A string", "E-mail address"]
+
+
+def test_a_user_of_the_wrong_kind_is_one_fault_and_not_also_missing(service: Service) -> None:
+    response = service.put(EMAIL, {"host": "h", "port": 25, "user": ["x"], "password": "p"})
+    assert response.json["error"] == "'user': Invalid value"
 
 
 def test_a_reference_is_good_for_its_own_account_and_attribute_only(service: Service) -> None:

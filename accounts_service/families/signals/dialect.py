@@ -21,12 +21,9 @@ _JSON_WANTED = ("application/json", "application/vnd.elasticsearch+json")
 _EXPECTED = {
     Kind.TEXT: "A string",
     Kind.NUMBER: "A numeric value",
-    Kind.WHOLE_NUMBER: "A whole number",
     Kind.FLAG: "true or false",
     Kind.URI: "A URI",
     Kind.EMAIL_ADDRESS: "E-mail address",
-    Kind.LIST: "A list",
-    Kind.OBJECT: "An object",
 }
 
 
@@ -145,6 +142,8 @@ def _worded(problem: Problem) -> dict[str, Json]:  # noqa: PLR0911  # one case a
             return _wrong(problem, _EXPECTED[kind])
         case faults.OutOfRange(low, high):
             return _wrong(problem, f"A number between {low} and {high}")
+        case faults.TooMany(most):
+            return _wrong(problem, f"At most {most} elements")
         case faults.NotOneOf(choices):
             return _wrong(problem, "|".join(choices))
         case faults.NeededBy(attribute):

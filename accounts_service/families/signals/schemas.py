@@ -58,9 +58,9 @@ class EmailSchema(AccountSchema):
     default_cc = fields.ListOf(fields.Mailbox())
     default_bcc = fields.ListOf(fields.Mailbox())
 
-    @validates_schema(skip_on_field_errors=False)
-    def _user_for_password(self, attributes: dict[str, Any], **_: object) -> None:
-        if "password" in attributes and "user" not in attributes:
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _user_for_password(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
+        if "password" in sent and "user" not in sent:
             raise flawed(NeededBy("password"), attribute="user")
 
 
@@ -74,7 +74,7 @@ SCHEMAS: dict[str, AccountSchema] = {"email": EmailSchema(), "slack": SlackSchem
 
 
 def schema_of(account_type: str) -> AccountSchema:
-    """Give the schema of a type, which is written in lower case.
+    """Give the schema of a type, in whatever case it is written.
 
     Raises RefusedError(InvalidBody) that names the types there are.
     """

@@ -126,8 +126,8 @@ class Accounts(Store):
         shown = {}
         for name, envelope in account.secrets.items():
             place = Place(FAMILY_NAME, account.uid, name)
-            value = vault.open(place, envelope)
-            shown[name] = value if SignalsPrivilege.ACCOUNT_REVEAL in grant.also else vault.reference(place, value)
+            reveals = SignalsPrivilege.ACCOUNT_REVEAL in grant.also
+            shown[name] = vault.open(place, envelope) if reveals else vault.reference(place, envelope)
         return shown
 
     def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:

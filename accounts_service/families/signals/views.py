@@ -8,7 +8,7 @@ from accounts_service.config import Settings
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege
 from accounts_service.families.signals.schemas import schema_of
-from accounts_service.families.signals.store import FAMILY_NAME, Accounts, Document, Key
+from accounts_service.families.signals.store import FAMILY_NAME, Account, Accounts, Document, Key
 from accounts_service.faults import ForbiddenHeader, Json, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.body import json_response
@@ -67,15 +67,7 @@ def get_account(call: Call, account_type: str, name: str) -> Response:
         source = schema_of(key.type).shown(account.attributes, accounts.shown(call.grant, account))
     if call.conditions.unmodified(account.version):
         return Response(status=304, headers={"ETag": tag_of(account.version)})
-    document: dict[str, Json] = {
-        "_id": key.scoped_id,
-        "found": True,
-        "_version": account.version,
-        "_seq_no": account.version - 1,
-        "_primary_term": 1,
-        "_source": {"type": key.type, "_name": name, **source},
-    }
-    return _answer(call, document, account.version)
+    return _answer(call, _found(account, source), account.version)
 
 
 @FAMILY.route(
@@ -103,6 +95,17 @@ def delete_account(call: Call, account_type: str, name: str) -> Response:
     with call.transaction(Accounts) as accounts:
         version = accounts.delete(call.grant, key, call.conditions)
     return _answer(call, _result(key, version, "deleted"), None)
+
+
+def _found(account: Account, source: dict[str, Json]) -> dict[str, Json]:
+    return {
+        "_id": account.key.scoped_id,
+        "found": True,
+        "_version": account.version,
+        "_seq_no": account.version - 1,
+        "_primary_term": 1,
+        "_source": {"type": account.key.type, "_name": account.key.name, **source},
+    }
 
 
 def _result(key: Key, version: int, result: str) -> dict[str, Json]:

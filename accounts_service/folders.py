@@ -1,0 +1,16 @@
+"""Folders that hold what only the service may read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory and its missing parents for their owner alone; those that exist stay as they are.
+
+    Whatever the umask: a server that makes a socket for its group has one that
+    would take the owner's right to enter.
+    """
+    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o700)

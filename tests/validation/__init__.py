@@ -1,0 +1,1 @@
+"""Tests of what bodies must look like."""
