@@ -87,9 +87,9 @@ class Names:
     lower_case: bool = False
 
     def values(self, attributes: dict[str, Json]) -> list[str]:
-        """All names, each once, in order."""
+        """All names, each once, in order; an empty one is none."""
         values = [value for source in self.sources for value in source.values(attributes)] + list(self.static)
-        return list(dict.fromkeys(value.lower() if self.lower_case else value for value in values))
+        return list(dict.fromkeys(value.lower() if self.lower_case else value for value in values if value))
 
 
 @dataclass(frozen=True, slots=True)
