@@ -1,0 +1,239 @@
+"""sg_authc.yml: the domains that are asked who a caller is, and the network he may come by.
+
+https://docs.search-guard.com/latest/authentication-authorization-configuration
+— domains of LDAP, OIDC, SAML and the like have no authenticator here. They are
+named in `Authc.left_out` and no problem: leaving one out only ever means fewer
+log-ins, and the same file may serve Search Guard itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accounts_service.access.authenticators import Conditions, Criteria
+from accounts_service.access.authenticators.user_mapping import Names, Source, UserMapping, parse_path
+from accounts_service.access.documents import INVALID, MISSING, Cursor, Node
+from accounts_service.access.patterns import BadPatternError, expression
+from accounts_service.access.roles import Address, Network
+
+TRUSTED_ORIGIN = "trusted_origin"
+BASIC = "basic/internal_users_db"
+
+_A_PATTERN = "A regular expression pattern"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain of sg_authc.yml that we have an authenticator for."""
+
+    type: str
+    conditions: Conditions
+    mapping: UserMapping
+    challenge: bool
+    with_internal_users: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """`network` of sg_authc.yml. `conditions`: who is heard at all."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies_regex: tuple[re.Pattern[str], ...] = ()
+    remote_ip_header: str = "x-forwarded-for"
+    conditions: Conditions = Conditions()
+
+    def trusts(self, address: Address | None) -> bool:
+        """Tell whether a trusted proxy has this address."""
+        return address is not None and (
+            any(address in network for network in self.trusted_proxies)
+            or any(regex.fullmatch(str(address)) for regex in self.trusted_proxies_regex)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Authc:
+    """What the file says. `left_out`: each domain, or part of one, that is not asked, and why."""
+
+    domains: tuple[Domain, ...]
+    network: NetworkSettings
+    left_out: tuple[str, ...]
+
+
+# What holds without the file.
+UNCONFIGURED = Authc(
+    (Domain(BASIC, Conditions(), UserMapping(), challenge=True, with_internal_users=False),), NetworkSettings(), ()
+)
+
+
+def read(document: Cursor) -> Authc:
+    """Read the whole file."""
+    left_out: list[str] = []
+    found = [_domain(entry, left_out) for entry in document.children("auth_domains")]
+    network = _network_settings(document.child("network"))
+    document.flag("debug", default=False)
+    document.ignore("_sg_meta", "user_cache", "password_hashing")
+    document.end()
+    return Authc(tuple(domain for domain in found if domain is not None), network, tuple(left_out))
+
+
+# -- network ------------------------------------------------------------------
+
+
+def _network_settings(entry: Cursor) -> NetworkSettings:
+    trusted = entry.networks("trusted_proxies")
+    trusted_regex = entry.parsed("trusted_proxies_regex", _regex, _A_PATTERN)
+    http = entry.child("http")
+    header = http.text("remote_ip_header") or "x-forwarded-for"
+    conditions = Conditions(
+        _criteria(entry.child("accept"), of_users=False), _criteria(entry.child("deny"), of_users=False)
+    )
+    http.end()
+    entry.end()
+    return NetworkSettings(trusted, trusted_regex, header.lower(), conditions)
+
+
+# -- auth_domains -------------------------------------------------------------
+
+
+def _domain(entry: Cursor, left_out: list[str]) -> Domain | None:
+    kind = entry.text("type")
+    if not entry.flag("enabled", default=True):
+        return None
+    if kind is None:
+        entry.problem("type", MISSING)
+        return None
+    if kind not in (TRUSTED_ORIGIN, BASIC):
+        left_out.append(f"{entry.path} ({kind}): this service has no such authenticator")
+        return None
+    return _domain_of(kind, entry, left_out)
+
+
+def _domain_of(kind: str, entry: Cursor, left_out: list[str]) -> Domain | None:
+    accept, skip = entry.child("accept"), entry.child("skip")
+    if accept.has("client_certs") or skip.has("client_certs"):
+        left_out.append(f"{entry.path} ({kind}): conditions on client certificates are not known here")
+        return None
+    domain = Domain(
+        kind,
+        Conditions(_criteria(accept), _criteria(skip)),
+        _mapping_of(kind, entry),
+        with_internal_users=_asks_internal_users(entry, left_out),
+        challenge=_challenge(entry.child("basic")),
+    )
+    entry.ignore("id", "internal_users_db", "trusted_origin")
+    entry.text("description")
+    entry.end()
+    return domain
+
+
+def _mapping_of(kind: str, entry: Cursor) -> UserMapping:
+    mapping = _user_mapping(entry.child("user_mapping"))
+    if kind == TRUSTED_ORIGIN and mapping.user_name is None:
+        entry.problem("user_mapping.user_name", MISSING)
+    return mapping
+
+
+def _asks_internal_users(entry: Cursor, left_out: list[str]) -> bool:
+    sources = [_information_source(information) for information in entry.children("additional_user_information")]
+    known = "internal_users_db"
+    left_out += [
+        f"{entry.path}: additional_user_information of type {source}"
+        for source in sources
+        if source not in (None, known)
+    ]
+    return known in sources
+
+
+def _information_source(information: Cursor) -> str | None:
+    source = information.text("type")
+    if source is None:
+        information.problem("type", MISSING)
+    enabled = source is not None and information.flag("enabled", default=True)
+    information.ignore("id", "enabled", "internal_users_db", *([source] if source else []))
+    information.end()
+    return source if enabled else None
+
+
+def _challenge(basic: Cursor) -> bool:
+    challenge = basic.flag("challenge", default=True)
+    basic.end()
+    return challenge
+
+
+def _criteria(entry: Cursor, *, of_users: bool = True) -> Criteria:
+    criteria = Criteria(
+        ips=entry.networks("ips") if entry.has("ips") else None,
+        originating_ips=entry.networks("originating_ips") if entry.has("originating_ips") else None,
+        trusted_ips=entry.flag("trusted_ips", default=False) if entry.has("trusted_ips") else None,
+        users=entry.matcher("users") if of_users and entry.has("users") else None,
+    )
+    entry.end()
+    return criteria
+
+
+# -- user_mapping -------------------------------------------------------------
+
+
+def _user_mapping(entry: Cursor) -> UserMapping:
+    user_name = _names(entry.child("user_name")) if entry.has("user_name") else None
+    roles = _names(entry.child("roles"))
+    attributes = entry.child("attrs")
+    source_node, static_node = attributes.child("from"), attributes.child("static")
+    sources = tuple(
+        (name, source) for name in source_node.names() for source in _sources(source_node, name, split=None)
+    )
+    static = tuple((name, text) for name in static_node.names() if (text := static_node.text(name)) is not None)
+    attributes.ignore("from_backend")
+    attributes.end()
+    entry.end()
+    return UserMapping(user_name, roles, sources, static)
+
+
+def _names(entry: Cursor) -> Names:
+    sources = (
+        *_sources(entry, "from", split=None),
+        *_sources(entry, "from_comma_separated_string", split=","),
+        *_sources(entry, "from_backend", split=None),
+    )
+    names = Names(sources, entry.texts("static"), entry.flag("convert_to_lower_case", default=False))
+    entry.end()
+    return names
+
+
+def _sources(entry: Cursor, name: str, split: str | None) -> list[Source]:
+    value = entry.take(name)
+    elements = value if isinstance(value, list) else [] if value is None else [value]
+    sources = []
+    for number, element in enumerate(elements):
+        place = f"{name}.{number}" if isinstance(value, list) else name
+        try:
+            if isinstance(element, str):
+                sources.append(Source(parse_path(element), split=split))
+                continue
+            if not isinstance(element, dict):
+                raise ValueError("A JSON path of names")  # noqa: TRY004  # told like the others
+            sources.append(_detailed_source(element, split))
+        except ValueError as error:
+            entry.problem(place, INVALID, str(error))
+    return sources
+
+
+def _detailed_source(element: Mapping[str, Node], split: str | None) -> Source:
+    path, pattern, separator = element.get("json_path"), element.get("pattern"), element.get("split", split)
+    if not isinstance(path, str) or set(element) - {"json_path", "pattern", "split"}:
+        raise ValueError("json_path, pattern and split")
+    if pattern is not None and not isinstance(pattern, str):
+        raise ValueError(_A_PATTERN)
+    if separator is not None and (not isinstance(separator, str) or not separator):
+        raise ValueError("A separator")
+    try:
+        compiled = None if pattern is None else _regex(pattern)
+    except BadPatternError:
+        raise ValueError(_A_PATTERN) from None
+    return Source(parse_path(path), compiled, separator)
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    return re.compile(expression(f"/{text}/"))

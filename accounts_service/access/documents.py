@@ -1,0 +1,325 @@
+"""One configuration file as a document: YAML read strictly, and a cursor that collects problems.
+
+Strictly, because these files say who may do what. Keys and values are the
+texts that were written, nothing may stand twice, and nothing may stand in for
+something else (no aliases, no tags), so that a reader of the file sees what the
+service sees. What a file may say is known to configuration.py and authc.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, TypeAlias, TypeVar
+
+import yaml
+
+from accounts_service.access.patterns import Matcher, Template, expression, is_template
+from accounts_service.access.roles import Network
+
+Node: TypeAlias = "bool | str | list[Node] | dict[str, Node] | None"
+T = TypeVar("T")
+
+INVALID = "Invalid value"
+MISSING = "Required attribute is missing"
+_UNSUPPORTED = "Unsupported attribute"
+
+# Levels of a document, and of a key with dots. No file needs half of them, and
+# libyaml follows a document down until the process dies.
+_DEEPEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong with a file. `path` names the attribute, `expected` what should stand there."""
+
+    file: str
+    path: str
+    error: str
+    expected: str | None = None
+
+    def __str__(self) -> str:
+        """Write it on one line."""
+        place = f"{self.file}: {self.path}: " if self.path else f"{self.file}: "
+        return place + self.error + (f" (expected: {self.expected})" if self.expected else "")
+
+
+def load(file: str, text: str, problems: list[ConfigProblem], *, undotted: bool = False) -> Cursor:
+    """Enter the document in `text`, empty if it cannot be read; what is wrong is added to `problems`.
+
+    `undotted`: whether `a.b: 1` is short for `a: {b: 1}`.
+    """
+    node = _parse(file, text)
+    if not isinstance(node, dict):
+        if node is not None:
+            problems.append(node if isinstance(node, ConfigProblem) else ConfigProblem(file, "", INVALID, "A mapping"))
+        node = {}
+    return Cursor(file, "", _Undotted(file, problems).mapping(node) if undotted else node, problems)
+
+
+# -- YAML ---------------------------------------------------------------------
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML whose keys and values are texts as they are written, but for true, false and null.
+
+    So the user 010 is not the user 8, and the user no is one. No key silently
+    wins over its twin. libyaml's reader: ten thousand users take it a second,
+    Python's own four.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's attribute
+        None: [
+            ("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")),
+            ("tag:yaml.org,2002:null", re.compile(r"(~|null|Null|NULL|)\Z")),
+        ]
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
+        result: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _unaccepted("a key is no text", key_node.start_mark)
+            if key_node.value in result:
+                raise _unaccepted(f"the key {_shown(key_node.value)!r} stands twice", key_node.start_mark)
+            result[key_node.value] = self.construct_object(value_node, deep=deep)
+        return result
+
+
+def _unaccepted(problem: str, mark: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401  # libyaml's marks have a type of their own
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def _shown(name: str) -> str:
+    # Where the space after `hash:` was forgotten, the hash is part of a key.
+    start = re.split(r"[^\w.-]", name, maxsplit=1)[0][:40]
+    return name if start == name else f"{start}…"
+
+
+def _require_plain(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        match event:
+            case yaml.AliasEvent():
+                raise _unaccepted("aliases are not accepted", event.start_mark)
+            case yaml.ScalarEvent(tag=str()) | yaml.CollectionStartEvent(tag=str()):
+                raise _unaccepted("tags are not accepted", event.start_mark)
+            case yaml.CollectionStartEvent():
+                depth += 1
+            case yaml.CollectionEndEvent():
+                depth -= 1
+            case _:
+                pass
+        if depth > _DEEPEST:
+            raise _unaccepted(f"more than {_DEEPEST} levels", event.start_mark)
+
+
+def _parse(file: str, text: str) -> Node | ConfigProblem:
+    try:
+        _require_plain(text)
+        document: Node = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        # The problem's words only: a context line would show what stands in the file.
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        return ConfigProblem(file, "", f"Invalid YAML document: {where}{error.problem}")
+    except (yaml.YAMLError, ValueError):  # Also what is no Unicode text.
+        return ConfigProblem(file, "", "Invalid YAML document")
+    return document
+
+
+# -- A cursor over a document that collects problems --------------------------
+
+
+class Cursor:
+    """A mapping being read; what nobody has read by the end is unsupported."""
+
+    def __init__(self, file: str, path: str, node: Mapping[str, Node], problems: list[ConfigProblem]) -> None:
+        self.path = path
+        self._file = file
+        self._node = node
+        self._problems = problems
+        self._read: set[str] = set()
+
+    def problem(self, name: str, error: str, expected: str | None = None) -> None:
+        """Report what is wrong with the attribute `name`."""
+        self._problems.append(ConfigProblem(self._file, self._place(name), error, expected))
+
+    def take(self, name: str) -> Node:
+        """Read whatever stands under `name`."""
+        self._read.add(name)
+        return self._node.get(name)
+
+    def has(self, name: str) -> bool:
+        """Tell whether anything but null stands under `name`."""
+        return self._node.get(name) is not None
+
+    def ignore(self, *names: str) -> None:
+        """Read past these."""
+        self._read.update(names)
+
+    def text(self, name: str) -> str | None:
+        """Read a string."""
+        value = self.take(name)
+        if value is None or isinstance(value, str):
+            return value
+        self.problem(name, INVALID, "A string")
+        return None
+
+    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001
+        """Read true or false."""
+        value = self.take(name)
+        if value is None or isinstance(value, bool):
+            return default if value is None else value
+        self.problem(name, INVALID, "true or false")
+        return default
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Read a list of strings, or one string."""
+        value = self.take(name)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list):
+            self.problem(name, INVALID, "A list of strings")
+            return ()
+        texts = []
+        for number, element in enumerate(value):
+            if isinstance(element, str):
+                texts.append(element)
+            else:
+                self.problem(f"{name}.{number}", INVALID, "A string")
+        return tuple(texts)
+
+    def parsed(self, name: str, parse: Callable[[str], T], expected: str) -> tuple[T, ...]:
+        """Read a list of strings, or one, and parse each; what `parse` refuses with ValueError is a problem."""
+        listed = isinstance(self._node.get(name), list)
+        results = []
+        for number, text in enumerate(self.texts(name)):
+            try:
+                results.append(parse(text))
+            except ValueError:
+                self.problem(f"{name}.{number}" if listed else name, INVALID, expected)
+        return tuple(results)
+
+    def patterns(self, name: str, *, templates: bool = False) -> tuple[str, ...]:
+        """Read patterns, as patterns.py has them; `templates` may also hold `${…}`."""
+        return self.parsed(name, _template if templates else _pattern, "A regular expression pattern")
+
+    def matcher(self, name: str) -> Matcher:
+        """Read patterns into one matcher."""
+        return Matcher(self.patterns(name))
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """Read addresses and networks."""
+        return self.parsed(name, _network, "IP address or netmask in CIDR notation")
+
+    def child(self, name: str) -> Cursor:
+        """Enter the mapping under `name`, empty if there is none."""
+        value = self.take(name)
+        if value is not None and not isinstance(value, dict):
+            self.problem(name, INVALID, "A mapping")
+            value = None
+        return self._enter(name, value)
+
+    def children(self, name: str) -> Iterator[Cursor]:
+        """Enter the mappings in the list under `name`."""
+        value = self.take(name)
+        if value is not None and not isinstance(value, list):
+            self.problem(name, INVALID, "A list")
+            return
+        for number, element in enumerate(value or ()):
+            if isinstance(element, dict):
+                yield self._enter(f"{name}.{number}", element)
+            else:
+                self.problem(f"{name}.{number}", INVALID, "A mapping")
+
+    def entries(self) -> Iterator[tuple[str, Cursor]]:
+        """Enter all entries of the document; keys that begin with `_` are none."""
+        for name, value in self._node.items():
+            self._read.add(name)
+            if name.startswith("_"):
+                continue
+            if value is None or isinstance(value, dict):
+                yield name, self._enter(name, value)
+            else:
+                self.problem(name, INVALID, "A mapping")
+
+    def names(self) -> Iterator[str]:
+        """Name the entries, each for `child` or `text`."""
+        return iter(self._node)
+
+    def end(self) -> None:
+        """Report what stands here and was not read."""
+        for name in self._node:
+            if name not in self._read:
+                self.problem(_shown(name), _UNSUPPORTED)
+
+    def _place(self, name: str) -> str:
+        return ".".join(filter(None, (self.path, name)))
+
+    def _enter(self, name: str, node: Mapping[str, Node] | None) -> Cursor:
+        return Cursor(self._file, self._place(name), node or {}, self._problems)
+
+
+def _pattern(text: str) -> str:
+    expression(text)
+    return text
+
+
+def _template(text: str) -> str:
+    if is_template(text):
+        Template(text)
+        return text
+    return _pattern(text)
+
+
+def _network(text: str) -> Network:
+    return ip_network(text, strict=False)
+
+
+# -- Dots in keys -------------------------------------------------------------
+
+
+class _Undotted:
+    """Mappings in which `a.b: 1` is written `a: {b: 1}`, as sg_authc.yml may have it.
+
+    What then stands twice is a problem: an `accept` that gave way to another
+    would let in whom it was to keep out.
+    """
+
+    def __init__(self, file: str, problems: list[ConfigProblem]) -> None:
+        self._file = file
+        self._problems = problems
+
+    def mapping(self, node: Mapping[str, Node], path: tuple[str, ...] = ()) -> dict[str, Node]:
+        result: dict[str, Node] = {}
+        for key, value in node.items():
+            steps = key.split(".")
+            if not all(steps) or len(steps) > _DEEPEST:
+                steps = [key]
+            self._put(result, steps, self._node(value, (*path, key)), path)
+        return result
+
+    def _node(self, node: Node, path: tuple[str, ...]) -> Node:
+        if isinstance(node, list):
+            return [self._node(element, (*path, str(number))) for number, element in enumerate(node)]
+        return self.mapping(node, path) if isinstance(node, dict) else node
+
+    def _put(self, there: dict[str, Node], steps: list[str], value: Node, path: tuple[str, ...]) -> None:
+        name, *inner = steps
+        path = (*path, name)
+        for step in reversed(inner):
+            value = {step: value}
+        if name not in there:
+            there[name] = value
+            return
+        old = there[name]
+        if not isinstance(old, dict) or not isinstance(value, dict):
+            self._problems.append(ConfigProblem(self._file, ".".join(map(_shown, path)), "This stands twice"))
+            return
+        for step, deeper in value.items():
+            self._put(old, [step], deeper, path)
