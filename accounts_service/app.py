@@ -70,15 +70,16 @@ def _start(settings: Settings, services: Services) -> Dispatcher:
 def make_services(settings: Settings) -> Services:
     """Make the collaborators of all families."""
     vault = Vault(load_keyring(settings.keys_file))
-    bulkhead = Bulkhead(settings.threads // 2)
+    # One for each, so that who guesses passwords does not keep others from writing.
+    hashing, writing = Bulkhead(settings.threads // 4), Bulkhead(settings.threads // 4)
     access = AccessControl(
         settings.config_dir,
         LastGood(settings.last_good_dir),
         built_ins=built_ins(),
-        bulkhead=bulkhead,
+        bulkhead=hashing,
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
-    return Services(settings, access, open_database(settings.database_url, vault, bulkhead, settings.threads))
+    return Services(settings, access, open_database(settings.database_url, vault, writing, settings.threads))
 
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:

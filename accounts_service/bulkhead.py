@@ -12,9 +12,10 @@ from accounts_service.faults import Overloaded, RefusedError
 class Bulkhead:
     """At most `places` threads inside at once; the next is refused, never queued.
 
-    Password hashing and waiting for SQLite's one writer share it, with half of
-    a worker's threads as places, so that reads always find a free thread.
-    Queueing here instead stops every other endpoint of the worker for seconds.
+    Password hashing and waiting for SQLite's one writer have one each, with a
+    quarter of a worker's threads as places, so that reads always find a free
+    thread. Queueing here instead stops every other endpoint of the worker for
+    seconds.
     """
 
     def __init__(self, places: int) -> None:

@@ -99,10 +99,10 @@ class Settings:
     )
     workers: int = _setting(2, _whole_number(1, 64), "2", "Worker processes.")
     threads: int = _setting(
-        8,
-        _whole_number(2, 128),
-        "8",
-        "Threads a worker. At most half of them hash passwords or wait for SQLite's writer; "
+        16,
+        _whole_number(4, 128),
+        "16",
+        "Threads a worker. At most a quarter of them hash passwords and a quarter wait for SQLite's writer; "
         "on PostgreSQL a worker's pool has as many connections.",
     )
     database_url: str = _setting(

@@ -51,7 +51,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("WORKERS", "two"),
         ("WORKERS", "٣"),
         ("THREADS", "-1"),
-        ("THREADS", "1"),
+        ("THREADS", "3"),
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///:memory:"),

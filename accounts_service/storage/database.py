@@ -200,12 +200,14 @@ class SqliteDatabase(Database):
         self, path: Path, vault: Vault, bulkhead: Bulkhead, threads: int, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(vault, clock)
+        path = path.absolute()
         self.path = path
+        self._file: tuple[int, int] | None = None
         self._bulkhead = bulkhead
         self._turnstile = Turnstile(path, _QUEUE_SECONDS)
         # mode=rw: a file that is missing is not made, empty, by who only wants to
         # read; `create` makes it (https://www.sqlite.org/uri.html).
-        url = URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"})
+        url = URL.create("sqlite", database=path.as_uri(), query={"mode": "rw", "uri": "true"})
         options: dict[str, Any] = {
             "pool_size": threads,
             "max_overflow": 0,
@@ -230,8 +232,23 @@ class SqliteDatabase(Database):
         return not self.path.exists()
 
     def connect(self) -> Connection:
-        """Open a connection that cannot write."""
+        """Open a connection that cannot write. Raises RefusedError(Unavailable) when the file is gone."""
+        self._stay_with_the_file()
         return self._reader.connect()
+
+    def _stay_with_the_file(self) -> None:
+        # A connection goes on with the file it has opened, also after another
+        # was put in its place, as one does to restore a backup: what it writes
+        # then is acknowledged and lost.
+        try:
+            status = self.path.stat()
+        except OSError:
+            raise RefusedError(Unavailable()) from None
+        file = (status.st_dev, status.st_ino)
+        if file != self._file:
+            self._reader.dispose()
+            self._writer.dispose()
+            self._file = file
 
     def dispose(self) -> None:
         """Close all connections."""
@@ -241,13 +258,10 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        with (
-            self._bulkhead.place(),
-            self._turnstile.turn(),
-            self._writer.connect() as connection,
-            _committed(connection, "BEGIN IMMEDIATE", "COMMIT"),
-        ):
-            yield connection
+        with self._bulkhead.place(), self._turnstile.turn():
+            self._stay_with_the_file()
+            with self._writer.connect() as connection, _committed(connection, "BEGIN IMMEDIATE", "COMMIT"):
+                yield connection
 
     def _meaning(self, error: exc.DBAPIError) -> Exception:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from functools import partial
 
 from flask import Blueprint, Flask, Response, g, request
@@ -13,7 +15,10 @@ from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
 from accounts_service.web.services import Services
 
-_TRIES = 3
+# As many as a handful of writers of one account need; between two tries a
+# pause of random length, so that they do not meet again.
+_TRIES = 5
+_LONGEST_FIRST_PAUSE_SECONDS = 0.01
 
 
 def build(family: Family, services: Services) -> Flask:
@@ -60,6 +65,7 @@ def _run(route: Route, **arguments: str) -> Response:
         except TransactionRefusedError:
             if attempt == _TRIES:
                 raise
+            time.sleep(random.random() * _LONGEST_FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311  # no secret
         except ReadInterruptedError:
             if attempt > 1:
                 raise

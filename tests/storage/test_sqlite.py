@@ -292,3 +292,31 @@ def test_a_connection_that_cannot_undo_is_thrown_away_and_hides_no_reason(
             delete_and_fail(connection)
     assert len(rows(database, ACCOUNT)) == 1
     assert put(database).version == 2
+
+
+def test_a_file_put_in_the_databases_place_is_used_at_once_and_nothing_is_written_into_the_old_one(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    put(database)
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute(f"VACUUM INTO '{tmp_path / 'backup.db'}'")
+    put(database)
+    for suffix in ("-wal", "-shm"):
+        database.path.with_name(database.path.name + suffix).unlink(missing_ok=True)
+    (tmp_path / "backup.db").replace(database.path)
+    assert [row.version for row in rows(database, ACCOUNT)] == [1]
+    assert put(database).version == 2
+    with closing(sqlite3.connect(database.path)) as connection:
+        assert connection.execute("SELECT version FROM signals_account").fetchall() == [(2,)]
+
+
+def test_a_file_that_is_gone_is_an_outage_and_not_made_anew(database: SqliteDatabase, tmp_path: Path) -> None:
+    put(database)
+    database.path.rename(tmp_path / "away.db")
+    with refused(Unavailable()):
+        put(database)
+    with refused(Unavailable()):
+        database.ping()
+    assert not database.path.exists()
+    (tmp_path / "away.db").rename(database.path)
+    assert put(database).version == 2

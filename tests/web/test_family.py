@@ -205,7 +205,7 @@ def test_slashes_are_neither_merged_nor_added(toys: Service, path: str) -> None:
     assert toys.get(path, by=None).status_code == 404
 
 
-@pytest.mark.parametrize(("error", "runs"), ((TransactionRefusedError, 3), (ReadInterruptedError, 2)))
+@pytest.mark.parametrize(("error", "runs"), ((TransactionRefusedError, 5), (ReadInterruptedError, 2)))
 def test_a_view_that_lost_a_race_runs_again_but_not_for_ever(start: Start, error: type[Exception], runs: int) -> None:
     family = make_family()
     seen: list[None] = []
