@@ -190,7 +190,7 @@ class Rules:
         return Grant(privilege, scope, also)
 
     def _decide(
-        self, identity: Identity, requirement: Requirement, arguments: Mapping[str, str]
+        self, identity: Identity, requirement: Privilege | Scoped | InTenant, arguments: Mapping[str, str]
     ) -> tuple[Privilege, Scope, str | None] | None:
         match requirement:
             case Privilege():
@@ -206,8 +206,6 @@ class Rules:
                 if self.allows(identity, privilege, tenant):
                     return privilege, Tenants(frozenset((tenant,))), tenant
                 return None
-            case Open():
-                raise AssertionError("decided before")
 
     def explain(self, roles: frozenset[str], action: str) -> Explanation:
         """Say why a cluster action is allowed to a set of roles, or what is missing."""

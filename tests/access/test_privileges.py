@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts_service.access.privileges import Level, Privilege, level_of
+from accounts_service.access.privileges import (
+    InTenant,
+    Level,
+    Open,
+    Privilege,
+    Requirement,
+    Scoped,
+    describe,
+    level_of,
+)
 
 
 class ToyPrivilege(Privilege):
     PLAY = "cluster:admin:toy:toy/play", "Play with a toy."
+    WATCH = "cluster:admin:toy:toy/watch", "Watch somebody play."
 
 
 def declare(action: str, sentence: str = "Do it.") -> Privilege:
@@ -95,3 +105,20 @@ def test_the_name_of_an_action_says_what_decides_it(action: str, level: Level) -
 @given(st.text())
 def test_what_begins_like_a_tenant_action_is_one(rest: str) -> None:
     assert level_of("cluster:admin:searchguard:tenant:" + rest) is Level.TENANT
+
+
+@pytest.mark.parametrize(
+    ("requirement", "words"),
+    (
+        (Open.PUBLIC, "PUBLIC"),
+        (Open.ANY_IDENTITY, "ANY_IDENTITY"),
+        (ToyPrivilege.PLAY, "cluster:admin:toy:toy/play"),
+        (InTenant(ToyPrivilege.PLAY, "room"), "cluster:admin:toy:toy/play in <room>"),
+        (
+            Scoped(own=ToyPrivilege.PLAY, every=ToyPrivilege.WATCH),
+            "cluster:admin:toy:toy/watch or, for one's own, cluster:admin:toy:toy/play",
+        ),
+    ),
+)
+def test_what_a_route_asks_for_can_be_read(requirement: Requirement, words: str) -> None:
+    assert describe(requirement) == words
