@@ -60,6 +60,10 @@ class BadConfigurationError(Exception):
         self.problems = problems
 
 
+class UnreadableError(BadConfigurationError):
+    """Some file could not be read, perhaps only for now, as when too many are open."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltIns:
     """Action groups and roles that are always there and cannot be redefined."""
@@ -97,9 +101,13 @@ def parse(texts: Mapping[str, str], built_ins: BuiltIns) -> Configuration:
 
 
 def read_directory(directory: Path) -> dict[str, str]:
-    """Read the text of every configuration file in `directory`. Raises BadConfigurationError."""
+    """Read the text of every configuration file in `directory`.
+
+    Raises BadConfigurationError, and UnreadableError where another try may help.
+    """
     texts = {}
     problems = []
+    unreadable = False
     for name in FILES:
         try:
             with (directory / name).open("rb") as file:
@@ -108,14 +116,19 @@ def read_directory(directory: Path) -> dict[str, str]:
                 problems.append(ConfigProblem(name, "", f"Larger than {_LARGEST_FILE} bytes"))
                 continue
             texts[name] = raw.decode("utf-8")
-        except FileNotFoundError:
-            continue
+        except FileNotFoundError as error:
+            # A link that leads nowhere is no file left out: without sg_authc.yml
+            # everybody with a password would be heard.
+            if (directory / name).is_symlink():
+                problems.append(ConfigProblem(name, "", f"Cannot be read: {error.strerror}"))
+                unreadable = True
         except UnicodeDecodeError:
             problems.append(ConfigProblem(name, "", "Not UTF-8"))
         except OSError as error:
             problems.append(ConfigProblem(name, "", f"Cannot be read: {error.strerror}"))
+            unreadable = True
     if problems:
-        raise BadConfigurationError(problems)
+        raise UnreadableError(problems) if unreadable else BadConfigurationError(problems)
     return texts
 
 
@@ -145,9 +158,7 @@ class Snapshot:
         # that a server has joined, unless every mapping of the header splits it.
         sources = [source for domain in configuration.domains for source in domain.mapping.sources()]
         self._once = frozenset(source.header for source in sources if source.header) | {"authorization"}
-        self._without_comma = frozenset(
-            source.header for source in sources if source.header and "," not in (source.split or "")
-        )
+        self._separators = frozenset((source.header, source.split) for source in sources if source.header)
 
     def authenticate(self, facts: Facts) -> Identity:
         """Find out who sent `facts`.
@@ -155,7 +166,7 @@ class Snapshot:
         Raises RefusedError: NotAuthenticated, NotPermitted where `network` refuses
         the origin, BadOrigin or Overloaded.
         """
-        if facts.repeated & self._once or any("," in facts.headers.get(name, "") for name in self._without_comma):
+        if facts.repeated & self._once or self._joined(facts):
             raise RefusedError(NotAuthenticated())
         origin = self._origin(facts)
         if not self._network.conditions.for_origin(origin):
@@ -170,6 +181,13 @@ class Snapshot:
             if isinstance(outcome, NoCredentials) and outcome.challenge is not None:
                 challenges.append(outcome.challenge)
         raise RefusedError(NotAuthenticated(tuple(challenges)))
+
+    def _joined(self, facts: Facts) -> bool:
+        for header, separator in self._separators:
+            value = facts.headers.get(header, "")
+            if any("," in part for part in (value.split(separator) if separator else [value])):
+                return True
+        return False
 
     def _origin(self, facts: Facts) -> Origin:
         peer = Peer(_plain(facts.peer.address), facts.peer.uid)
@@ -224,7 +242,7 @@ class LastGood:
         """Give the texts back, or None."""
         try:
             texts = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return {str(name): str(text) for name, text in texts.items()} if isinstance(texts, dict) else None
 
@@ -285,21 +303,27 @@ class AccessControl:
 
     def _first(self) -> Snapshot:
         self._looked = self._clock()
-        self._seen = self._signature()
+        signature = self._signature()
+        quiet = self._quiet(signature)
         kept = self._kept()
-        if not self._quiet(self._seen):
-            self._seen = ""  # Somebody is writing; the next look takes what comes of it.
-            if kept is not None:
-                return kept
+        if kept is not None and not quiet:
+            return kept  # Somebody is writing; the next look takes what comes of it.
         try:
             texts = read_directory(self._directory)
+            quiet = quiet and self._signature() == signature
+            if kept is not None and not quiet:
+                return kept
             snapshot = self._compile(texts)
         except BadConfigurationError as error:
             self._complain(error)
             if kept is None:
                 raise
             log.warning("configuration.last_good_used", directory=str(self._directory))
+            if not isinstance(error, UnreadableError):
+                self._seen = signature
             return kept
+        if quiet:
+            self._seen = signature
         self._keep(texts)
         return snapshot
 
@@ -321,6 +345,12 @@ class AccessControl:
             if self._signature() != signature:
                 return  # It went on changing; the next look decides.
             self._current = self._compile(texts)
+        except UnreadableError as error:
+            # The next look tries again, for the files need not change till they
+            # can be read; but it says so only once.
+            if self.problems != tuple(error.problems):
+                self._complain(error)
+            signature = ""
         except BadConfigurationError as error:
             self._complain(error)
         else:

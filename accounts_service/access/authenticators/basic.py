@@ -54,7 +54,7 @@ class Basic:
         user = self.users.verify(name, password)
         if user is None:
             return Rejected()
-        entry: dict[str, Json] = {"attributes": dict(user.attributes), "backend_roles": list(user.backend_roles)}
+        entry: dict[str, Json] = {"attributes": dict(user.attributes), "backend_roles": [*sorted(user.backend_roles)]}
         attributes: dict[str, Json] = {
             "request": request_attributes(facts, origin),
             "credentials": {"user_name": name},
