@@ -290,6 +290,7 @@ class AccessControl:
         self._waiting_since: tuple[str, float] | None = None
         self.problems: tuple[ConfigProblem, ...] = ()
         self._seen = ""
+        self._there: frozenset[str] = frozenset()
         self._current = self._first()
 
     def current(self) -> Snapshot:
@@ -304,8 +305,8 @@ class AccessControl:
     def _first(self) -> Snapshot:
         self._looked = self._clock()
         signature = self._signature()
-        quiet = self._quiet(signature)
         kept = self._kept()
+        quiet = self._quiet(signature)
         if kept is not None and not quiet:
             return kept  # Somebody is writing; the next look takes what comes of it.
         try:
@@ -329,6 +330,7 @@ class AccessControl:
 
     def _kept(self) -> Snapshot | None:
         texts = self._last_good.load()
+        self._there = frozenset(texts or ())
         try:
             return None if texts is None else self._compile(texts)
         except BadConfigurationError:  # Good for another version of the service.
@@ -363,12 +365,22 @@ class AccessControl:
         # By the change time, which nobody can set back as one can the other
         # two (utimensat(2)); or, when the clock was, by two equal looks.
         now = self._clock()
-        age = now - _newest_change(self._directory)
+        age = now - self._newest_change()
         if age >= 0:
             return age >= _LOOK_SECONDS
         if self._waiting_since is None or self._waiting_since[0] != signature or now < self._waiting_since[1]:
             self._waiting_since = (signature, now)
         return now - self._waiting_since[1] >= _LOOK_SECONDS
+
+    def _newest_change(self) -> float:
+        statuses = dict(zip(FILES, _statuses(self._directory), strict=True))
+        times = [status.st_ctime for status in statuses.values() if status]
+        if any(statuses[name] is None for name in self._there):
+            # When a file went only its directory knows. It also knows when an
+            # editor put something beside the files, which is no change of them.
+            with suppress(OSError):
+                times.append(self._directory.stat().st_ctime)
+        return max(times, default=0.0)
 
     def _compile(self, texts: Mapping[str, str]) -> Snapshot:
         configuration = parse(texts, self._built_ins)
@@ -380,6 +392,7 @@ class AccessControl:
             log.error("configuration.refused", problem=str(problem))
 
     def _keep(self, texts: Mapping[str, str]) -> None:
+        self._there = frozenset(texts)
         try:
             if self._last_good.load() != dict(texts):
                 self._last_good.save(texts)
@@ -403,10 +416,3 @@ def _statuses(directory: Path) -> list[os.stat_result | None]:
         except OSError:
             statuses.append(None)
     return statuses
-
-
-def _newest_change(directory: Path) -> float:
-    times = [status.st_ctime for status in _statuses(directory) if status]
-    with suppress(OSError):
-        times.append(directory.stat().st_ctime)
-    return max(times, default=0.0)

@@ -649,12 +649,34 @@ def test_a_change_holds_after_a_second_of_quiet(start: Start, clock: Clock, dire
     assert allowed(access.current(), "bob")
 
 
-def test_what_goes_on_changing_is_not_quiet(start: Start, clock: Clock, directory: Directory) -> None:
+def test_what_is_put_beside_the_files_holds_up_no_change_of_them(
+    start: Start, clock: Clock, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     access = start()
     directory.write(REVOKED)
-    (directory.path / "unrelated").touch()
-    clock.now = (directory.path / "unrelated").stat().st_ctime + 0.5
-    assert allowed(access.current())
+    changed = directory.changed()
+    real = Path.stat
+
+    def touched_later(path: Path, **options: bool) -> os.stat_result:
+        status = real(path, **options)
+        if path != directory.path:
+            return status
+        return os.stat_result((*status[:7], *(int(changed) + 100,) * 3))
+
+    monkeypatch.setattr(Path, "stat", touched_later)
+    clock.now = changed + 1
+    assert not allowed(access.current())
+
+
+def test_a_file_that_went_is_a_change_of_its_directory(start: Start, clock: Clock, directory: Directory) -> None:
+    access = start()
+    (directory.path / "sg_roles_mapping.yml").unlink()
+    clock.now = directory.path.stat().st_ctime + 0.5
+    access.current()
+    assert problems_of(access) == ()
+    clock.now += 1
+    access.current()
+    assert problems_of(access) == (ConfigProblem("sg_roles_mapping.yml", "", "File does not exist"),)
 
 
 def test_a_file_dated_back_is_a_change_of_now(start: Start, clock: Clock, directory: Directory) -> None:
