@@ -101,8 +101,8 @@ def _domain(entry: Cursor, left_out: list[str]) -> Domain | None:
     kind = entry.text("type")
     if not entry.flag("enabled", default=True):
         return None
+    entry.require("type")
     if kind is None:
-        entry.problem("type", MISSING)
         return None
     if kind not in (TRUSTED_ORIGIN, BASIC):
         left_out.append(f"{entry.path} ({kind}): this service has no such authenticator")
@@ -148,8 +148,7 @@ def _asks_internal_users(entry: Cursor, left_out: list[str]) -> bool:
 
 def _information_source(information: Cursor) -> str | None:
     source = information.text("type")
-    if source is None:
-        information.problem("type", MISSING)
+    information.require("type")
     enabled = source is not None and information.flag("enabled", default=True)
     information.ignore("id", "enabled", "internal_users_db", *([source] if source else []))
     information.end()

@@ -16,7 +16,7 @@ from accounts_service.access import authc
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.authc import BASIC, TRUSTED_ORIGIN, Domain, NetworkSettings
 from accounts_service.access.authenticators.internal_users import InternalUser
-from accounts_service.access.documents import INVALID, MISSING, ConfigProblem, Cursor, load
+from accounts_service.access.documents import INVALID, ConfigProblem, Cursor, load
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission
 
@@ -108,10 +108,7 @@ def _end(entry: Cursor) -> None:
 
 
 def _action_group(entry: Cursor) -> tuple[str, ...]:
-    if not entry.has("allowed_actions"):
-        entry.problem("allowed_actions", MISSING)
-    if not entry.has("type"):
-        entry.problem("type", MISSING)
+    entry.require("allowed_actions", "type")
     actions = entry.patterns("allowed_actions")
     entry.text("type")
     _end(entry)
@@ -154,8 +151,7 @@ def _role_mapping(entry: Cursor) -> RoleMapping:
 
 def _internal_user(entry: Cursor) -> InternalUser:
     stored_hash = entry.text("hash")
-    if stored_hash is None and not entry.has("hash"):
-        entry.problem("hash", MISSING)
+    entry.require("hash")
     attributes = entry.child("attributes")
     pairs = []
     for name in attributes.names():

@@ -98,6 +98,12 @@ def _shown(name: str) -> str:
     return name if start == name else f"{start}…"
 
 
+def _without_hash(name: str) -> str:
+    # The same for a name that is to be told whole; every kind of hash begins with a dollar.
+    before, dollar, _ = name.partition("$")
+    return f"{before}…" if dollar else name
+
+
 def _require_plain(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, yaml.CSafeLoader):
@@ -176,33 +182,38 @@ class Cursor:
         self.problem(name, INVALID, "true or false")
         return default
 
+    def require(self, *names: str) -> None:
+        """Report those of `names` under which nothing stands."""
+        for name in names:
+            if not self.has(name):
+                self.problem(name, MISSING)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a list of strings, or one string."""
+        return tuple(text for _, text in self._listed(name))
+
+    def _listed(self, name: str) -> Iterator[tuple[str, str]]:
         value = self.take(name)
-        if value is None:
-            return ()
         if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list):
+            yield name, value
+            return
+        if value is not None and not isinstance(value, list):
             self.problem(name, INVALID, "A list of strings")
-            return ()
-        texts = []
-        for number, element in enumerate(value):
+            return
+        for number, element in enumerate(value or ()):
             if isinstance(element, str):
-                texts.append(element)
+                yield f"{name}.{number}", element
             else:
                 self.problem(f"{name}.{number}", INVALID, "A string")
-        return tuple(texts)
 
     def parsed(self, name: str, parse: Callable[[str], T], expected: str) -> tuple[T, ...]:
         """Read a list of strings, or one, and parse each; what `parse` refuses with ValueError is a problem."""
-        listed = isinstance(self._node.get(name), list)
         results = []
-        for number, text in enumerate(self.texts(name)):
+        for place, text in self._listed(name):
             try:
                 results.append(parse(text))
             except ValueError:
-                self.problem(f"{name}.{number}" if listed else name, INVALID, expected)
+                self.problem(place, INVALID, expected)
         return tuple(results)
 
     def patterns(self, name: str, *, templates: bool = False) -> tuple[str, ...]:
@@ -259,7 +270,7 @@ class Cursor:
                 self.problem(_shown(name), _UNSUPPORTED)
 
     def _place(self, name: str) -> str:
-        return ".".join(filter(None, (self.path, name)))
+        return ".".join(filter(None, (self.path, _without_hash(name))))
 
     def _enter(self, name: str, node: Mapping[str, Node] | None) -> Cursor:
         return Cursor(self._file, self._place(name), node or {}, self._problems)
