@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from accounts_service.access import action_groups
 from accounts_service.access.action_groups import ActionGroups
@@ -206,6 +206,8 @@ class Rules:
                 if self.allows(identity, privilege, tenant):
                     return privilege, Tenants(frozenset((tenant,))), tenant
                 return None
+            case _:
+                assert_never(requirement)
 
     def explain(self, roles: frozenset[str], action: str) -> Explanation:
         """Say why a cluster action is allowed to a set of roles, or what is missing."""

@@ -208,7 +208,10 @@ class Snapshot:
 def _plain(address: Address | None) -> Address | None:
     # A socket for both families writes 10.0.0.1 as ::ffff:10.0.0.1, which is in
     # no network of the configuration, not even in one that is to be kept out.
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+    # A zone (fe80::1%eth0) may be any text, and `hosts` would match it.
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
 
 
 def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
