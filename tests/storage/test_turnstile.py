@@ -526,9 +526,9 @@ assert child(served) == 0, "nor is its line held by the parent's threads"
 with turnstile.turn():
     pid = os.fork()
     if pid == 0:
+        print(os.getpid(), flush=True)  # By the child: now it is through with what a fork brings.
         sys.stdin.read()  # Lives on until the test ends.
         os._exit(0)
-    print(pid, flush=True)
     os.waitpid(pid, 0)
 """
 
