@@ -81,7 +81,7 @@ def test_any_text_is_a_path_or_is_refused(text: str) -> None:
     ("path", "values"),
     (
         ("request.headers.x-user", ["Alice"]),
-        ("request.headers.X-User", []),
+        ("request.headers.X-User", ["Alice"]),
         ("request.headers.x-none", []),
         ("request.headers.x-empty", []),
         ("request.headers['x.dot']", ["d"]),
@@ -223,3 +223,9 @@ def test_a_mapping_names_all_its_sources() -> None:
     mapping = UserMapping(Names((one,)), Names((two,)), (("x", three),))
     assert list(mapping.sources()) == [one, two, three]
     assert list(UserMapping().sources()) == []
+
+
+@pytest.mark.parametrize("path", ("request.headers.X-Proxy-User", "$.request.headers['X-PROXY-USER']"))
+def test_a_header_may_be_written_in_capitals(path: str) -> None:
+    assert parse_path(path) == ("request", "headers", "x-proxy-user")
+    assert parse_path("user_entry.attributes.Room") == ("user_entry", "attributes", "Room")

@@ -33,9 +33,13 @@ def parse_path(path: str) -> tuple[str | int, ...]:
         elif step[3] is not None:
             steps.append(int(step[3]))
         position = step.end()
-    if not steps:
-        raise ValueError("A JSON path of names")
-    return tuple(steps)
+    match steps:
+        case []:
+            raise ValueError("A JSON path of names")
+        case ["request", "headers", str(header), *inner]:
+            return ("request", "headers", header.lower(), *inner)  # As servers hand them on.
+        case _:
+            return tuple(steps)
 
 
 def _find(value: Json, path: tuple[str | int, ...]) -> list[str]:
