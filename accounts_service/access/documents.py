@@ -174,7 +174,7 @@ class Cursor:
         self.problem(name, INVALID, "A string")
         return None
 
-    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001
+    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001  # named in every call
         """Read true or false."""
         value = self.take(name)
         if value is None or isinstance(value, bool):
