@@ -144,7 +144,7 @@ def test_the_fixtures_are_whole_and_name_every_domain_that_is_left_out() -> None
         ([1, 2], [2, 1], False),
     ),
 )
-def test_json_is_expected_as_a_subset_with_lists_whole(expected: Any, actual: Any, met: bool) -> None:  # noqa: FBT001
+def test_json_is_expected_as_a_subset_with_lists_whole(expected: Any, actual: Any, met: bool) -> None:  # noqa: FBT001  # a parameter of the test
     assert (not list(expectations.subset(expected, actual))) is met
 
 

@@ -137,7 +137,7 @@ class Interrupted(threading.Event):
 
 
 @pytest.mark.parametrize("given", (True, False))
-def test_who_is_interrupted_while_waiting_does_not_keep_the_turn(monkeypatch: pytest.MonkeyPatch, given: bool) -> None:  # noqa: FBT001
+def test_who_is_interrupted_while_waiting_does_not_keep_the_turn(monkeypatch: pytest.MonkeyPatch, given: bool) -> None:  # noqa: FBT001  # a parameter of the test
     line = Line()
     monkeypatch.setattr(Interrupted, "line", line, raising=False)
     monkeypatch.setattr(Interrupted, "given", given, raising=False)
