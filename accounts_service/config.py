@@ -126,6 +126,20 @@ class Settings:
     families: tuple[str, ...] = _setting(
         FAMILIES, _families, ",".join(FAMILIES), "The account families that are served. `admin` always is."
     )
+    signals_errors: str = _setting(
+        "documented",
+        _choice("documented", "flx"),
+        "documented",
+        "How Signals tells that an element of a list is wrong: `documented` under the attribute's name, as its manual "
+        "prints it, `flx` under the name and the element's index, as Search Guard FLX does.",
+    )
+    signals_secrets_in_reads: str = _setting(
+        "references",
+        _choice("references", "clear"),
+        "references",
+        "What who may read a Signals account, but not `reveal` it, sees of its secrets: `references`, or `clear` for "
+        "the secrets themselves, as Search Guard has it.",
+    )
     trusted_socket_users: tuple[str, ...] = _setting(
         (),
         _users,

@@ -26,8 +26,8 @@ from accounts_service.access.privileges import Everything, Grant
 from accounts_service.access.roles import Identity, RoleMappings
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.schemas import SCHEMAS
-from accounts_service.families.signals.store import Accounts, Document, Key
+from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.signals.store.accounts import Accounts, Document, Key
 from accounts_service.storage import migrations
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, SqliteDatabase, TransactionRefusedError, open_database

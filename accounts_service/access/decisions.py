@@ -17,6 +17,8 @@ from accounts_service.access import action_groups
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.patterns import Matcher, Template, is_template
 from accounts_service.access.privileges import (
+    AlsoInTenant,
+    Either,
     Everything,
     Grant,
     InTenant,
@@ -171,8 +173,9 @@ class Rules:
         requirement: Requirement,
         arguments: Mapping[str, str],
         optional: Iterable[Privilege] = (),
+        tenant: str | None = None,
     ) -> Grant | None:
-        """Decide a request: `requirement` of its route, `arguments` of its path.
+        """Decide a request: `requirement` of its route, `arguments` of its path, the `tenant` it asks for.
 
         Returns what is granted, or None when the privilege is missing.
         """
@@ -182,15 +185,19 @@ class Rules:
             return None
         if requirement is Open.ANY_IDENTITY:
             return Grant(None, Nothing() if identity.own is None else Own(identity.own))
-        decided = self._decide(identity, requirement, arguments)
+        decided = self._decide(identity, requirement, arguments, normal_tenant(tenant or ""))
         if decided is None:
             return None
-        privilege, scope, tenant = decided
-        also = frozenset(extra for extra in optional if self.allows(identity, extra, tenant))
+        privilege, scope, decided_in = decided
+        also = frozenset(extra for extra in optional if self.allows(identity, extra, decided_in))
         return Grant(privilege, scope, also)
 
-    def _decide(
-        self, identity: Identity, requirement: Privilege | Scoped | InTenant, arguments: Mapping[str, str]
+    def _decide(  # noqa: C901, PLR0911  # one case a requirement
+        self,
+        identity: Identity,
+        requirement: Privilege | Scoped | InTenant | Either | AlsoInTenant,
+        arguments: Mapping[str, str],
+        tenant: str,
     ) -> tuple[Privilege, Scope, str | None] | None:
         match requirement:
             case Privilege():
@@ -202,8 +209,18 @@ class Rules:
                     return own, Own(identity.own), None
                 return None
             case InTenant(privilege, argument):
-                tenant = normal_tenant(arguments[argument])
-                if self.allows(identity, privilege, tenant):
+                named = normal_tenant(arguments[argument])
+                if self.allows(identity, privilege, named):
+                    return privilege, Tenants(frozenset((named,))), named
+                return None
+            case Either(privilege, other):
+                return self._decide(identity, privilege, arguments, tenant) or self._decide(
+                    identity, other, arguments, tenant
+                )
+            case AlsoInTenant(privilege, _) if tenant == GLOBAL_TENANT:
+                return self._decide(identity, privilege, arguments, tenant)
+            case AlsoInTenant(privilege, within):
+                if self.allows(identity, privilege) and self.allows(identity, within, tenant):
                     return privilege, Tenants(frozenset((tenant,))), tenant
                 return None
             case _:

@@ -93,7 +93,38 @@ class InTenant:
     argument: str
 
 
-Requirement: TypeAlias = Privilege | Open | Scoped | InTenant
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Two names of one act; the caller holds one of them."""
+
+    privilege: Privilege
+    other: Privilege
+
+
+@dataclass(frozen=True, slots=True)
+class AlsoInTenant:
+    """`privilege`; when the request asks for a tenant other than the global one, `within` there too."""
+
+    privilege: Privilege
+    within: Privilege
+
+
+Requirement: TypeAlias = Privilege | Open | Scoped | InTenant | Either | AlsoInTenant
+
+
+def privileges_of(requirement: Requirement) -> tuple[Privilege, ...]:
+    """Name every privilege that a requirement speaks of."""
+    match requirement:
+        case Open():
+            return ()
+        case Scoped(own, every):
+            return (own, every)
+        case InTenant(privilege, _):
+            return (privilege,)
+        case Either(privilege, other) | AlsoInTenant(privilege, other):
+            return (privilege, other)
+        case privilege:
+            return (privilege,)
 
 
 def describe(requirement: Requirement) -> str:
@@ -105,6 +136,10 @@ def describe(requirement: Requirement) -> str:
             return f"{every.action} or, for one's own, {own.action}"
         case InTenant(privilege, argument):
             return f"{privilege.action} in <{argument}>"
+        case Either(privilege, other):
+            return f"{privilege.action} or {other.action}"
+        case AlsoInTenant(privilege, within):
+            return f"{privilege.action} and, in a tenant, {within.action}"
         case privilege:
             return privilege.action
 

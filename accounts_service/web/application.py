@@ -38,7 +38,8 @@ def build(family: Family, services: Services) -> Flask:
             strict_slashes=True,
         )
     app.register_blueprint(blueprint)
-    errors.register(app, family.dialect)
+    dialect = family.dialect(services.settings)
+    errors.register(app, dialect)
     routes = {f"{family.name}.{route.endpoint}": route for route in family.routes}
     if unguarded := {rule.endpoint for rule in app.url_map.iter_rules()} - routes.keys():
         raise GapError(f"{family.name}: {min(unguarded)} has no privilege")
@@ -48,7 +49,7 @@ def build(family: Family, services: Services) -> Flask:
 
     @app.before_request
     def gate() -> None:
-        call = Call(family, services, request, errors.request_id(), routes.get(request.endpoint or ""))
+        call = Call(family, dialect, services, request, errors.request_id(), routes.get(request.endpoint or ""))
         g.call = call
         for check in family.checks:
             check(call)

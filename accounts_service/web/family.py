@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from flask import Request, Response
 
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.privileges import InTenant, Open, Privilege, Requirement, Scoped
+from accounts_service.access.privileges import Privilege, Requirement, privileges_of
 from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
@@ -36,6 +36,7 @@ class Body(Enum):
 
     NONE = "no body is read, and one that is sent is refused"
     JSON = "JSON, announced as such"
+    OPTIONAL_JSON = "JSON, announced as such, or no body at all"
 
 
 class Dialect(Protocol):
@@ -81,21 +82,11 @@ class Route:
         return re.sub(r"<[^>]*>", "<>", self.rule)
 
 
-@dataclass(eq=False)
-class Family:
-    """An account family. `checks` run in this order before every view."""
+class Routes:
+    """Routes in the making: those of one module of views."""
 
-    name: str
-    mounts: Callable[[Settings], Sequence[Mount]]
-    checks: tuple[Check, ...]
-    dialect: Dialect
-    privileges: type[Privilege]
-    action_groups: ActionGroups = field(default_factory=dict)
-    roles: dict[str, Role] = field(default_factory=dict)
-    json_types: frozenset[str] = frozenset(("application/json",))
-    # Parameters that every route takes.
-    parameters: frozenset[str] = frozenset()
-    routes: list[Route] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
 
     def route(  # noqa: PLR0913  # all by name, and each says something about the route
         self,
@@ -114,13 +105,38 @@ class Family:
         """
 
         def register(view: View) -> View:
-            endpoint = view.__name__
-            self.routes.append(
-                Route(rule, methods, endpoint, view, privilege, optional, body, self.parameters | parameters)
-            )
+            self.routes.append(Route(rule, methods, view.__name__, view, privilege, optional, body, parameters))
             return view
 
         return register
+
+
+def _no_tenant(_: Request) -> str | None:
+    return None
+
+
+@dataclass(eq=False)
+class Family:
+    """An account family. `checks` run in this order before every view."""
+
+    name: str
+    mounts: Callable[[Settings], Sequence[Mount]]
+    checks: tuple[Check, ...]
+    dialect: Callable[[Settings], Dialect]
+    privileges: type[Privilege]
+    views: Sequence[Routes]
+    action_groups: ActionGroups = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    json_types: frozenset[str] = frozenset(("application/json",))
+    # Parameters that every route takes.
+    parameters: frozenset[str] = frozenset()
+    # The tenant that a request asks for other than by its route; None is the global one.
+    tenant_of: Callable[[Request], str | None] = _no_tenant
+
+    @property
+    def routes(self) -> list[Route]:
+        """All routes, in the order in which they were registered."""
+        return [route for part in self.views for route in part.routes]
 
     def paths(self, route: Route, settings: Settings) -> list[str]:
         """Write the paths at which `route` answers, one for each mount that has its first segment."""
@@ -132,7 +148,7 @@ class Family:
         shapes: set[tuple[str, str]] = set()
         endpoints: set[str] = set()
         for route in self.routes:
-            for privilege in (*_privileges(route.requirement), *route.optional):
+            for privilege in (*privileges_of(route.requirement), *route.optional):
                 if not isinstance(privilege, self.privileges):
                     raise GapError(f"{self.name}: {route.rule} asks for {privilege!r}, no privilege of the family")
             for method in route.methods:
@@ -147,21 +163,9 @@ class Family:
     def _verify_checks(self) -> None:
         names = [check.__name__ for check in self.checks]
         needed = {"authenticated", "routed", "permitted"}
-        if any(route.body is Body.JSON for route in self.routes):
+        if any(route.body is not Body.NONE for route in self.routes):
             needed.add("json_only")
         if missing := needed - set(names):
             raise GapError(f"{self.name}: the check {min(missing)} is missing")
         if len(set(names)) != len(names) or names[-1] != "permitted":
             raise GapError(f"{self.name}: each check once, and permitted last")
-
-
-def _privileges(requirement: Requirement) -> tuple[Privilege, ...]:
-    match requirement:
-        case Open():
-            return ()
-        case Scoped(own, every):
-            return (own, every)
-        case InTenant(privilege, _):
-            return (privilege,)
-        case privilege:
-            return (privilege,)

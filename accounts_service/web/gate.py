@@ -18,7 +18,7 @@ from flask import Request, g
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
 
 from accounts_service.access.authenticators import Facts, Peer
-from accounts_service.access.privileges import Grant, Open
+from accounts_service.access.privileges import Grant, Open, Privilege, Requirement
 from accounts_service.access.roles import Identity
 from accounts_service.access.snapshot import Snapshot
 from accounts_service.faults import (
@@ -36,7 +36,7 @@ from accounts_service.storage.database import Store
 from accounts_service.web import body
 from accounts_service.web.dispatcher import PATH_FAULT
 from accounts_service.web.etags import Conditions
-from accounts_service.web.family import Body, Family, Route
+from accounts_service.web.family import Body, Dialect, Family, Route
 from accounts_service.web.services import Services
 
 S = TypeVar("S", bound=Store)
@@ -51,10 +51,17 @@ REPEATED = "X-Accounts-Repeated"
 class Call:
     """One request on its way: what it brings, and what the checks have found out."""
 
-    def __init__(
-        self, family: Family, services: Services, request: Request, request_id: str, route: Route | None
+    def __init__(  # noqa: PLR0913, PLR0917  # made in one place, application.py
+        self,
+        family: Family,
+        dialect: Dialect,
+        services: Services,
+        request: Request,
+        request_id: str,
+        route: Route | None,
     ) -> None:
         self.family = family
+        self.dialect = dialect
         self.services = services
         self.request = request
         self.request_id = request_id
@@ -88,6 +95,20 @@ class Call:
         """The arguments of the path."""
         return self.request.view_args or {}
 
+    @cached_property
+    def tenant(self) -> str | None:
+        """The tenant that is asked for other than by the route; None is the global one."""
+        return self.family.tenant_of(self.request)
+
+    def granted(
+        self, requirement: Requirement, arguments: Mapping[str, str], optional: tuple[Privilege, ...] = ()
+    ) -> Grant:
+        """Decide what `requirement` asks for, of this caller, now. Raises RefusedError(NotPermitted)."""
+        grant = self.snapshot.rules.grant(self.identity, requirement, arguments, optional, self.tenant)
+        if grant is None:
+            raise RefusedError(NotPermitted())
+        return grant
+
     @property
     def uri(self) -> str:
         """Path and query as they were sent."""
@@ -95,7 +116,12 @@ class Call:
 
     @cached_property
     def json(self) -> Json:
-        """The body. Raises RefusedError with EmptyBody, MalformedBody or BodyTooLarge."""
+        """The body; None for one that may be left out and was.
+
+        Raises RefusedError with EmptyBody, MalformedBody or BodyTooLarge.
+        """
+        if _route(self).body is Body.OPTIONAL_JSON and not body.has_body(self.request):
+            return None
         return body.parse(body.read(self.request))
 
     def reading(self, store: type[S]) -> AbstractContextManager[S]:
@@ -124,7 +150,7 @@ def current_call() -> Call:
 def authenticated(call: Call) -> None:
     """Check that somebody is asking, unless the route is open to everyone."""
     if call.route is None or call.route.requirement is not Open.PUBLIC:
-        call.identity = call.family.dialect.identify(call)
+        call.identity = call.dialect.identify(call)
 
 
 def routed(call: Call) -> None:
@@ -143,7 +169,8 @@ def routed(call: Call) -> None:
 def known_parameters(call: Call) -> None:
     """Check that the query has only parameters that the route takes."""
     route = _route(call)
-    unknown = tuple(sorted(name for name in call.request.args if name not in route.parameters))
+    known = route.parameters | call.family.parameters
+    unknown = tuple(sorted(name for name in call.request.args if name not in known))
     if unknown:
         raise RefusedError(UnknownParameters(call.request.path, unknown))
 
@@ -156,17 +183,15 @@ def bodiless(call: Call) -> None:
 
 def json_only(call: Call) -> None:
     """Check that the body is announced as JSON where the route wants JSON."""
-    if _route(call).body is Body.JSON:
+    takes = _route(call).body
+    if takes is Body.JSON or (takes is Body.OPTIONAL_JSON and body.has_body(call.request)):
         body.require_json(call.request, call.family.json_types)
 
 
 def permitted(call: Call) -> None:
     """Check that the caller holds the privilege of the route; the grant says what for."""
     route = _route(call)
-    grant = call.snapshot.rules.grant(call.identity, route.requirement, call.arguments, route.optional)
-    if grant is None:
-        raise RefusedError(NotPermitted())
-    call.grant = grant
+    call.grant = call.granted(route.requirement, call.arguments, route.optional)
 
 
 def _route(call: Call) -> Route:

@@ -48,7 +48,7 @@ def _not_built(case: Case) -> bool:
         return True
     if case.line["method"] == "UNIT":
         return False
-    return any(needs(case) for needs in (_other_root, _search, _tenant_path, _2019_form, _type, _flx, _anonymous))
+    return any(needs(case) for needs in (_other_root, _search, _tenant_path, _2019_form, _type, _anonymous))
 
 
 # Each of these knows what is answered as long as the thing is not there, and
@@ -91,11 +91,6 @@ def _type(case: Case) -> bool:
             return "pagerduty" in _expected(case)
         case _:
             return False
-
-
-def _flx(case: Case) -> bool:
-    """The other wording of validation errors: cannot be chosen."""
-    return case.line.get("dialect") == "flx" and _status(case) == 400
 
 
 def _anonymous(case: Case) -> bool:

@@ -19,7 +19,7 @@ from accounts_service.access.configuration import REQUIRED, ConfigProblem, Confi
 from accounts_service.access.decisions import Permissions, Rules
 from accounts_service.access.roles import Identity
 from accounts_service.families.signals.privileges import requested_tenant
-from accounts_service.families.signals.store import Key
+from accounts_service.families.signals.store.accounts import Key
 from accounts_service.validation.checks import is_mailbox
 from tests.conformance import expectations
 

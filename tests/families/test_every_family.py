@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 from flask import Flask, Response, request
 
 from accounts_service import app, faults
-from accounts_service.access.privileges import Open
+from accounts_service.access.privileges import Open, privileges_of
+from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import Fault, Flaw, Json, Kind, Problem
@@ -149,9 +153,9 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
 }
 
 
-def _told(family: Family, fault: Fault, accept: str = "*/*") -> Response:
+def _told(family: Family, fault: Fault, accept: str = "*/*", **settings: Any) -> Response:
     with Flask("telling").test_request_context("/", headers={"Accept": accept}):
-        return family.dialect.tell(fault, request)
+        return family.dialect(dataclasses.replace(Settings(), **settings)).tell(fault, request)
 
 
 def test_the_table_of_words_is_whole() -> None:
@@ -210,8 +214,8 @@ def test_every_family_says_which_methods_there_are(family: Family) -> None:
 @pytest.mark.parametrize("family", app.FAMILIES.values(), ids=lambda family: family.name)
 def test_every_family_is_whole(family: Family) -> None:
     family.verify()
-    asked_for = {route.requirement for route in family.routes} | {
-        privilege for route in family.routes for privilege in route.optional
+    asked_for = {
+        privilege for route in family.routes for privilege in (*privileges_of(route.requirement), *route.optional)
     }
     unused = set(family.privileges) - asked_for
     assert not unused, f"declared and asked for by no route: {unused}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accounts_service.families.signals import examples
-from accounts_service.families.signals.schemas import SCHEMAS
+from accounts_service.families.signals.schemas.accounts import SCHEMAS
 from accounts_service.faults import Json
 from tests.support.service import Answer, Service
 

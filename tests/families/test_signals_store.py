@@ -12,7 +12,7 @@ import pytest
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Scope, Tenants
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.store import FAMILY_NAME, Accounts, Conditions, Document, Key
+from accounts_service.families.signals.store.accounts import FAMILY_NAME, Accounts, Conditions, Document, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import (
     DestinationChanged,

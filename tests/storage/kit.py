@@ -11,7 +11,7 @@ from sqlalchemy import select
 from accounts_service.access.privileges import Everything, Grant
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.store import Accounts, Document, Key, Written
+from accounts_service.families.signals.store.accounts import Accounts, Document, Key, Written
 from accounts_service.storage.audit import AUDIT_RECORD, Author
 from accounts_service.storage.database import Database, PostgresDatabase, SqliteDatabase, Store, open_database
 from accounts_service.storage.sealed import Keyring, Vault

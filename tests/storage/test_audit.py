@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.store import Accounts
+from accounts_service.families.signals.store.accounts import Accounts
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.storage import audit
 from accounts_service.storage.audit import AUDIT_RECORD, Author, Change

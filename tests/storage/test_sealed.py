@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts_service.families.signals.store import Account, Document, Key
+from accounts_service.families.signals.store.accounts import Account, Document, Key
 from accounts_service.storage.sealed import (
     REFERENCE,
     BadKeysFileError,

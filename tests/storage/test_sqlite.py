@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, exc, insert, text
 
 from accounts_service.bulkhead import Bulkhead
-from accounts_service.families.signals.store import Key
+from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import database as module

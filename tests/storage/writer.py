@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from accounts_service.families.signals.store import Key
+from accounts_service.families.signals.store.accounts import Key
 from accounts_service.faults import NoSuchObject, RefusedError
 from accounts_service.storage.database import Database, TransactionRefusedError
 from accounts_service.storage.sealed import Vault, load_keyring

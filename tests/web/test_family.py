@@ -107,7 +107,7 @@ def test_each_family_has_its_own_order_of_checks(toys: Service) -> None:
 def _raising(fault: Fault) -> Family:
     family = make_family()
 
-    @family.route("/toys/fault", methods=("POST",), privilege=Open.PUBLIC, body=Body.JSON)
+    @family.views[0].route("/toys/fault", methods=("POST",), privilege=Open.PUBLIC, body=Body.JSON)
     def raising(_: Call) -> Response:
         raise RefusedError(fault)
 
@@ -151,7 +151,7 @@ def test_every_fault_is_told_in_the_familys_own_words(start: Start, fault: Fault
 def test_a_bug_says_nothing_but_the_request_id(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
     family = make_family()
 
-    @family.route("/toys/bug", methods=("GET",), privilege=Open.PUBLIC)
+    @family.views[0].route("/toys/bug", methods=("GET",), privilege=Open.PUBLIC)
     def bug(_: Call) -> Response:
         raise ValueError("hunter2")
 
@@ -210,7 +210,7 @@ def test_a_view_that_lost_a_race_runs_again_but_not_for_ever(start: Start, error
     family = make_family()
     seen: list[None] = []
 
-    @family.route("/toys/race", methods=("GET",), privilege=Open.PUBLIC)
+    @family.views[0].route("/toys/race", methods=("GET",), privilege=Open.PUBLIC)
     def race(_: Call) -> Response:
         seen.append(None)
         raise error
@@ -223,7 +223,7 @@ def test_a_view_that_wins_at_the_second_try_answers_as_if_nothing_had_been(start
     family = make_family()
     tries = iter((TransactionRefusedError, None))
 
-    @family.route("/toys/race", methods=("GET",), privilege=Open.PUBLIC)
+    @family.views[0].route("/toys/race", methods=("GET",), privilege=Open.PUBLIC)
     def race(_: Call) -> Response:
         error = next(tries)
         if error:
@@ -242,19 +242,19 @@ def _nothing(_: Call) -> Response:
 
 def test_a_route_cannot_be_registered_without_a_privilege() -> None:
     with pytest.raises(TypeError, match="privilege"):
-        make_family().route("/x", methods=("GET",))  # type: ignore[call-arg]  # that is what is tested
+        make_family().views[0].route("/x", methods=("GET",))  # type: ignore[call-arg]  # that is what is tested
 
 
 def test_a_privilege_that_the_family_does_not_declare_stops_the_start(start: Start) -> None:
     family = make_family()
-    family.route("/toys/x/y/z", methods=("GET",), privilege=SignalsPrivilege.ACCOUNT_GET)(_nothing)
+    family.views[0].route("/toys/x/y/z", methods=("GET",), privilege=SignalsPrivilege.ACCOUNT_GET)(_nothing)
     with pytest.raises(GapError, match="no privilege of the family"):
         start(family)
 
 
 def test_a_string_is_no_privilege(start: Start) -> None:
     family = make_family()
-    family.route("/toys/x/y/z", methods=("GET",), privilege="cluster:admin:toy:toy/play")(_nothing)  # type: ignore[arg-type]  # that is what is tested
+    family.views[0].route("/toys/x/y/z", methods=("GET",), privilege="cluster:admin:toy:toy/play")(_nothing)  # type: ignore[arg-type]  # that is what is tested
     with pytest.raises(GapError, match="no privilege of the family"):
         start(family)
 
@@ -276,15 +276,15 @@ def test_a_check_after_the_decision_stops_the_start(start: Start) -> None:
 
 def test_two_rules_of_one_shape_stop_the_start(start: Start) -> None:
     family = make_family()
-    family.route("/toys/<identifier>", methods=("GET",), privilege=ToyPrivilege.PLAY)(_nothing)
+    family.views[0].route("/toys/<identifier>", methods=("GET",), privilege=ToyPrivilege.PLAY)(_nothing)
     with pytest.raises(GapError, match="there twice"):
         start(family)
 
 
 def test_two_views_of_one_name_stop_the_start(start: Start) -> None:
     family = make_family()
-    family.route("/toys/a/b/c", methods=("GET",), privilege=ToyPrivilege.PLAY)(_nothing)
-    family.route("/toys/a/b/d", methods=("GET",), privilege=ToyPrivilege.PLAY)(_nothing)
+    family.views[0].route("/toys/a/b/c", methods=("GET",), privilege=ToyPrivilege.PLAY)(_nothing)
+    family.views[0].route("/toys/a/b/d", methods=("GET",), privilege=ToyPrivilege.PLAY)(_nothing)
     with pytest.raises(GapError, match="two views"):
         start(family)
 

@@ -17,7 +17,7 @@ from accounts_service.faults import Fault, Json
 from accounts_service.web import gate
 from accounts_service.web.body import json_response
 from accounts_service.web.dispatcher import host_of
-from accounts_service.web.family import Body, Family, Mount
+from accounts_service.web.family import Body, Family, Mount, Routes
 from accounts_service.web.gate import Call
 
 HOST = "toys.example"
@@ -36,6 +36,9 @@ class ToyPrivilege(Privilege):
 
 class ToyDialect:
     """Says a word and a number, nothing else."""
+
+    def __init__(self, _: Settings) -> None:
+        pass
 
     def identify(self, call: Call) -> Identity:
         """Believe who says a name: `X-Child: name;role,role;box`."""
@@ -104,40 +107,42 @@ def _mounts(_: Settings) -> tuple[Mount, ...]:
 
 def make_family() -> Family:
     """Make the family anew, so that a test may spoil it."""
+    routes = Routes()
     family = Family(
         name="toy",
         mounts=_mounts,
         # Not Signals' order: the route first, the media type last but one.
         checks=(gate.routed, gate.known_parameters, gate.authenticated, gate.bodiless, gate.json_only, gate.permitted),
-        dialect=ToyDialect(),
+        dialect=ToyDialect,
         privileges=ToyPrivilege,
+        views=(routes,),
         action_groups={"TOY_ALL": ("cluster:admin:toy:*",)},
         json_types=frozenset(("application/json", "application/toy+json")),
     )
 
-    @family.route("/toys", methods=("GET",), privilege=Open.PUBLIC, parameters=frozenset(("colour",)))
+    @routes.route("/toys", methods=("GET",), privilege=Open.PUBLIC, parameters=frozenset(("colour",)))
     def toys(call: Call) -> Response:
         return json_response({"host": host_of(call.request.environ), "root": call.request.script_root})
 
-    @family.route("/_signals/account/<kind>/<name>", methods=("PUT",), privilege=ToyPrivilege.PLAY, body=Body.JSON)
+    @routes.route("/_signals/account/<kind>/<name>", methods=("PUT",), privilege=ToyPrivilege.PLAY, body=Body.JSON)
     def play(call: Call, kind: str, name: str) -> Response:
         return json_response([kind, name, call.json])
 
-    @family.route("/toys/<name>", methods=("GET",), privilege=ToyPrivilege.PLAY, optional=(ToyPrivilege.WIND,))
+    @routes.route("/toys/<name>", methods=("GET",), privilege=ToyPrivilege.PLAY, optional=(ToyPrivilege.WIND,))
     def wound(call: Call, name: str) -> Response:
         return json_response([name, ToyPrivilege.WIND in call.grant.also])
 
-    @family.route("/box", methods=("GET",), privilege=Scoped(own=ToyPrivilege.OWN_READ, every=ToyPrivilege.ALL_READ))
+    @routes.route("/box", methods=("GET",), privilege=Scoped(own=ToyPrivilege.OWN_READ, every=ToyPrivilege.ALL_READ))
     def box(call: Call) -> Response:
         scope = call.grant.scope
         return json_response(scope.identifier if isinstance(scope, Own) else "every box")
 
-    @family.route("/box/<tenant>/lent", methods=("GET",), privilege=InTenant(ToyPrivilege.LEND, "tenant"))
+    @routes.route("/box/<tenant>/lent", methods=("GET",), privilege=InTenant(ToyPrivilege.LEND, "tenant"))
     def lent(call: Call, tenant: str) -> Response:
         scope = call.grant.scope
         return json_response([tenant, *(sorted(scope.names) if isinstance(scope, Tenants) else ())])
 
-    @family.route("/toys/<name>/me", methods=("GET",), privilege=Open.ANY_IDENTITY)
+    @routes.route("/toys/<name>/me", methods=("GET",), privilege=Open.ANY_IDENTITY)
     def me(call: Call, name: str) -> Response:
         return json_response([name, call.identity.name if call.identity else None])
 

@@ -9,6 +9,7 @@ from flask import Request, Response
 
 from accounts_service import faults
 from accounts_service.access.roles import Identity
+from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
@@ -16,6 +17,9 @@ from accounts_service.web.gate import Call, facts_of
 
 class AdminDialect:
     """Problem documents, typed `about:blank`: the status says it all."""
+
+    def __init__(self, _: Settings) -> None:
+        pass
 
     def identify(self, call: Call) -> Identity:
         """Ask the domains of sg_authc.yml."""

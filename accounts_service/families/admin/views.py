@@ -12,7 +12,7 @@ from accounts_service.faults import RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.web import gate
 from accounts_service.web.body import json_response
-from accounts_service.web.family import Family, Mount
+from accounts_service.web.family import Family, Mount, Routes
 from accounts_service.web.gate import Call
 
 
@@ -20,23 +20,26 @@ def _mounts(_: Settings) -> tuple[Mount, ...]:
     return (Mount(segments=frozenset(("livez", "readyz"))),)
 
 
+ROUTES = Routes()
+
 FAMILY = Family(
     name="admin",
     mounts=_mounts,
     # Whether a path exists is no secret here: it is in the documentation.
     checks=(gate.routed, gate.authenticated, gate.known_parameters, gate.bodiless, gate.permitted),
-    dialect=AdminDialect(),
+    dialect=AdminDialect,
     privileges=AdminPrivilege,
+    views=(ROUTES,),
 )
 
 
-@FAMILY.route("/livez", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
+@ROUTES.route("/livez", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
 def live(_: Call) -> Response:
     """Tell that this process answers. Restart it when it does not."""
     return json_response({"status": "ok"})
 
 
-@FAMILY.route("/readyz", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
+@ROUTES.route("/readyz", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
 def ready(call: Call) -> Response:
     """Tell that requests can be served: the database answers, with a schema we know. Send none while it does not.
 

@@ -12,6 +12,7 @@ from flask import Request, Response
 
 from accounts_service import faults
 from accounts_service.access.roles import Identity
+from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json, Kind, Problem
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
@@ -28,7 +29,10 @@ _EXPECTED = {
 
 
 class SignalsDialect:
-    """The words of Search Guard FLX, with the documented form of validation errors."""
+    """The words of Search Guard FLX; validation errors in the documented form, or in that of FLX as well."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._flx = settings.signals_errors == "flx"
 
     def identify(self, call: Call) -> Identity:
         """Ask the domains of sg_authc.yml."""
@@ -78,7 +82,7 @@ class SignalsDialect:
                     error["line"], error["column"] = line, column
                 return _invalid([("_", error)])
             case faults.InvalidBody(problems):
-                return _invalid([(str(problem.path[0]), _worded(problem)) for problem in problems])
+                return _invalid([self._told_as(problem) for problem in problems])
             case faults.NoSuchObject("DELETE", identifier):
                 return _handler(404, f"Account does not exist: {identifier}")
             case faults.NoSuchObject():
@@ -93,6 +97,15 @@ class SignalsDialect:
                 return _handler(500, f"Internal error, request {request_id}")
             case _:
                 assert_never(fault)
+
+    def _told_as(self, problem: Problem) -> tuple[str, dict[str, Json]]:
+        if not self._flx:
+            return str(problem.path[0]), _worded(problem)
+        error = _worded(problem)
+        if problem.flaw == faults.NotA(Kind.EMAIL_ADDRESS):
+            # FLX makes the error before it is told what was expected.
+            del error["expected"]
+        return ".".join(map(str, problem.path)), error
 
 
 def _unauthorized(request: Request) -> Response:

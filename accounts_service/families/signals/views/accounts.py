@@ -1,59 +1,24 @@
-"""Search Guard Signals: `/_signals/account/{type}/{id}`."""
+"""Accounts: `/_signals/account/{type}/{id}`."""
 
 from __future__ import annotations
 
 from flask import Response
 
-from accounts_service.config import Settings
-from accounts_service.families.signals.dialect import SignalsDialect
-from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege
-from accounts_service.families.signals.schemas import schema_of
-from accounts_service.families.signals.store import FAMILY_NAME, Account, Accounts, Document, Key
-from accounts_service.faults import ForbiddenHeader, Json, RefusedError
-from accounts_service.web import gate
+from accounts_service.families.signals.privileges import SignalsPrivilege
+from accounts_service.families.signals.schemas.accounts import schema_of
+from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key
+from accounts_service.faults import Json
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
-from accounts_service.web.family import Body, Family, Mount
+from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
-
-def no_internal_headers(call: Call) -> None:
-    """Check that there is no header that only Search Guard itself may set."""
-    if any(name.strip().lower().replace("-", "_").startswith("_sg_") for name, _ in call.request.headers):
-        raise RefusedError(ForbiddenHeader())
-
-
-def _mounts(_: Settings) -> tuple[Mount, ...]:
-    return (Mount(segments=frozenset(("_signals",))),)
-
-
-FAMILY = Family(
-    name=FAMILY_NAME,
-    mounts=_mounts,
-    # Search Guard's order: it refuses its internal headers before it looks at
-    # who is asking, and knows who is asking before it says that there is no
-    # such route; the media type comes before the privilege, the body after it.
-    checks=(
-        no_internal_headers,
-        gate.authenticated,
-        gate.routed,
-        gate.known_parameters,
-        gate.bodiless,
-        gate.json_only,
-        gate.permitted,
-    ),
-    dialect=SignalsDialect(),
-    privileges=SignalsPrivilege,
-    action_groups=ACTION_GROUPS,
-    json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
-    # Elasticsearch takes these everywhere; only `pretty` does something here.
-    parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
-)
+ROUTES = Routes()
 
 ACCOUNT = "/_signals/account/<account_type>/<name>"
 
 
-@FAMILY.route(
+@ROUTES.route(
     ACCOUNT,
     methods=("GET",),
     privilege=SignalsPrivilege.ACCOUNT_GET,
@@ -70,7 +35,7 @@ def get_account(call: Call, account_type: str, name: str) -> Response:
     return _answer(call, _found(account, source), account.version)
 
 
-@FAMILY.route(
+@ROUTES.route(
     ACCOUNT,
     methods=("PUT",),
     privilege=SignalsPrivilege.ACCOUNT_PUT,
@@ -88,7 +53,7 @@ def put_account(call: Call, account_type: str, name: str) -> Response:
     return _answer(call, _result(key, written.version, result), written.version, 201 if written.created else 200)
 
 
-@FAMILY.route(ACCOUNT, methods=("DELETE",), privilege=SignalsPrivilege.ACCOUNT_DELETE)
+@ROUTES.route(ACCOUNT, methods=("DELETE",), privilege=SignalsPrivilege.ACCOUNT_DELETE)
 def delete_account(call: Call, account_type: str, name: str) -> Response:
     """Delete an account."""
     key = Key(account_type.lower(), name)

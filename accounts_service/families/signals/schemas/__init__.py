@@ -1,0 +1,1 @@
+"""What bodies of Signals must look like."""
