@@ -12,6 +12,7 @@ from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
@@ -20,12 +21,15 @@ from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
-from accounts_service.web.services import Services
+from accounts_service.web.services import References, Services
 
 log = structlog.get_logger(__name__)
 
 # Adding a family is adding its folder, and a line here and in config.FAMILIES.
 FAMILIES = {family.name: family for family in (SIGNALS, ADMIN)}
+
+# Who answers for objects that are used. Every account family has a line.
+REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}
 
 
 def built_ins() -> BuiltIns:
@@ -79,7 +83,8 @@ def make_services(settings: Settings) -> Services:
         bulkhead=hashing,
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
-    return Services(settings, access, open_database(settings.database_url, vault, writing, settings.threads))
+    database = open_database(settings.database_url, vault, writing, settings.threads)
+    return Services(settings, access, database, references=REFERENCES)
 
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:

@@ -28,6 +28,10 @@ class Kind(Enum):
     FLAG = "flag"
     URI = "uri"
     EMAIL_ADDRESS = "e-mail address"
+    WEB_ADDRESS = "web address"
+    OBJECT = "object"
+    HEADER_NAME = "header name"
+    HEADER_VALUE = "header value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +208,24 @@ class NoSuchObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """What the path names is several objects: `choices`, each as it can be asked for."""
+
+    identifier: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """Something refers to the object, so it stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateTenant:
+    """The private tenant of a user is asked for, and there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class PreconditionFailed:
     """If-Match or If-None-Match does not hold (RFC 9110 section 13)."""
 
@@ -245,6 +267,9 @@ Fault: TypeAlias = (
     | MalformedBody
     | InvalidBody
     | NoSuchObject
+    | Ambiguous
+    | InUse
+    | PrivateTenant
     | PreconditionFailed
     | Overloaded
     | Unavailable

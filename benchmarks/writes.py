@@ -49,7 +49,7 @@ AUTHOR = Author("bench", "bench", "bench")
 class Always:
     """A condition that always holds."""
 
-    def check(self, version: int | None) -> None:
+    def check(self, version: int | None, kind: str = "") -> None:
         """Hold."""
 
 

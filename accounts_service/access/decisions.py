@@ -97,15 +97,19 @@ class Permissions:
         """Tell whether a cluster action is allowed; a tenant action never is, not even by `*`."""
         decided = self._decided.get(action)
         if decided is None:
-            decided = (
-                level_of(action) is not Level.TENANT
-                and not action.startswith(_RESERVED)
-                and not any(map(self._excluded.matches, _acts_of(action)))
-                and self._allowed.matches(action)
-            )
+            decided = self.cluster_anew(action)
             if len(self._decided) < _REMEMBERED:
                 self._decided[action] = decided
         return decided
+
+    def cluster_anew(self, action: str) -> bool:
+        """Decide as `cluster` does, and remember nothing: for actions that callers make up."""
+        return (
+            level_of(action) is not Level.TENANT
+            and not action.startswith(_RESERVED)
+            and not any(map(self._excluded.matches, _acts_of(action)))
+            and self._allowed.matches(action)
+        )
 
     def tenant(self, action: str, tenant: str, identity: Identity) -> bool:
         """Tell whether a tenant action is allowed in `tenant`; in an unknown one it never is."""
@@ -166,6 +170,24 @@ class Rules:
         if level_of(privilege.action) is Level.TENANT:
             return permissions.tenant(privilege.action, tenant or GLOBAL_TENANT, identity)
         return permissions.cluster(privilege.action)
+
+    def allows_action(self, identity: Identity, action: str, tenant: str | None = None) -> bool:
+        """Tell whether `identity` may do `action`, which need not be one of ours; `tenant` as for `allows`."""
+        permissions = self.permissions(self.effective_roles(identity))
+        if level_of(action) is Level.TENANT:
+            return permissions.tenant(action, tenant or GLOBAL_TENANT, identity)
+        return permissions.cluster_anew(action)
+
+    def tenants(self, identity: Identity, reading: Iterable[str], writing: Iterable[str]) -> dict[str, bool]:
+        """Name the tenants in which `identity` may do one of these tenant actions; true where one that writes."""
+        permissions = self.permissions(self.effective_roles(identity))
+        writes, reads = tuple(writing), tuple(reading)
+        found: dict[str, bool] = {}
+        for tenant in sorted(self._tenants):
+            may_write = any(permissions.tenant(action, tenant, identity) for action in writes)
+            if may_write or any(permissions.tenant(action, tenant, identity) for action in reads):
+                found[tenant] = may_write
+        return found
 
     def grant(
         self,

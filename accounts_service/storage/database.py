@@ -44,6 +44,10 @@ class ReadInterruptedError(Exception):
     """The connection was lost while reading; reading again is harmless."""
 
 
+class ForeignKeyError(Exception):
+    """Something else refers to a row that was to go, or what a row refers to is gone."""
+
+
 class Session:
     """What a store works with: one connection inside a reading or writing block."""
 
@@ -57,12 +61,34 @@ class Session:
         """Run a query with `values` by name."""
         return statement.run(self.connection, values)
 
+    def lock(self, statement: Statement, **values: Value) -> None:
+        """Take hold of a row till the transaction ends. Changes nothing that anybody could see."""
+        if self._author is None:
+            raise RuntimeError("a reading block cannot lock")
+        statement.run(self.connection, values)
+
     def write(self, change: audit.Change, statement: RecordedStatement, **values: Value) -> None:
-        """Run a change with `values` by name, and record it: all or nothing."""
+        """Run a change with `values` by name, and record it: all or nothing.
+
+        Raises ForeignKeyError; the transaction is of no use after that.
+        """
         if self._author is None:
             raise RuntimeError("a reading block cannot write")
         recorded = audit.record(self.vault, self._author, change, self.now_us)
-        statement.run(self.connection, {**values, **recorded})
+        try:
+            statement.run(self.connection, {**values, **recorded})
+        except exc.IntegrityError as error:
+            if _is_about_a_foreign_key(error):
+                raise ForeignKeyError from error
+            raise
+
+
+def _is_about_a_foreign_key(error: exc.IntegrityError) -> bool:
+    # SQLite carries RESTRICT out as a trigger of its own.
+    return getattr(error.orig, "sqlstate", None) == "23503" or getattr(error.orig, "sqlite_errorcode", 0) in (
+        sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+        sqlite3.SQLITE_CONSTRAINT_TRIGGER,
+    )
 
 
 class RecordedStatement(Statement):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import BindParameter, Connection, CursorResult, Delete, Insert, Select, Table, Update, bindparam, insert
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 
 Value: TypeAlias = str | int | bytes | None
 Change: TypeAlias = Insert | Update | Delete
@@ -34,6 +35,16 @@ def insertion(table: Table, prefix: str = "", **others: str) -> Insert:
             if column is not table.autoincrement_column
         }
     )
+
+
+def claim(table: Table) -> Insert:
+    """Take hold of the row of given values, making it first if need be; whoever else claims it waits.
+
+    On conflict a value is set to what it is: doing nothing would lock nothing.
+    """
+    columns = [*table.primary_key.columns]
+    held = upsert(table).values({column.name: given(column.name) for column in columns})
+    return held.on_conflict_do_update(index_elements=columns, set_={columns[-1].name: held.excluded[columns[-1].name]})
 
 
 class Statement:

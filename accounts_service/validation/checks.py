@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _ATOM = r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+"
 _QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"'
@@ -28,6 +29,7 @@ def is_mailbox(text: str) -> bool:
 
 
 _LONGEST_URI = 8192
+_WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+(?:[/?#]|\Z)", re.IGNORECASE)
 
 _URI_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?#\[\]]|%[0-9A-Fa-f]{2}|[^\x00-\xa0])*\Z")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
@@ -54,6 +56,28 @@ def is_uri(text: str) -> bool:
     if set(path + fragment) & {"[", "]", "#"} or not (authority or path):
         return False
     return not set(authority) & {"[", "]"} or _has_address(authority)
+
+
+def is_web_address(text: str) -> bool:
+    """Tell whether `text` is an absolute http or https URI with a host (RFC 9110 section 4.2).
+
+    User information in it is refused (section 4.2.4): it would be a password in the open.
+    """
+    return is_uri(text) and _WEB_ADDRESS.match(text) is not None and bool(urlsplit(text).hostname)
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?\Z")
+
+
+def is_header_name(text: str) -> bool:
+    """Tell whether `text` can be the name of a header (RFC 9110 section 5.1: a token)."""
+    return _HEADER_NAME.match(text) is not None
+
+
+def is_header_value(text: str) -> bool:
+    """Tell whether `text` can be the value of a header (RFC 9110 section 5.5): no line break can be smuggled in."""
+    return _HEADER_VALUE.match(text) is not None
 
 
 def _has_address(authority: str) -> bool:

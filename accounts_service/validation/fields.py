@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, missing
 
 from accounts_service.faults import (
     Flaw,
@@ -27,7 +27,7 @@ from accounts_service.faults import (
     RefusedError,
     TooMany,
 )
-from accounts_service.validation.checks import is_mailbox, is_uri
+from accounts_service.validation.checks import is_header_name, is_header_value, is_mailbox, is_uri, is_web_address
 from accounts_service.validation.problems import flawed
 
 T = TypeVar("T")
@@ -39,8 +39,10 @@ MOST_ELEMENTS = 1000
 class Attribute(fields.Field[T]):
     """Base of all fields."""
 
-    def __init__(self, *, required: bool = False, secret: bool = False, destination: bool = False) -> None:
-        super().__init__(required=required, load_only=secret)
+    def __init__(
+        self, *, required: bool = False, secret: bool = False, destination: bool = False, otherwise: T | None = None
+    ) -> None:
+        super().__init__(required=required, load_only=secret, load_default=missing if otherwise is None else otherwise)
         self.secret = secret
         self.destination = destination
 
@@ -118,6 +120,65 @@ class Uri(Attribute[str]):
         if isinstance(value, str) and is_uri(value):
             return value
         raise self.flawed(NotA(Kind.URI), value)
+
+
+class WebAddress(Attribute[str]):
+    """An absolute http or https URI without user information."""
+
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
+        if isinstance(value, str) and is_web_address(value):
+            return value
+        # What stands before an @ may be a password; it is not repeated.
+        raise self.flawed(NotA(Kind.WEB_ADDRESS), None if "@" in str(value) else value)
+
+
+class Choice(Attribute[str]):
+    """One of `choices`, in any case; kept as it is listed."""
+
+    def __init__(self, *choices: str, otherwise: str) -> None:
+        super().__init__(otherwise=otherwise)
+        self.choices = choices
+
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
+        for choice in self.choices:
+            if isinstance(value, str) and value.lower() == choice.lower():
+                return choice
+        raise self.flawed(NotOneOf(self.choices), value)
+
+
+class Headers(Attribute[dict[str, str]]):
+    """Headers of an HTTP request, by name. Each value is a secret of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(secret=True)
+
+    def accept(self, value: Json) -> dict[str, str]:
+        """Return the headers, or raise with every one that is none."""
+        if not isinstance(value, dict):
+            raise self.flawed(NotA(Kind.OBJECT), value)
+        if len(value) > MOST_ELEMENTS:
+            raise flawed(TooMany(MOST_ELEMENTS))
+        headers: dict[str, str] = {}
+        errors: dict[str, list[Any]] = {}
+        seen: set[str] = set()
+        for name, text in value.items():
+            try:
+                if not is_header_name(name) or name.lower() in seen:
+                    raise flawed(NotA(Kind.HEADER_NAME), name)
+                seen.add(name.lower())
+                headers[name] = self._value(text)
+            except ValidationError as error:
+                errors[name] = list(error.messages)
+        if errors:
+            raise ValidationError(errors)
+        return headers
+
+    def _value(self, text: Json) -> str:
+        if not isinstance(text, str) or not is_header_value(text):
+            raise self.flawed(NotA(Kind.HEADER_VALUE), text)
+        return text
 
 
 class Mailbox(Attribute[str]):

@@ -37,6 +37,12 @@ class BodySchema(Schema):
         )
 
     def shown(self, attributes: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
-        """Put attributes and shown secrets into the schema's order."""
-        together = {**attributes, **secrets}
+        """Put attributes and shown secrets into the schema's order; `headers.X` is the `X` of `headers`."""
+        together = dict(attributes)
+        for path, value in secrets.items():
+            name, dot, key = path.partition(".")
+            if dot:
+                together.setdefault(name, {})[key] = value
+            else:
+                together[name] = value
         return {name: together[name] for name in self.fields if name in together}

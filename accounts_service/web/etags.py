@@ -16,9 +16,13 @@ from werkzeug.http import parse_etags
 from accounts_service.faults import PreconditionFailed, RefusedError
 
 
-def tag_of(version: int) -> str:
-    """Write the value of the ETag header."""
-    return f'"{version}"'
+def tag_of(version: int, kind: str = "") -> str:
+    """Write the value of the ETag header; `kind` where a version alone could mean two objects."""
+    return f'"{_opaque(version, kind)}"'
+
+
+def _opaque(version: int, kind: str) -> str:
+    return f"{kind}.{version}" if kind else str(version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +37,28 @@ class Conditions:
         """Read both headers; one that is there and empty matches nothing."""
         return cls(*(_tags(request, name) for name in ("If-Match", "If-None-Match")))
 
-    def check(self, version: int | None) -> None:
+    def check(self, version: int | None, kind: str = "") -> None:
         """Hold the conditions against what is stored (`None`: nothing).
 
         Raises RefusedError(PreconditionFailed).
         """
-        if self.if_match is not None and not _names(self.if_match, version, self.if_match.is_strong):
+        if self.if_match is not None and not _names(self.if_match, version, kind, self.if_match.is_strong):
             raise RefusedError(PreconditionFailed())
-        if self.unmodified(version):
+        if self.unmodified(version, kind):
             raise RefusedError(PreconditionFailed())
 
-    def unmodified(self, version: int | None) -> bool:
+    def unmodified(self, version: int | None, kind: str = "") -> bool:
         """Tell whether If-None-Match names this version: its sender has it already.
 
         It compares weakly, If-Match strongly (sections 13.1.1 and 13.1.2).
         """
         tags = self.if_none_match
-        return tags is not None and _names(tags, version, tags.contains_weak)
+        return tags is not None and _names(tags, version, kind, tags.contains_weak)
 
 
 def _tags(request: Request, name: str) -> ETags | None:
     return parse_etags(request.headers[name]) if name in request.headers else None
 
 
-def _names(tags: ETags, version: int | None, contains: Callable[[str], bool]) -> bool:
-    return version is not None and (tags.star_tag or contains(str(version)))
+def _names(tags: ETags, version: int | None, kind: str, contains: Callable[[str], bool]) -> bool:
+    return version is not None and (tags.star_tag or contains(_opaque(version, kind)))

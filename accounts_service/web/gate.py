@@ -80,6 +80,13 @@ class Call:
         return Conditions.of(self.request)
 
     @property
+    def caller(self) -> Identity:
+        """Who is asking; there only where somebody must be."""
+        if self.identity is None:
+            raise RuntimeError("nobody was asked who he is")
+        return self.identity
+
+    @property
     def grant(self) -> Grant:
         """What the request may do; there only after `permitted`."""
         if self._grant is None:
@@ -133,9 +140,7 @@ class Call:
 
         A view opens one: when it is refused for a race, the whole view runs again.
         """
-        if self.identity is None:
-            raise RuntimeError("a change needs somebody who makes it")
-        author = Author(self.identity.realm, self.identity.name, self.request_id)
+        author = Author(self.caller.realm, self.caller.name, self.request_id)
         return self.services.database.transaction(store, author)
 
 

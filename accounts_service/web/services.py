@@ -1,18 +1,54 @@
-"""What views work with, made once a process by the composition root and handed in."""
+"""What views work with, made once a process by the composition root and handed in.
+
+What one family needs of another goes through a port here, since families never
+import each other; `app.py` says who is behind it.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from accounts_service.access.privileges import Grant
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
-from accounts_service.storage.database import Database
+from accounts_service.storage.database import Database, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Somebody uses an object. `at_us`: since when, in microseconds since the epoch."""
+
+    referrer: str
+    at_us: int
+
+
+class References(Store):
+    """Who uses the objects of one family. An object that is used cannot be deleted.
+
+    `path` names an object as its family's API does, without what comes before:
+    `slack/test`. Each method raises RefusedError(NoSuchObject) when there is none.
+    """
+
+    @abstractmethod
+    def of(self, grant: Grant, path: str) -> list[Reference]:
+        """List who uses the object, by name."""
+
+    @abstractmethod
+    def add(self, grant: Grant, path: str, referrer: str) -> tuple[Reference, bool]:
+        """Note that `referrer` uses the object; tells whether that is new."""
+
+    @abstractmethod
+    def remove(self, grant: Grant, path: str, referrer: str) -> None:
+        """Note that `referrer` uses it no more. Raises RefusedError(NoSuchObject) if it did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The collaborators of every family."""
+    """The collaborators of every family. `references`: by the family whose objects are used."""
 
     settings: Settings
     access: AccessControl
     database: Database
+    references: Mapping[str, type[References]]

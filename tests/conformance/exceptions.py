@@ -48,7 +48,7 @@ def _not_built(case: Case) -> bool:
         return True
     if case.line["method"] == "UNIT":
         return False
-    return any(needs(case) for needs in (_other_root, _search, _tenant_path, _2019_form, _type, _anonymous))
+    return any(needs(case) for needs in (_other_root, _search, _anonymous))
 
 
 # Each of these knows what is answered as long as the thing is not there, and
@@ -56,41 +56,15 @@ def _not_built(case: Case) -> bool:
 
 
 def _other_root(case: Case) -> bool:
-    """`/_searchguard/…` and `/_search/scroll`: 404 for everyone."""
-    return _path(case).startswith(("/_searchguard/", "/_search/")) and _status(case) != 404
+    """`/_search/scroll`: 404 for everyone."""
+    return _path(case).startswith("/_search/") and _status(case) != 404
 
 
 def _search(case: Case) -> bool:
-    """`…/account/{tenant}/_search`: taken for the account `_search`, so a caller without privileges gets his 403."""
-    match _account_path(case):
-        case [_, "_search"]:
-            # A GET is answered as that of an account is; every other method with 405.
-            as_an_account = {401, 403} if case.line["method"] == "GET" else {401, 405}
-            return _status(case) not in as_an_account or "security_exception" in _expected(case)
-        case _:
-            return False
-
-
-def _tenant_path(case: Case) -> bool:
-    """`…/account/{tenant}/{type}/{id}`: no such route, once somebody is asking."""
-    return len(_account_path(case)) == 3 and not _expects_no_route(case)
-
-
-def _2019_form(case: Case) -> bool:
-    """`…/account/{id}` and `…/account/_search`: no such route, once somebody is asking."""
-    return len(_account_path(case)) == 1 and not _expects_no_route(case)
-
-
-def _type(case: Case) -> bool:
-    """Jira and PagerDuty: unknown types, none of which is stored."""
-    match _account_path(case):
-        case [kind, _] if kind.lower() in ("jira", "pagerduty"):
-            return _status(case) in (200, 201) or (_status(case) == 400 and _says_more(case))
-        case [_, _] if case.line["method"] == "PUT":
-            # The answer to an unknown type lists those there are.
-            return "pagerduty" in _expected(case)
-        case _:
-            return False
+    """`…/_search`: no such thing, or taken for an account of that name."""
+    if _account_path(case)[-1:] != ["_search"]:
+        return False
+    return _status(case) not in {401, 403} or "security_exception" in _expected(case)
 
 
 def _anonymous(case: Case) -> bool:
@@ -115,15 +89,6 @@ def _status(case: Case) -> int | None:
 
 def _expected(case: Case) -> str:
     return json.dumps({name: value for name, value in case.line.items() if name.startswith("expect")})
-
-
-def _says_more(case: Case) -> bool:
-    return any(case.line.get(name) for name in ("expect_body_contains", "expect_json", "expect_detail_size"))
-
-
-def _expects_no_route(case: Case) -> bool:
-    no_route = "no handler found" in _expected(case) or not _says_more(case)
-    return _status(case) == 401 or (_status(case) == 400 and no_route)
 
 
 RULES = (

@@ -183,7 +183,7 @@ class Wanted:
     def __init__(self, version: int | None) -> None:
         self.version = version
 
-    def check(self, version: int | None) -> None:
+    def check(self, version: int | None, kind: str = "") -> None:  # noqa: ARG002  # as the others
         """Hold for that version."""
         if version != self.version:
             raise RefusedError(PreconditionFailed())

@@ -28,7 +28,7 @@ CANARY = "canary-7d20-do-not-show"
 class Always:
     """A condition that always holds."""
 
-    def check(self, version: int | None) -> None:
+    def check(self, version: int | None, kind: str = "") -> None:
         """Hold."""
 
 

@@ -85,6 +85,12 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["wrong", *(".".join(map(str, problem.path)) for problem in problems)], 422
         case faults.NoSuchObject(_, identifier):
             return ["gone", identifier], 404
+        case faults.Ambiguous(identifier, choices):
+            return ["which", identifier, *choices], 409
+        case faults.InUse():
+            return ["mine"], 409
+        case faults.PrivateTenant():
+            return ["private"], 400
         case faults.PreconditionFailed():
             return ["changed"], 412
         case faults.Overloaded(retry_after):

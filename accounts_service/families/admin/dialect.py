@@ -63,6 +63,12 @@ class AdminDialect:
             case faults.InvalidBody(problems):
                 paths: list[Json] = [".".join(map(str, found.path)) for found in problems]
                 return problem(400, "the body is not valid", {"attributes": paths})
+            case faults.Ambiguous(identifier, choices):
+                return problem(409, f"{identifier} is several: {', '.join(choices)}")
+            case faults.InUse():
+                return problem(409, "it is still in use")
+            case faults.PrivateTenant():
+                return problem(400, "there are no private tenants")
             case faults.PreconditionFailed():
                 return problem(412)
             case faults.Overloaded(retry_after) | faults.Unavailable(retry_after):

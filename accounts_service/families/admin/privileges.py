@@ -1,9 +1,15 @@
-"""Privileges of our own family. None yet: what it answers so far is open."""
+"""Privileges of our own family."""
 
 from __future__ import annotations
 
 from accounts_service.access.privileges import Privilege
 
+_OURS = "cluster:admin:accounts:"
+
 
 class AdminPrivilege(Privilege):
     """What can be asked for at `/_accounts`."""
+
+    REFERENCE_GET = _OURS + "reference/get", "List who uses an account."
+    REFERENCE_PUT = _OURS + "reference/put", "Note that somebody uses an account, which keeps it from being deleted."
+    REFERENCE_DELETE = _OURS + "reference/delete", "Note that somebody uses an account no more."

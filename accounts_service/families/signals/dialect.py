@@ -25,6 +25,10 @@ _EXPECTED = {
     Kind.FLAG: "true or false",
     Kind.URI: "A URI",
     Kind.EMAIL_ADDRESS: "E-mail address",
+    Kind.WEB_ADDRESS: "An http or https URI without user information",
+    Kind.OBJECT: "An object",
+    Kind.HEADER_NAME: "The name of a header, once",
+    Kind.HEADER_VALUE: "The value of a header",
 }
 
 
@@ -87,6 +91,13 @@ class SignalsDialect:
                 return _handler(404, f"Account does not exist: {identifier}")
             case faults.NoSuchObject():
                 return _handler(404, "Not found")
+            case faults.Ambiguous(identifier, choices):
+                return _handler(409, f"There are several accounts called {identifier}: {', '.join(choices)}")
+            case faults.InUse():
+                return _handler(409, "The account is still in use")
+            case faults.PrivateTenant():
+                message: dict[str, Json] = {"message": "Signals does not support private tenants"}
+                return json_response({"status": 400, "error": message}, 400)
             case faults.PreconditionFailed():
                 return _handler(412, "The account is not in the version that the request asks for")
             case faults.Overloaded(retry_after):

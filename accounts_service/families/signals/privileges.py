@@ -25,7 +25,22 @@ class SignalsPrivilege(Privilege):
         _GLOBAL + "account/reveal",
         "See the secrets of accounts in clear, and keep them while changing where they are sent.",
     )
+    DESTINATION_GET = _GLOBAL + "destination/get", "Read an account by its id alone, as in 2019."
+    DESTINATION_PUT = _GLOBAL + "destination/put", "Create or replace an account by its id alone, as in 2019."
+    DESTINATION_DELETE = _GLOBAL + "destination/delete", "Delete an account by its id alone, as in 2019."
+    TENANT_ACCOUNT_GET = _TENANT + "account/get", "Read an account of the tenant; its secrets appear as references."
+    TENANT_ACCOUNT_PUT = _TENANT + "account/put", "Create or replace an account of the tenant."
+    TENANT_ACCOUNT_DELETE = _TENANT + "account/delete", "Delete an account of the tenant."
+    TENANT_ACCOUNT_REVEAL = (
+        _TENANT + "account/reveal",
+        "See the secrets of the tenant's accounts in clear, and keep them while changing where they are sent.",
+    )
 
+
+# What makes a tenant one of the caller's, for reading and for writing, in his own
+# words or in those of the Kibana whose users share these roles.
+TENANT_READING = (_TENANT + "account/get", _TENANT + "account/search", "kibana:saved_objects/_/read")
+TENANT_WRITING = (_TENANT + "account/put", "kibana:saved_objects/_/write")
 
 ACTION_GROUPS: ActionGroups = {
     "SGS_SIGNALS_ALL": (_TENANT + "*", _GLOBAL + "*"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
@@ -35,6 +35,27 @@ ACCOUNT_VERSION = Table(
     Column("attributes", Text),
     Column("secrets", Text),
     PrimaryKeyConstraint("tenant", "type", "name", "version"),
+)
+
+# A row a name, whatever the types it is used with: what the preview's form locks.
+ACCOUNT_NAME = Table(
+    "signals_account_name",
+    METADATA,
+    Column("tenant", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
+    PrimaryKeyConstraint("tenant", "name"),
+)
+
+# Who uses an account. An account that is used cannot be deleted, and it is the
+# constraint that says so: a look beforehand would miss who comes right after it.
+ACCOUNT_REFERENCE = Table(
+    "signals_account_reference",
+    METADATA,
+    Column("uid", NAME, primary_key=True),
+    Column("account_uid", NAME, ForeignKey("signals_account.uid", ondelete="RESTRICT"), nullable=False),
+    Column("referrer", NAME, nullable=False),
+    Column("at_us", MICROSECONDS, nullable=False),
+    UniqueConstraint("account_uid", "referrer"),
 )
 
 ACCOUNT_BIN = Table(

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, post_load, validates_schema
 
-from accounts_service.faults import NeededBy
+from accounts_service.faults import InvalidBody, Json, Missing, NeededBy, NotOneOf, Problem, RefusedError
 from accounts_service.validation import fields
 from accounts_service.validation.problems import flawed
 from accounts_service.validation.schema import BodySchema
@@ -60,8 +60,7 @@ class EmailSchema(AccountSchema):
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _user_for_password(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
-        if "password" in sent and "user" not in sent:
-            raise flawed(NeededBy("password"), attribute="user")
+        _require_user(sent)
 
 
 class SlackSchema(AccountSchema):
@@ -70,7 +69,61 @@ class SlackSchema(AccountSchema):
     url = fields.Uri(required=True, secret=True)
 
 
-SCHEMAS: dict[str, AccountSchema] = {"email": EmailSchema(), "slack": SlackSchema()}
+class PagerDutySchema(AccountSchema):
+    """A service of PagerDuty; `url` stands in for its public address."""
+
+    integration_key = fields.Text(required=True, secret=True)
+    url = fields.Text(destination=True)
+
+
+class JiraSchema(AccountSchema):
+    """A user of a Jira site."""
+
+    url = fields.Uri(required=True, destination=True)
+    user_name = fields.Text(required=True, destination=True)
+    auth_token = fields.Text(required=True, secret=True)
+
+
+class WebhookSchema(AccountSchema):
+    """Any HTTP endpoint.
+
+    Search Guard's manual speaks of webhook connectors and has no such type, so
+    this one is ours. Headers often carry a key, so each of their values is secret.
+    """
+
+    url = fields.WebAddress(required=True, destination=True)
+    method = fields.Choice("POST", "PUT", "PATCH", "GET", "DELETE", otherwise="POST")
+    headers = fields.Headers()
+    user = fields.Text(destination=True)
+    password = fields.Text(secret=True)
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _user_for_password(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
+        _require_user(sent)
+
+
+SCHEMAS: dict[str, AccountSchema] = {
+    "email": EmailSchema(),
+    "jira": JiraSchema(),
+    "pagerduty": PagerDutySchema(),
+    "slack": SlackSchema(),
+    "webhook": WebhookSchema(),
+}
+
+
+def _require_user(sent: dict[str, Any]) -> None:
+    if "password" in sent and "user" not in sent:
+        raise flawed(NeededBy("password"), attribute="user")
+
+
+def sent_type(document: Json) -> str:
+    """Give the `type` that stands in a body. Raises RefusedError(InvalidBody) when it is missing or no text."""
+    value = document.get("type") if isinstance(document, dict) else None
+    if value is None:
+        raise RefusedError(InvalidBody((Problem(("type",), Missing()),)))
+    if not isinstance(value, str):
+        raise RefusedError(InvalidBody((Problem(("type",), NotOneOf(tuple(sorted(SCHEMAS))), value),)))
+    return value
 
 
 def schema_of(account_type: str) -> AccountSchema:

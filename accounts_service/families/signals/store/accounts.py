@@ -10,11 +10,14 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row, delete, func, select, update
 
+from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
+from accounts_service.access.roles import GLOBAL_TENANT
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import (
     DestinationChanged,
+    InUse,
     InvalidBody,
     NoSuchObject,
     NotPermitted,
@@ -23,7 +26,7 @@ from accounts_service.faults import (
     StaleReference,
 )
 from accounts_service.storage.audit import Change
-from accounts_service.storage.database import RecordedStatement, Store
+from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
 from accounts_service.storage.sealed import REFERENCE, Place
 from accounts_service.storage.statements import Statement, Value, given, insertion
 
@@ -44,9 +47,17 @@ class Key:
         return "/".join(part for part in (self.tenant, self.type, self.name) if part)
 
 
+def tenant_key(tenant: str) -> str:
+    """Name a tenant as keys do. The global tenant has accounts of its own, apart from those that are global."""
+    return "_main" if normal_tenant(tenant) == GLOBAL_TENANT else tenant
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A checked body: what may be shown, what must be sealed, and which attributes are destinations."""
+    """A checked body: what may be shown, what must be sealed, and which attributes are destinations.
+
+    Each value of a map of secrets is one of its own, `headers.Authorization`.
+    """
 
     attributes: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
@@ -56,9 +67,14 @@ class Document:
     def of(cls, loaded: Mapping[str, Any], secrets: Iterable[str], destinations: Iterable[str]) -> Document:
         """Split what a schema loaded by the names of its secrets."""
         names = frozenset(secrets)
+        sealed: dict[str, str] = {}
+        for name, value in loaded.items():
+            if name in names:
+                inner = value if isinstance(value, dict) else None
+                sealed |= {name: value} if inner is None else {f"{name}.{key}": text for key, text in inner.items()}
         return cls(
             attributes={name: value for name, value in loaded.items() if name not in names},
-            secrets={name: value for name, value in loaded.items() if name in names},
+            secrets=sealed,
             destinations=frozenset(destinations),
         )
 
@@ -85,8 +101,8 @@ class Written:
 class Conditions(Protocol):
     """What the caller makes a write depend on."""
 
-    def check(self, version: int | None) -> None:
-        """Raise RefusedError unless it holds for what is stored."""
+    def check(self, version: int | None, kind: str = "") -> None:
+        """Raise RefusedError unless it holds for what is stored; `kind` where a version alone is ambiguous."""
         ...
 
 
@@ -110,6 +126,13 @@ _DELETE = RecordedStatement(
 )
 
 
+# What an act is called in the audit trail, of a global account and of a tenant's; by whatever door it was done.
+_ACTS = {
+    "put": (SignalsPrivilege.ACCOUNT_PUT, SignalsPrivilege.TENANT_ACCOUNT_PUT),
+    "delete": (SignalsPrivilege.ACCOUNT_DELETE, SignalsPrivilege.TENANT_ACCOUNT_DELETE),
+}
+
+
 class Accounts(Store):
     """Signals accounts. A method acts within the scope of the grant it is given."""
 
@@ -120,13 +143,13 @@ class Accounts(Store):
             raise RefusedError(NoSuchObject("GET", key.scoped_id))
         return account
 
-    def shown(self, grant: Grant, account: Account) -> dict[str, str]:
-        """Show the account's secrets: in clear to who may see them, as references to others."""
+    def shown(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
+        """Show the account's secrets: in clear to who may see them, or to everyone; as references to others."""
         vault = self._session.vault
         shown = {}
         for name, envelope in account.secrets.items():
             place = Place(FAMILY_NAME, account.uid, name)
-            reveals = SignalsPrivilege.ACCOUNT_REVEAL in grant.also
+            reveals = clear or _reveals(grant, account.key)
             shown[name] = vault.open(place, envelope) if reveals else vault.reference(place, envelope)
         return shown
 
@@ -138,15 +161,23 @@ class Accounts(Store):
         hold or would go to another destination; TransactionRefusedError when
         somebody created it at the same moment.
         """
-        if not _covers(grant, key):
+        if not covers(grant, key):
             raise RefusedError(NotPermitted())
         there = self._find(grant, key, lock=True)
-        conditions.check(None if there is None else there.version)
+        self._check(conditions, there)
+        return self._put(grant, key, document, there)
+
+    def _put(
+        self, grant: Grant, key: Key, document: Document, there: Account | None, last: int | None = None
+    ) -> Written:
+        """Write the account over `there`, or anew; `last` is the version that the new one follows."""
         uid = uuid.uuid4().hex if there is None else there.uid
-        version = 1 + (self._last_version(key) if there is None else there.version)
+        if last is None:
+            last = self._last_version(key) if there is None else there.version
+        version = 1 + last
         sealed = self._sealed(grant, uid, document, there)
         self._session.write(
-            self._change(SignalsPrivilege.ACCOUNT_PUT, key, uid, version, _difference(there, document)),
+            self._change(_ACTS["put"], key, uid, version, _difference(there, document)),
             _CREATE if there is None else _REPLACE,
             **_named(key),
             uid=uid,
@@ -160,31 +191,41 @@ class Accounts(Store):
     def delete(self, grant: Grant, key: Key, conditions: Conditions) -> int:
         """Move the account to the bin; returns the version of the deletion.
 
-        Raises RefusedError: NoSuchObject or PreconditionFailed.
+        Raises RefusedError: NoSuchObject, PreconditionFailed, or InUse when something refers to it.
         """
         there = self._find(grant, key, lock=True)
         if there is None:
             raise RefusedError(NoSuchObject("DELETE", key.scoped_id))
-        conditions.check(there.version)
+        self._check(conditions, there)
+        self._delete(there)
+        return there.version + 1
+
+    def _delete(self, there: Account) -> None:
         version = there.version + 1
-        self._session.write(
-            self._change(SignalsPrivilege.ACCOUNT_DELETE, key, there.uid, version, {}),
-            _DELETE,
-            **_named(key),
-            uid=there.uid,
-            last_version=there.version,
-            last_attributes=_dump(there.attributes),
-            last_secrets=_dump(there.secrets),
-            deleted_us=self._session.now_us,
-            version=version,
-            attributes=None,
-            secrets=None,
-            at_us=self._session.now_us,
-        )
-        return version
+        try:
+            self._session.write(
+                self._change(_ACTS["delete"], there.key, there.uid, version, {}),
+                _DELETE,
+                **_named(there.key),
+                uid=there.uid,
+                last_version=there.version,
+                last_attributes=_dump(there.attributes),
+                last_secrets=_dump(there.secrets),
+                deleted_us=self._session.now_us,
+                version=version,
+                attributes=None,
+                secrets=None,
+                at_us=self._session.now_us,
+            )
+        except ForeignKeyError:
+            raise RefusedError(InUse()) from None
+
+    @staticmethod
+    def _check(conditions: Conditions, there: Account | None) -> None:
+        conditions.check(None if there is None else there.version)
 
     def _find(self, grant: Grant, key: Key, *, lock: bool = False) -> Account | None:
-        if not _covers(grant, key):
+        if not covers(grant, key):
             return None
         row = self._session.read(_FIND_AND_LOCK if lock else _FIND, **_named(key)).one_or_none()
         return None if row is None else _account(key, row)
@@ -203,9 +244,9 @@ class Accounts(Store):
             if not REFERENCE.match(value):
                 sealed[name] = self._session.vault.seal(place, value)
             elif there is None or not self._keeps(there, place, value):
-                problems.append(Problem((name,), StaleReference()))
-            elif moved and SignalsPrivilege.ACCOUNT_REVEAL not in grant.also:
-                problems.append(Problem((name,), DestinationChanged(moved)))
+                problems.append(Problem(_path(name), StaleReference()))
+            elif moved and not _reveals(grant, there.key):
+                problems.append(Problem(_path(name), DestinationChanged(moved)))
             else:
                 sealed[name] = there.secrets[name]
         if problems:
@@ -217,7 +258,10 @@ class Accounts(Store):
         return envelope is not None and self._session.vault.refers(reference, place, envelope)
 
     @staticmethod
-    def _change(act: SignalsPrivilege, key: Key, uid: str, version: int, detail: dict[str, Any]) -> Change:
+    def _change(
+        acts: tuple[SignalsPrivilege, SignalsPrivilege], key: Key, uid: str, version: int, detail: dict[str, Any]
+    ) -> Change:
+        act = acts[1] if key.tenant else acts[0]
         return Change(FAMILY_NAME, key.tenant, act.action, key.scoped_id, uid, version, detail)
 
 
@@ -225,18 +269,28 @@ def _named(key: Key) -> dict[str, Value]:
     return {"tenant": key.tenant, "type": key.type, "name": key.name}
 
 
-def _covers(grant: Grant, key: Key) -> bool:
+def covers(grant: Grant, key: Key) -> bool:
+    """Tell whether the account is within the scope of the grant."""
     match grant.scope:
         case Everything():
             return True
         case Tenants(names):
-            return key.tenant in names
+            # Not the global accounts, whose tenant is empty.
+            return key.tenant != "" and normal_tenant(key.tenant) in names
         case Own() | Nothing():
             return False
 
 
+def _reveals(grant: Grant, key: Key) -> bool:
+    return (SignalsPrivilege.TENANT_ACCOUNT_REVEAL if key.tenant else SignalsPrivilege.ACCOUNT_REVEAL) in grant.also
+
+
 def _account(key: Key, row: Row[Any]) -> Account:
     return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
+
+
+def _path(secret: str) -> tuple[str, ...]:
+    return tuple(secret.split(".", 1))
 
 
 def _dump(values: Mapping[str, Any]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Request
 
+from accounts_service.access.privileges import AlsoInTenant
 from accounts_service.config import Settings
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege, requested_tenant
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
-from accounts_service.families.signals.views import accounts
-from accounts_service.faults import ForbiddenHeader, RefusedError
+from accounts_service.families.signals.views import accounts, preview, searchguard
+from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.errors import sent_path
 from accounts_service.web.family import Family, Mount
@@ -22,8 +23,21 @@ def no_internal_headers(call: Call) -> None:
         raise RefusedError(ForbiddenHeader())
 
 
+def no_private_tenant(call: Call) -> None:
+    """Check that it is not a user's private tenant that is asked for, which Signals has none of.
+
+    Where the header does not matter it may say so: Kibana sends it everywhere.
+    """
+    by_header = call.route is not None and isinstance(call.route.requirement, AlsoInTenant)
+    if _PRIVATE in (call.arguments.get("tenant"), call.tenant if by_header else None):
+        raise RefusedError(PrivateTenant())
+
+
+_PRIVATE = "__user__"
+
+
 def _mounts(_: Settings) -> tuple[Mount, ...]:
-    return (Mount(segments=frozenset(("_signals",))),)
+    return (Mount(segments=frozenset(("_signals", "_searchguard"))),)
 
 
 def _tenant_of(request: Request) -> str | None:
@@ -40,6 +54,8 @@ FAMILY = Family(
         no_internal_headers,
         gate.authenticated,
         gate.routed,
+        preview.ids_apart,
+        no_private_tenant,
         gate.known_parameters,
         gate.bodiless,
         gate.json_only,
@@ -47,7 +63,7 @@ FAMILY = Family(
     ),
     dialect=SignalsDialect,
     privileges=SignalsPrivilege,
-    views=(accounts.ROUTES,),
+    views=(accounts.ROUTES, preview.ROUTES, searchguard.ROUTES),
     action_groups=ACTION_GROUPS,
     json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
     # Elasticsearch takes these everywhere; only `pretty` does something here.

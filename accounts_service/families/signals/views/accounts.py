@@ -1,12 +1,13 @@
-"""Accounts: `/_signals/account/{type}/{id}`."""
+"""Accounts: `/_signals/account/{type}/{id}`, and those of a tenant, `/_signals/account/{tenant}/{type}/{id}`."""
 
 from __future__ import annotations
 
 from flask import Response
 
+from accounts_service.access.privileges import InTenant
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import schema_of
-from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key
+from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
 from accounts_service.faults import Json
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
@@ -16,6 +17,7 @@ from accounts_service.web.gate import Call
 ROUTES = Routes()
 
 ACCOUNT = "/_signals/account/<account_type>/<name>"
+OF_TENANT = "/_signals/account/<tenant>/<account_type>/<name>"
 
 
 @ROUTES.route(
@@ -26,13 +28,7 @@ ACCOUNT = "/_signals/account/<account_type>/<name>"
 )
 def get_account(call: Call, account_type: str, name: str) -> Response:
     """Read an account; its secrets as references, or in clear with `account/reveal`."""
-    key = Key(account_type.lower(), name)
-    with call.reading(Accounts) as accounts:
-        account = accounts.get(call.grant, key)
-        source = schema_of(key.type).shown(account.attributes, accounts.shown(call.grant, account))
-    if call.conditions.unmodified(account.version):
-        return Response(status=304, headers={"ETag": tag_of(account.version)})
-    return _answer(call, _found(account, source), account.version)
+    return _get(call, Key(account_type.lower(), name))
 
 
 @ROUTES.route(
@@ -44,42 +40,99 @@ def get_account(call: Call, account_type: str, name: str) -> Response:
 )
 def put_account(call: Call, account_type: str, name: str) -> Response:
     """Create an account, or replace it as a whole."""
-    key = Key(account_type.lower(), name)
-    schema = schema_of(account_type)
-    document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
-    with call.transaction(Accounts) as accounts:
-        written = accounts.put(call.grant, key, document, call.conditions)
-    result = "created" if written.created else "updated"
-    return _answer(call, _result(key, written.version, result), written.version, 201 if written.created else 200)
+    return _put(call, account_type, name)
 
 
 @ROUTES.route(ACCOUNT, methods=("DELETE",), privilege=SignalsPrivilege.ACCOUNT_DELETE)
 def delete_account(call: Call, account_type: str, name: str) -> Response:
     """Delete an account."""
-    key = Key(account_type.lower(), name)
+    return _delete(call, Key(account_type.lower(), name))
+
+
+@ROUTES.route(
+    OF_TENANT,
+    methods=("GET",),
+    privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_GET, "tenant"),
+    optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
+)
+def get_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
+    """Read an account of a tenant; its secrets as references, or in clear with `account/reveal` there."""
+    return _get(call, Key(account_type.lower(), name, tenant_key(tenant)))
+
+
+@ROUTES.route(
+    OF_TENANT,
+    methods=("PUT",),
+    privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
+    optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
+    body=Body.JSON,
+)
+def put_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
+    """Create an account of a tenant, or replace it as a whole."""
+    return _put(call, account_type, name, tenant_key(tenant))
+
+
+@ROUTES.route(OF_TENANT, methods=("DELETE",), privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_DELETE, "tenant"))
+def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
+    """Delete an account of a tenant."""
+    return _delete(call, Key(account_type.lower(), name, tenant_key(tenant)))
+
+
+def _get(call: Call, key: Key) -> Response:
+    with call.reading(Accounts) as accounts:
+        account = accounts.get(call.grant, key)
+        document = found(call, accounts, account, key.scoped_id)
+    tag = tag_of(account.version)
+    if call.conditions.unmodified(account.version):
+        return Response(status=304, headers={"ETag": tag})
+    return answer(call, document, tag)
+
+
+def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response:
+    schema = schema_of(account_type)
+    key = Key(account_type.lower(), name, tenant)
+    document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
+    with call.transaction(Accounts) as accounts:
+        written = accounts.put(call.grant, key, document, call.conditions)
+    done, status = ("created", 201) if written.created else ("updated", 200)
+    return answer(call, result(key.scoped_id, written.version, done), tag_of(written.version), status)
+
+
+def _delete(call: Call, key: Key) -> Response:
     with call.transaction(Accounts) as accounts:
         version = accounts.delete(call.grant, key, call.conditions)
-    return _answer(call, _result(key, version, "deleted"), None)
+    return answer(call, result(key.scoped_id, version, "deleted"))
 
 
-def _found(account: Account, source: dict[str, Json]) -> dict[str, Json]:
+def found(call: Call, accounts: Accounts, account: Account, identifier: str) -> dict[str, Json]:
+    """Write an account as it is answered, under the id by which it was asked for."""
     return {
-        "_id": account.key.scoped_id,
+        "_id": identifier,
         "found": True,
         "_version": account.version,
         "_seq_no": account.version - 1,
         "_primary_term": 1,
-        "_source": {"type": account.key.type, "_name": account.key.name, **source},
+        "_source": source(call, accounts, account),
     }
 
 
-def _result(key: Key, version: int, result: str) -> dict[str, Json]:
-    return {"_id": key.scoped_id, "_version": version, "result": result}
+def source(call: Call, accounts: Accounts, account: Account) -> dict[str, Json]:
+    """Write what an account holds, its secrets as the caller may see them."""
+    clear = call.services.settings.signals_secrets_in_reads == "clear"
+    shown = schema_of(account.key.type).shown(account.attributes, accounts.shown(call.grant, account, clear=clear))
+    of_tenant: dict[str, Json] = {"_tenant": account.key.tenant} if account.key.tenant else {}
+    return {"type": account.key.type, "_name": account.key.name, **of_tenant, **shown}
 
 
-def _answer(call: Call, document: Json, version: int | None, status: int = 200) -> Response:
+def result(identifier: str, version: int, done: str) -> dict[str, Json]:
+    """Write what a change did."""
+    return {"_id": identifier, "_version": version, "result": done}
+
+
+def answer(call: Call, document: Json, tag: str | None = None, status: int = 200) -> Response:
+    """Answer with a document, indented for `?pretty`; `tag` is its ETag."""
     pretty = call.request.args.get("pretty", "false") != "false"
     response = json_response(document, status, pretty=pretty)
-    if version is not None:
-        response.headers["ETag"] = tag_of(version)
+    if tag is not None:
+        response.headers["ETag"] = tag
     return response

@@ -1,4 +1,4 @@
-"""Our own family: `/livez`, `/readyz`; and the 404 of every path that no family takes."""
+"""Our own family: `/livez`, `/readyz`, `/_accounts`; and the 404 of every path that no family takes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from accounts_service.access.privileges import Open
 from accounts_service.config import Settings
 from accounts_service.families.admin.dialect import AdminDialect
 from accounts_service.families.admin.privileges import AdminPrivilege
+from accounts_service.families.admin.views import references
 from accounts_service.faults import RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.web import gate
@@ -17,7 +18,7 @@ from accounts_service.web.gate import Call
 
 
 def _mounts(_: Settings) -> tuple[Mount, ...]:
-    return (Mount(segments=frozenset(("livez", "readyz"))),)
+    return (Mount(segments=frozenset(("_accounts", "livez", "readyz"))),)
 
 
 ROUTES = Routes()
@@ -29,7 +30,7 @@ FAMILY = Family(
     checks=(gate.routed, gate.authenticated, gate.known_parameters, gate.bodiless, gate.permitted),
     dialect=AdminDialect,
     privileges=AdminPrivilege,
-    views=(ROUTES,),
+    views=(ROUTES, references.ROUTES),
 )
 
 

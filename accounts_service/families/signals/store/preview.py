@@ -1,0 +1,89 @@
+"""Accounts as the preview of 2019 had them: an id names one, whatever its type."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import func, select
+
+from accounts_service.access.privileges import Grant
+from accounts_service.families.signals.store.accounts import (
+    Account,
+    Accounts,
+    Conditions,
+    Document,
+    Key,
+    Written,
+    covers,
+)
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_NAME, ACCOUNT_VERSION
+from accounts_service.faults import Ambiguous, NoSuchObject, NotPermitted, RefusedError
+from accounts_service.storage.statements import Statement, claim, given
+
+_HERE = tuple(ACCOUNT.c[name] == given(name) for name in ("tenant", "name"))
+_BEFORE = tuple(ACCOUNT_VERSION.c[name] == given(name) for name in ("tenant", "name"))
+
+_CLAIM = Statement(claim(ACCOUNT_NAME))
+_FIND = Statement(select(ACCOUNT).where(*_HERE).order_by(ACCOUNT.c.type))
+_FIND_AND_LOCK = Statement(select(ACCOUNT).where(*_HERE).order_by(ACCOUNT.c.type).with_for_update())
+_LAST_VERSION = Statement(select(func.coalesce(func.max(ACCOUNT_VERSION.c.version), 0)).where(*_BEFORE))
+
+
+class PreviewAccounts(Accounts):
+    """The same accounts, asked for by tenant and id. The current form may give an id to several types."""
+
+    def get_by_id(self, grant: Grant, tenant: str, name: str) -> Account:
+        """Read the account. Raises RefusedError: NoSuchObject, or Ambiguous when the id has several types."""
+        account = self._only(grant, tenant, name)
+        if account is None:
+            raise RefusedError(NoSuchObject("GET", name))
+        return account
+
+    def put_by_id(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
+        """Create the account or replace it as a whole, its type included.
+
+        Raises RefusedError as `Accounts.put` does; Ambiguous when the id has
+        several types; InUse when the type would change and something refers to it.
+        """
+        if not covers(grant, key):
+            raise RefusedError(NotPermitted())
+        # Rows that are not there cannot be locked, and two that create one id
+        # with different types would not meet at the unique key. They meet here.
+        self._session.lock(_CLAIM, tenant=key.tenant, name=key.name)
+        there = self._only(grant, key.tenant, key.name, lock=True)
+        self._check(conditions, there)
+        if there is None or there.key.type == key.type:
+            return self._put(grant, key, document, there)
+        last: int = self._session.read(_LAST_VERSION, tenant=key.tenant, name=key.name).scalar_one()
+        self._delete(there)
+        return Written(self._put(grant, key, document, None, last).version, created=False)
+
+    def delete_by_id(self, grant: Grant, tenant: str, name: str, conditions: Conditions) -> int:
+        """Move the account to the bin; returns the version of the deletion.
+
+        Raises RefusedError: NoSuchObject, Ambiguous, PreconditionFailed or InUse.
+        """
+        there = self._only(grant, tenant, name, lock=True)
+        if there is None:
+            raise RefusedError(NoSuchObject("DELETE", name))
+        self._check(conditions, there)
+        self._delete(there)
+        return there.version + 1
+
+    def _only(self, grant: Grant, tenant: str, name: str, *, lock: bool = False) -> Account | None:
+        statement = _FIND_AND_LOCK if lock else _FIND
+        found = [
+            Account(
+                Key(row.type, name, tenant), row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets)
+            )
+            for row in self._session.read(statement, tenant=tenant, name=name)
+            if covers(grant, Key(row.type, name, tenant))
+        ]
+        if len(found) > 1:
+            raise RefusedError(Ambiguous(name, tuple(account.key.scoped_id for account in found)))
+        return found[0] if found else None
+
+    @staticmethod
+    def _check(conditions: Conditions, there: Account | None) -> None:
+        # The version of one type may also have been that of another.
+        conditions.check(None if there is None else there.version, "" if there is None else there.key.type)

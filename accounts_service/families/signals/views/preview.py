@@ -1,0 +1,77 @@
+"""Accounts as the preview of 2019 had them: `/_signals/account/{id}`, with the type in the body."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from accounts_service.access.privileges import AlsoInTenant
+from accounts_service.families.signals.privileges import SignalsPrivilege
+from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of, sent_type
+from accounts_service.families.signals.store.accounts import Document, Key
+from accounts_service.families.signals.store.preview import PreviewAccounts
+from accounts_service.families.signals.views.accounts import answer, found, result
+from accounts_service.faults import NoSuchRoute, RefusedError
+from accounts_service.web.etags import tag_of
+from accounts_service.web.family import Body, Routes
+from accounts_service.web.gate import Call
+
+ROUTES = Routes()
+
+ACCOUNT = "/_signals/account/<name>"
+_REVEAL = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVEAL)
+
+
+def ids_apart(call: Call) -> None:
+    """Check that an id is none that the current form means otherwise: no type's name, nothing that begins with `_`."""
+    if call.route is not None and call.route.rule == ACCOUNT:
+        name = call.arguments["name"]
+        if name.lower() in SCHEMAS or name.startswith("_"):
+            raise RefusedError(NoSuchRoute(call.request.method, call.uri))
+
+
+@ROUTES.route(
+    ACCOUNT,
+    methods=("GET",),
+    privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_GET, SignalsPrivilege.TENANT_ACCOUNT_GET),
+    optional=_REVEAL,
+)
+def get_account_by_id(call: Call, name: str) -> Response:
+    """Read an account by its id alone, of the tenant that `sgtenant` names."""
+    with call.reading(PreviewAccounts) as accounts:
+        account = accounts.get_by_id(call.grant, call.tenant or "", name)
+        document = found(call, accounts, account, name)
+    tag = tag_of(account.version, account.key.type)
+    if call.conditions.unmodified(account.version, account.key.type):
+        return Response(status=304, headers={"ETag": tag})
+    return answer(call, document, tag)
+
+
+@ROUTES.route(
+    ACCOUNT,
+    methods=("PUT",),
+    privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_PUT, SignalsPrivilege.TENANT_ACCOUNT_PUT),
+    optional=_REVEAL,
+    body=Body.JSON,
+)
+def put_account_by_id(call: Call, name: str) -> Response:
+    """Create an account, or replace it as a whole, its `type` included."""
+    account_type = sent_type(call.json)
+    schema = schema_of(account_type)
+    document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
+    key = Key(account_type.lower(), name, call.tenant or "")
+    with call.transaction(PreviewAccounts) as accounts:
+        written = accounts.put_by_id(call.grant, key, document, call.conditions)
+    done, status = ("created", 201) if written.created else ("updated", 200)
+    return answer(call, result(name, written.version, done), tag_of(written.version, key.type), status)
+
+
+@ROUTES.route(
+    ACCOUNT,
+    methods=("DELETE",),
+    privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_DELETE, SignalsPrivilege.TENANT_ACCOUNT_DELETE),
+)
+def delete_account_by_id(call: Call, name: str) -> Response:
+    """Delete an account by its id alone."""
+    with call.transaction(PreviewAccounts) as accounts:
+        version = accounts.delete_by_id(call.grant, call.tenant or "", name, call.conditions)
+    return answer(call, result(name, version, "deleted"))

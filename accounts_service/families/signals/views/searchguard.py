@@ -1,0 +1,62 @@
+"""What Search Guard tells callers about themselves: `/_searchguard/…`."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from accounts_service.access.decisions import Rules
+from accounts_service.access.privileges import Open
+from accounts_service.access.roles import Identity
+from accounts_service.families.signals.privileges import TENANT_READING, TENANT_WRITING
+from accounts_service.families.signals.views.accounts import answer
+from accounts_service.faults import Json, RefusedError, Unavailable
+from accounts_service.storage import migrations
+from accounts_service.web.family import Routes
+from accounts_service.web.gate import Call
+
+ROUTES = Routes()
+
+
+@ROUTES.route("/_searchguard/authinfo", methods=("GET", "POST"), privilege=Open.ANY_IDENTITY)
+def authinfo(call: Call) -> Response:
+    """Tell the caller who he is, what roles he has, and in which tenants he may read (false) or write (true)."""
+    return answer(call, _about(call.caller, call.tenant, call.snapshot.rules))
+
+
+def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Json]:
+    return {
+        "user": f"User {identity.name} <{identity.realm}>",
+        "user_name": identity.name,
+        "user_requested_tenant": tenant,
+        "remote_address": None if identity.address is None else str(identity.address),
+        "backend_roles": [*sorted(identity.backend_roles)],
+        "attribute_names": [name for name, _ in identity.attributes],
+        "sg_roles": [*sorted(rules.effective_roles(identity))],
+        "sg_tenants": {**rules.tenants(identity, TENANT_READING, TENANT_WRITING)},
+        "principal": None,
+        "peer_certificates": "0",
+        "cluster_name": "accounts-service",
+    }
+
+
+@ROUTES.route(
+    "/_searchguard/permission",
+    methods=("GET",),
+    privilege=Open.ANY_IDENTITY,
+    parameters=frozenset(("permissions",)),
+)
+def permission(call: Call) -> Response:
+    """Tell the caller which of `permissions` (a list with commas) he has, in the tenant that `sgtenant` names."""
+    asked = call.request.args.get("permissions", "").split(",")
+    allows = call.snapshot.rules.allows_action
+    held: dict[str, Json] = {action: allows(call.caller, action, call.tenant) for action in asked if action}
+    return answer(call, {"permissions": held})
+
+
+@ROUTES.route("/_searchguard/health", methods=("GET", "HEAD"), privilege=Open.PUBLIC, parameters=frozenset(("mode",)))
+def health(call: Call) -> Response:
+    """Tell that requests can be served; with `mode=lenient`, that this process answers."""
+    lenient = call.request.args.get("mode", "strict").lower() == "lenient"
+    if not lenient and not migrations.fits(call.services.database):
+        raise RefusedError(Unavailable())
+    return answer(call, {"message": None, "mode": "lenient" if lenient else "strict", "status": "UP"})
