@@ -18,8 +18,9 @@ from flask import Request, g
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
 
 from accounts_service.access.authenticators import Facts, Peer
+from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Grant, Open, Privilege, Requirement
-from accounts_service.access.roles import Identity
+from accounts_service.access.roles import GLOBAL_TENANT, Identity
 from accounts_service.access.snapshot import Snapshot
 from accounts_service.faults import (
     BadPath,
@@ -104,8 +105,9 @@ class Call:
 
     @cached_property
     def tenant(self) -> str | None:
-        """The tenant that is asked for other than by the route; None is the global one."""
-        return self.family.tenant_of(self.request)
+        """The tenant that is asked for other than by the route; None is the global one, however it is called."""
+        tenant = self.family.tenant_of(self.request)
+        return None if tenant is None or normal_tenant(tenant) == GLOBAL_TENANT else tenant
 
     def granted(
         self, requirement: Requirement, arguments: Mapping[str, str], optional: tuple[Privilege, ...] = ()

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import base64
 from functools import cache
+from typing import Any
 
 from accounts_service.access.authenticators.internal_users import hash_password
 
+TENANTS = ("blue", "red")
+
+
+def _in_tenant(tenant: str, *actions: str) -> list[dict[str, list[str]]]:
+    return [{"tenant_patterns": [tenant], "allowed_actions": list(actions)}]
+
+
 # name: what the role of that name allows
-ROLES: dict[str, dict[str, list[str]]] = {
+ROLES: dict[str, dict[str, list[Any]]] = {
     "reader": {"cluster_permissions": ["SGS_SIGNALS_ACCOUNT_READ"]},
     "manager": {"cluster_permissions": ["SGS_SIGNALS_ACCOUNT_MANAGE"]},
     "revealer": {"cluster_permissions": ["SGS_SIGNALS_ALL"]},
     "excluded": {
         "cluster_permissions": ["*"],
         "exclude_cluster_permissions": ["cluster:admin:searchguard:signals:account/*"],
+    },
+    # Who manages the accounts of one tenant, and who those of another.
+    "native": {"tenant_permissions": _in_tenant("blue", "SGS_SIGNALS_TENANT_ACCOUNT_MANAGE")},
+    "foreigner": {"tenant_permissions": _in_tenant("red", "SGS_SIGNALS_TENANT_ACCOUNT_MANAGE")},
+    # Who works with the form of 2019 in a tenant.
+    "old_native": {
+        "cluster_permissions": ["cluster:admin:searchguard:signals:destination/*"],
+        "tenant_permissions": _in_tenant("blue", "SGS_SIGNALS_TENANT_ACCOUNT_MANAGE"),
     },
 }
 
@@ -49,5 +65,5 @@ def configuration() -> dict[str, object]:
         },
         "sg_action_groups.yml": {},
         "sg_internal_users.yml": {name: {"hash": hash_of(name)} for name in NAMES},
-        "sg_tenants.yml": {},
+        "sg_tenants.yml": {tenant: {} for tenant in TENANTS},
     }

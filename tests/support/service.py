@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
+from sqlalchemy import Row, select
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
 from accounts_service import app
+from accounts_service.access.snapshot import read_directory
 from accounts_service.faults import Json
+from accounts_service.storage.audit import AUDIT_RECORD
 from accounts_service.web.family import Family
 from accounts_service.web.services import Services
 from tests.support import personas
@@ -41,6 +44,19 @@ class Service:
         self.installation = installation
         self.services = change(app.make_services(installation.settings(**settings)))
         self._client = Client(app.assemble(self.services, families or app.FAMILIES.values()))
+
+    def configure(self, files: Mapping[str, object]) -> None:
+        """Put other configuration files into force at once."""
+        for name, document in files.items():
+            self.installation.write(name, document)
+        # Without waiting for the second that a change has to be old.
+        access = self.services.access
+        access._current = access._compile(read_directory(self.installation.config_dir))
+
+    def audited(self) -> list[Row[Any]]:
+        """Read the audit trail."""
+        with self.services.database.looking() as connection:
+            return list(connection.execute(select(AUDIT_RECORD).order_by(AUDIT_RECORD.c.id)))
 
     def close(self) -> None:
         """Close the database."""

@@ -20,7 +20,7 @@ ROUTES = Routes()
 @ROUTES.route("/_searchguard/authinfo", methods=("GET", "POST"), privilege=Open.ANY_IDENTITY)
 def authinfo(call: Call) -> Response:
     """Tell the caller who he is, what roles he has, and in which tenants he may read (false) or write (true)."""
-    return answer(call, _about(call.caller, call.tenant, call.snapshot.rules))
+    return answer(call, _about(call.caller, call.family.tenant_of(call.request), call.snapshot.rules))
 
 
 def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Json]:

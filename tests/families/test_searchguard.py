@@ -1,0 +1,89 @@
+"""What Search Guard tells callers about themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.service import Service
+
+READ = "cluster:admin:searchguard:signals:account/get"
+WRITE = "cluster:admin:searchguard:signals:account/put"
+IN_TENANT = "cluster:admin:searchguard:tenant:signals:account/put"
+
+
+@pytest.mark.parametrize("method", ("GET", "POST"))
+def test_callers_are_told_who_they_are(service: Service, method: str) -> None:
+    answer = service.ask(method, "/_searchguard/authinfo", by="native", headers={"sgtenant": "blue"})
+    assert answer.status_code == 200
+    told = answer.json
+    assert told["user"].startswith("User native <")
+    del told["user"]
+    assert told == {
+        "user_name": "native",
+        "user_requested_tenant": "blue",
+        "remote_address": "127.0.0.1",
+        "backend_roles": [],
+        "attribute_names": [],
+        "sg_roles": ["native"],
+        "sg_tenants": {"blue": True},
+        "principal": None,
+        "peer_certificates": "0",
+        "cluster_name": "accounts-service",
+    }
+
+
+def test_tenants_are_those_one_may_read_with_whether_one_may_write(service: Service) -> None:
+    roles = {
+        "mixed": {
+            "tenant_permissions": [
+                {"tenant_patterns": ["blue"], "allowed_actions": ["SGS_SIGNALS_TENANT_ACCOUNT_READ"]},
+                {"tenant_patterns": ["red"], "allowed_actions": ["SGS_KIBANA_ALL_WRITE"]},
+            ]
+        }
+    }
+    service.configure({"sg_roles.yml": roles, "sg_roles_mapping.yml": {"mixed": {"users": ["reader"]}}})
+    told = service.get("/_searchguard/authinfo", by="reader").json
+    assert told["sg_tenants"] == {"blue": False, "red": True}
+    everywhere = service.get("/_searchguard/authinfo", by="stranger").json
+    assert everywhere["sg_tenants"] == {}
+
+
+def test_who_is_nobody_is_told_nothing(service: Service) -> None:
+    assert service.get("/_searchguard/authinfo", by=None).status_code == 401
+    assert service.get("/_searchguard/permission?permissions=x", by=None).status_code == 401
+
+
+def test_permissions_are_told_each_by_itself(service: Service) -> None:
+    answer = service.get(f"/_searchguard/permission?permissions={READ},{WRITE},nonsense", by="reader")
+    assert answer.json == {"permissions": {READ: True, WRITE: False, "nonsense": False}}
+
+
+def test_an_exclusion_counts(service: Service) -> None:
+    answer = service.get(f"/_searchguard/permission?permissions={READ}", by="excluded")
+    assert answer.json == {"permissions": {READ: False}}
+
+
+@pytest.mark.parametrize(("tenant", "held"), (("blue", True), ("red", False), ("", False), ("green", False)))
+def test_a_tenants_permission_is_that_in_the_tenant_asked_for(service: Service, tenant: str, held: object) -> None:
+    path = f"/_searchguard/permission?permissions={IN_TENANT}"
+    answer = service.get(path, by="native", headers={"sgtenant": tenant})
+    assert answer.json == {"permissions": {IN_TENANT: held}}
+
+
+@pytest.mark.parametrize("query", ("", "?permissions=", "?permissions=,"))
+def test_who_asks_for_nothing_is_told_nothing(service: Service, query: str) -> None:
+    assert service.get(f"/_searchguard/permission{query}", by="stranger").json == {"permissions": {}}
+
+
+def test_what_callers_ask_for_is_not_remembered(service: Service) -> None:
+    rules = service.services.access.current().rules
+    before = {roles: dict(held._decided) for roles, held in rules._compiled.items()}
+    service.get("/_searchguard/permission?permissions=made:up/one,made:up/two", by="admin")
+    remembered = {action for held in rules._compiled.values() for action in held._decided}
+    assert not {action for action in remembered if action.startswith("made:up")}, before
+
+
+@pytest.mark.parametrize("mode", ("strict", "lenient"))
+def test_health_is_for_everyone(service: Service, mode: str) -> None:
+    answer = service.get(f"/_searchguard/health?mode={mode}", by=None)
+    assert (answer.status_code, answer.json) == (200, {"message": None, "mode": mode, "status": "UP"})
