@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from elastic_transport import ApiError, NodeConfig, Transport
+from elastic_transport import NodeConfig, Transport
 
 from accounts_service.families.signals import examples
 from accounts_service.storage.sealed import REFERENCE

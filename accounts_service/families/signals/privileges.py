@@ -97,6 +97,9 @@ ACTION_GROUPS: ActionGroups = {
 }
 
 
+TENANT_HEADERS = ("sgtenant", "sg_tenant")
+
+
 def requested_tenant(path: str, headers: Mapping[str, str]) -> str | None:
     """Name the tenant that a request is about; None is the global one.
 

@@ -7,7 +7,12 @@ from flask import Request
 from accounts_service.access.privileges import AlsoInTenant
 from accounts_service.config import Settings
 from accounts_service.families.signals.dialect import SignalsDialect
-from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege, requested_tenant
+from accounts_service.families.signals.privileges import (
+    ACTION_GROUPS,
+    TENANT_HEADERS,
+    SignalsPrivilege,
+    requested_tenant,
+)
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
 from accounts_service.families.signals.views import accounts, preview, searchguard
 from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
@@ -41,7 +46,8 @@ def _mounts(_: Settings) -> tuple[Mount, ...]:
 
 
 def _tenant_of(request: Request) -> str | None:
-    return requested_tenant(sent_path(request), {name.lower(): value for name, value in request.headers.items()})
+    named = {name: request.headers[name] for name in TENANT_HEADERS if name in request.headers}
+    return requested_tenant(sent_path(request), named)
 
 
 FAMILY = Family(
