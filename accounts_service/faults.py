@@ -208,6 +208,18 @@ class NoSuchObject:
 
 
 @dataclass(frozen=True, slots=True)
+class BadSearch:
+    """A search that cannot be carried out: all its problems, each by the kind the family tells and a sentence."""
+
+    problems: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchCursor:
+    """The cursor of a search is none of ours, not the caller's, or no longer good."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ambiguous:
     """What the path names is several objects: `choices`, each as it can be asked for."""
 
@@ -267,6 +279,8 @@ Fault: TypeAlias = (
     | MalformedBody
     | InvalidBody
     | NoSuchObject
+    | BadSearch
+    | NoSuchCursor
     | Ambiguous
     | InUse
     | PrivateTenant

@@ -15,9 +15,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, CursorResult, Delete, Insert, Update, create_engine, event, exc, text
+from sqlalchemy import Connection, CursorResult, Delete, Insert, Select, Update, create_engine, event, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -60,6 +60,10 @@ class Session:
     def read(self, statement: Statement, **values: Value) -> CursorResult[Any]:
         """Run a query with `values` by name."""
         return statement.run(self.connection, values)
+
+    def select(self, statement: Select[Any]) -> CursorResult[Any]:
+        """Run a query that is made for this one request."""
+        return cast("CursorResult[Any]", self.connection.execute(statement))
 
     def lock(self, statement: Statement, **values: Value) -> None:
         """Take hold of a row till the transaction ends. Changes nothing that anybody could see."""
@@ -112,7 +116,7 @@ class Database(ABC):
     """A database and how to use it well. One per process, made after the fork."""
 
     def __init__(self, vault: Vault, clock: Callable[[], float]) -> None:
-        self._vault = vault
+        self.vault = vault
         self._clock = clock
 
     @contextmanager
@@ -122,7 +126,7 @@ class Database(ABC):
         Raises ReadInterruptedError, or RefusedError with Overloaded or Unavailable.
         """
         with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
-            yield store(Session(connection, self._vault, None, self._now_us()))
+            yield store(Session(connection, self.vault, None, self._now_us()))
 
     @contextmanager
     def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:
@@ -133,7 +137,7 @@ class Database(ABC):
         failed: then the outcome is unknown).
         """
         with self.begin() as connection:
-            yield store(Session(connection, self._vault, author, self._now_us()))
+            yield store(Session(connection, self.vault, author, self._now_us()))
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

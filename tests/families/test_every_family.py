@@ -103,6 +103,24 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
         {"status": 404, "error": "Account does not exist: email/x"},
         _problem(404, "Not Found"),
     ),
+    faults.BadSearch((("parsing_exception", "one"), ("illegal_argument_exception", "two"))): (
+        {
+            "error": {
+                "root_cause": [
+                    {"type": "parsing_exception", "reason": "one"},
+                    {"type": "illegal_argument_exception", "reason": "two"},
+                ],
+                "type": "parsing_exception",
+                "reason": "one",
+            },
+            "status": 400,
+        },
+        _problem(400, "Bad Request", detail="one; two"),
+    ),
+    faults.NoSuchCursor(): (
+        _security_exception("No search context found", 404, kind="search_context_missing_exception"),
+        _problem(404, "Not Found"),
+    ),
     faults.Ambiguous("x", ("email/x", "slack/x")): (
         {"status": 409, "error": "There are several accounts called x: email/x, slack/x"},
         _problem(409, "Conflict", detail="x is several: email/x, slack/x"),

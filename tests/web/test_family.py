@@ -130,6 +130,8 @@ FAULTS: tuple[tuple[Fault, int, str], ...] = (
     (faults.MalformedBody("x"), 422, "broken"),
     (faults.InvalidBody((faults.Problem(("x", 0), faults.Missing()),)), 422, "wrong"),
     (faults.NoSuchObject("GET", "x"), 404, "gone"),
+    (faults.BadSearch((("a", "b"),)), 400, "search"),
+    (faults.NoSuchCursor(), 404, "lost"),
     (faults.Ambiguous("x", ("a/x", "b/x")), 409, "which"),
     (faults.InUse(), 409, "mine"),
     (faults.PrivateTenant(), 400, "private"),

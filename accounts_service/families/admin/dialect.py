@@ -63,6 +63,10 @@ class AdminDialect:
             case faults.InvalidBody(problems):
                 paths: list[Json] = [".".join(map(str, found.path)) for found in problems]
                 return problem(400, "the body is not valid", {"attributes": paths})
+            case faults.BadSearch(problems):
+                return problem(400, "; ".join(reason for _, reason in problems))
+            case faults.NoSuchCursor():
+                return problem(404)
             case faults.Ambiguous(identifier, choices):
                 return problem(409, f"{identifier} is several: {', '.join(choices)}")
             case faults.InUse():

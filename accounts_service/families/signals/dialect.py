@@ -50,13 +50,15 @@ class SignalsDialect:
                 for challenge in challenges:
                     response.headers.add("WWW-Authenticate", challenge)
                 return response
+            case faults.NotPermitted() if _is_search(request):
+                return _elasticsearch(403, ("security_exception", "Insufficient permissions"))
             case faults.NotPermitted():
                 return _handler(403, "Insufficient permissions")
             case faults.ForbiddenHeader():
                 reason = "Illegal parameter in http or transport request found."
-                return _elasticsearch(403, "security_exception", reason)
+                return _elasticsearch(403, ("security_exception", reason))
             case faults.BadOrigin():
-                return _elasticsearch(400, "illegal_argument_exception", "Invalid X-Forwarded-Forheader")
+                return _elasticsearch(400, ("illegal_argument_exception", "Invalid X-Forwarded-Forheader"))
             case faults.NoSuchRoute(method, uri):
                 return json_response({"error": f"no handler found for uri [{uri}] and method [{method}]"}, 400)
             case faults.MethodNotAllowed(method, uri, allowed):
@@ -70,16 +72,19 @@ class SignalsDialect:
                 noun = "parameter" if len(names) == 1 else "parameters"
                 listed = ", ".join(f"[{name}]" for name in names)
                 reason = f"request [{path}] contains unrecognized {noun}: {listed}"
-                return _elasticsearch(400, "illegal_argument_exception", reason)
+                return _elasticsearch(400, ("illegal_argument_exception", reason))
             case faults.UnexpectedBody(method, path):
                 reason = f"request [{method} {path}] does not support having a body"
-                return _elasticsearch(400, "illegal_argument_exception", reason)
+                return _elasticsearch(400, ("illegal_argument_exception", reason))
             case faults.UnsupportedMediaType():
                 return _handler(415, "Accounts must be of content type application/json")
             case faults.BodyTooLarge(limit):
                 return _handler(413, f"The document is larger than {limit} bytes")
             case faults.EmptyBody():
                 return _invalid([("_", {"error": "The document is empty", "expected": "JSON document"})])
+            case faults.MalformedBody(reason, line, column) if _is_search(request):
+                place = "" if line is None else f"[{line}:{column}] "
+                return _elasticsearch(400, ("parsing_exception", f"{place}{reason}"))
             case faults.MalformedBody(reason, line, column):
                 error: dict[str, Json] = {"error": f"Invalid JSON document: {reason}"}
                 if line is not None:
@@ -91,6 +96,10 @@ class SignalsDialect:
                 return _handler(404, f"Account does not exist: {identifier}")
             case faults.NoSuchObject():
                 return _handler(404, "Not found")
+            case faults.BadSearch(problems):
+                return _elasticsearch(400, *problems)
+            case faults.NoSuchCursor():
+                return _elasticsearch(404, ("search_context_missing_exception", "No search context found"))
             case faults.Ambiguous(identifier, choices):
                 return _handler(409, f"There are several accounts called {identifier}: {', '.join(choices)}")
             case faults.InUse():
@@ -134,9 +143,14 @@ def _handler(status: int, error: str, detail: dict[str, Json] | None = None) -> 
     return json_response(document, status, pretty=True)
 
 
-def _elasticsearch(status: int, kind: str, reason: str) -> Response:
-    cause: dict[str, Json] = {"type": kind, "reason": reason}
-    return json_response({"error": {"root_cause": [cause], **cause}, "status": status}, status)
+def _is_search(request: Request) -> bool:
+    # Search Guard hands searches on to Elasticsearch, and with them the answers.
+    return request.path.endswith(("/_search", "/scroll"))
+
+
+def _elasticsearch(status: int, *causes: tuple[str, str]) -> Response:
+    told: list[dict[str, Json]] = [{"type": kind, "reason": reason} for kind, reason in causes]
+    return json_response({"error": {"root_cause": [*told], **told[0]}, "status": status}, status)
 
 
 def _later(status: int, error: str, retry_after: int) -> Response:
