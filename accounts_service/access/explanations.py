@@ -150,7 +150,7 @@ def reason_of(decision: Decision) -> list[str]:
     """Say on a few lines what a decision came from, and what to do about a privilege that is missing."""
     lines = [decision.reason.value]
     if decision.entry is not None:
-        lines.append(f"role {decision.entry.role}: {' > '.join(decision.entry.chain)}")
+        lines.append(f"by role {decision.entry.role}: {' > '.join(decision.entry.chain)}")
     if decision.entry is not None and decision.entry.tenant_pattern is not None:
         lines.append(f"in the tenants {decision.entry.tenant_pattern!r}")
     if decision.groups:

@@ -330,11 +330,11 @@ def test_roles_and_groups_are_told_from_what_is_none() -> None:
         (Decision("a", None, Reason.RESERVED), [Reason.RESERVED.value]),
         (
             Decision("a", None, Reason.PERMISSION, Entry("r", ("G", "a*"))),
-            ["a role allows it", "role r: G > a*"],
+            ["a role allows it", "by role r: G > a*"],
         ),
         (
             Decision("a", "t1", Reason.PERMISSION, Entry("r", ("a",), "t?")),
-            ["a role allows it", "role r: a", "in the tenants 't?'"],
+            ["a role allows it", "by role r: a", "in the tenants 't?'"],
         ),
         (
             Decision("a", None, Reason.MISSING, groups=("G", "H"), roles=("r",)),
