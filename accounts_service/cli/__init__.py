@@ -16,6 +16,7 @@ from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import describe
 from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
 from accounts_service.bulkhead import Bulkhead
+from accounts_service.cli.doctor import doctor
 from accounts_service.cli.explain import explain
 from accounts_service.cli.shared import settings_of_environment
 from accounts_service.faults import RefusedError
@@ -155,3 +156,4 @@ def hash_password_command() -> None:
 
 
 main.add_command(explain)
+main.add_command(doctor)

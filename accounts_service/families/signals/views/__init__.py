@@ -8,6 +8,7 @@ from accounts_service.config import Settings
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege, requested_tenant
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
+from accounts_service.families.signals.store.secrets import Secrets
 from accounts_service.families.signals.views import accounts
 from accounts_service.faults import ForbiddenHeader, RefusedError
 from accounts_service.web import gate
@@ -53,4 +54,5 @@ FAMILY = Family(
     # Elasticsearch takes these everywhere; only `pretty` does something here.
     parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
     tenant_of=_tenant_of,
+    secrets=Secrets,
 )
