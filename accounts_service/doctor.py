@@ -15,7 +15,7 @@ from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounts_service import app
 from accounts_service.access import action_groups
@@ -144,9 +144,11 @@ def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
     """Find names that lead nowhere, and whether there is an administrator."""
     defined = {**configuration.roles, **built_ins.roles}
     groups = {**configuration.groups, **built_ins.groups}
-    undefined = sorted(configuration.mappings.by_role.keys() - defined.keys())
+    given = {role for user in configuration.users.values() for role in user.roles}
+    undefined = sorted((configuration.mappings.by_role.keys() | given) - defined.keys())
     for role in undefined:
-        yield _warn("roles", f"{role} is mapped and not defined", "define it in sg_roles.yml, or unmap it")
+        how = "mapped" if role in configuration.mappings.by_role else "given to a user"
+        yield _warn("roles", f"{role} is {how} and not defined", "define it in sg_roles.yml, or take it away")
     named = {f"the role {name}": _entries(role) for name, role in configuration.roles.items()}
     named |= {f"the action group {name}": list(entries) for name, entries in configuration.groups.items()}
     strange = [
@@ -287,6 +289,13 @@ def _database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> 
             yield from _secrets(database)
     except (RefusedError, ReadInterruptedError):
         yield _fail("database", f"{name} cannot be reached or read, or is busy", "look at its log, and at the disk")
+    except OSError as error:
+        yield _fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    except DBAPIError as error:
+        # Its class and state only: the words of a server may quote anything.
+        state = getattr(error.orig, "sqlstate", None) or ""
+        text = f"{name} refuses what the service asks: {type(error.orig).__name__} {state}".rstrip()
+        yield _fail("database", text, "see that the tables belong to the user of ACCOUNTS_DATABASE_URL")
     finally:
         database.dispose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from accounts_service import app, cli, doctor
 from accounts_service import installation as new
@@ -182,6 +183,11 @@ def of_roles(**files: object) -> list[str]:
 def test_a_mapping_to_a_role_that_is_not_defined_is_found() -> None:
     mapping = {"SGS_ALL_ACCESS": {"users": "admin"}, "raeder": {"users": "x"}}
     assert of_roles(roles_mapping=mapping) == ["roles: raeder is mapped and not defined"]
+
+
+def test_a_role_that_a_user_is_given_and_that_is_not_defined_is_found() -> None:
+    users = {"u": {"hash": "x", "search_guard_roles": ["SGS_ALL_ACCESS", "raeder"]}}
+    assert of_roles(internal_users=users) == ["roles: raeder is given to a user and not defined"]
 
 
 def test_a_group_that_is_none_is_found_where_it_is_named() -> None:
@@ -362,6 +368,33 @@ def test_a_read_that_is_cut_off_is_told(patient: Patient, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(doctor, "facts_of", cut_off)
     assert "cannot be reached or read" in patient.run().stdout
+
+
+@pytest.mark.parametrize("error", (PermissionError(13, "Permission denied"), OSError(5, "Input/output error")))
+def test_what_cannot_be_looked_at_is_told(patient: Patient, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(doctor, "judge_files", refuse)
+    result = patient.run()
+    assert result.exit_code == 1
+    assert f"cannot be looked at: {error.strerror} -> run this as the service's user" in result.stdout
+
+
+def test_a_server_that_refuses_is_told_without_its_words(tmp_path: Path, postgresql_url: str) -> None:
+    role = f"stranger_{uuid.uuid4().hex[:8]}"
+    engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+    url = make_url(postgresql_url).set(username=role).render_as_string(hide_password=False)
+    try:
+        result = Patient(tmp_path / "patient", url).run()
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP ROLE {role}"))
+        engine.dispose()
+    assert result.exit_code == 1
+    assert "refuses what the service asks: InsufficientPrivilege 42501 -> see that the tables" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,50 @@ def test_a_path_leads_where_the_service_takes_it(
     assert (found.family.name, found.arguments) == (family, arguments)
 
 
+ODD = (
+    PATH,
+    f"{PATH}?pretty",
+    f"{PATH}/",
+    "/_signals//account/email/default",
+    "//_signals/account/email/default",
+    "/_signals/account/email",
+    "/_signals/account/email/%2e%2e",
+    "/_signals/account/email/../default",
+    "/_signals/account/email/a%2Fb",
+    "/_signals/account/email/a%252Fb",
+    "/_signals/account/email/a%00",
+    "/_signals/account/email/%E2%80%A8",
+    "/_signals/account/email/%FF",
+    "/_signals/account/email/" + "x" * 513,
+    "/_signals/account/email/;a=b",
+    "/%5Fsignals/account/email/default",
+    "/_signals",
+    "/_Signals/account/email/default",
+    "/nowhere",
+    "/",
+)
+
+
+@pytest.mark.parametrize("method", ("GET", "POST", "OPTIONS", "HEAD"))
+@pytest.mark.parametrize("path", ODD)
+def test_whether_a_path_leads_somewhere_is_what_the_service_says(service: Service, path: str, method: str) -> None:
+    found = Router(app.FAMILIES.values(), Settings()).find(method, path, "localhost", {})
+    answer = service.ask(method, path, headers={"Host": "localhost"})
+    match found:
+        case BadPath(reason):
+            assert answer.status_code == 400
+            assert method == "HEAD" or reason in answer.text
+        case MethodNotAllowed():
+            assert answer.status_code == 405
+        case NoSuchRoute():
+            assert answer.status_code in {400, 404}
+            assert method == "HEAD" or "Invalid path" not in answer.text
+        case _:
+            # The administrator may read it, and it is not there.
+            assert answer.status_code == 404
+            assert '"found": false' in answer.text.lower() or "not found" in answer.text.lower()
+
+
 def test_a_host_of_its_own_leads_elsewhere() -> None:
     found = find(PATH, f"{HOST.upper()}:8443", "PUT")
     assert isinstance(found, Destination)
