@@ -68,7 +68,12 @@ def _start(settings: Settings, services: Services) -> Dispatcher:
         migrations.require(services.database)
     except RefusedError:
         log.error("storage.unreachable_at_start")
-    return assemble(services, (FAMILIES[name] for name in (*settings.families, ADMIN.name)))
+    return assemble(services, served(settings))
+
+
+def served(settings: Settings) -> list[Family]:
+    """Name the families that are served; the last one takes what no other does."""
+    return [FAMILIES[name] for name in (*settings.families, ADMIN.name)]
 
 
 def make_services(settings: Settings) -> Services:
@@ -89,9 +94,9 @@ def make_services(settings: Settings) -> Services:
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:
     """Put families behind one dispatcher; the last one takes what no other does. Raises GapError."""
-    served = list(families)
+    behind = list(families)
     return Dispatcher(
-        {family.name: application.build(family, services) for family in served},
-        {family.name: family.mounts(services.settings) for family in served},
-        otherwise=served[-1].name,
+        {family.name: application.build(family, services) for family in behind},
+        {family.name: family.mounts(services.settings) for family in behind},
+        otherwise=behind[-1].name,
     )

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from accounts_service import app, cli
 from accounts_service.access.configuration import FILES
+from accounts_service.cli.shared import settings_of_environment
 from accounts_service.installation import make
 from accounts_service.storage.sealed import load_keyring
 
@@ -116,7 +117,7 @@ def test_config_check_names_every_problem_of_every_file(tmp_path: Path) -> None:
 
 
 def test_config_check_names_what_is_left_out() -> None:
-    make(cli._settings())
+    make(settings_of_environment())
     config = Path("var/config")
     (config / "sg_authc.yml").write_text("auth_domains: [{type: ldap}, {type: basic/internal_users_db}]")
     result = run("config", "check", str(config))

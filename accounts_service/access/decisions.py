@@ -10,12 +10,13 @@ reserved for administrators with a TLS certificate is allowed to nobody here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from accounts_service.access import action_groups
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.patterns import Matcher, Template, is_template
+from accounts_service.access.explanations import Decision, Entry, Explanation, Held, Reason, held_roles
+from accounts_service.access.patterns import Matcher, Template, is_literal, is_template
 from accounts_service.access.privileges import (
     AlsoInTenant,
     Either,
@@ -66,14 +67,15 @@ class _TenantRule:
     def __init__(self, permission: TenantPermission, groups: ActionGroups) -> None:
         self.actions = Matcher(action_groups.resolve(permission.allowed_actions, groups))
         self.tenants = Matcher(pattern for pattern in permission.tenant_patterns if not is_template(pattern))
-        self.templates = tuple(Template(pattern) for pattern in permission.tenant_patterns if is_template(pattern))
+        self.templates = {p: Template(p) for p in permission.tenant_patterns if is_template(p)}
 
-    def covers(self, tenant: str, identity: Identity) -> bool:
-        if self.tenants.matches(tenant):
-            return True
+    def covering(self, tenant: str, identity: Identity) -> str | None:
+        """Return the pattern that covers `tenant` for `identity`, or None."""
+        if (pattern := self.tenants.match(tenant)) is not None:
+            return pattern
         values = {"user.name": identity.name, "user_name": identity.name}
         values |= {f"user.attrs.{name}": value for name, value in identity.attributes}
-        return any(template.matches(tenant, values) for template in self.templates)
+        return next((p for p, template in self.templates.items() if template.matches(tenant, values)), None)
 
 
 class Permissions:
@@ -116,22 +118,7 @@ class Permissions:
         tenant = normal_tenant(tenant)
         if tenant not in self._tenants:
             return False
-        return any(rule.actions.matches(action) and rule.covers(tenant, identity) for rule in self._rules)
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why an action is allowed or not, for a person.
-
-    `role` and `chain` (entry of the role, groups passed through, pattern that
-    matched) name what decided: the exclusion of a denial, else the permission.
-    Both are empty when nothing matched.
-    """
-
-    allowed: bool
-    reason: str
-    role: str | None = None
-    chain: tuple[str, ...] = ()
+        return any(rule.actions.matches(action) and rule.covering(tenant, identity) is not None for rule in self._rules)
 
 
 class Rules:
@@ -248,27 +235,134 @@ class Rules:
             case _:
                 assert_never(requirement)
 
-    def explain(self, roles: frozenset[str], action: str) -> Explanation:
-        """Say why a cluster action is allowed to a set of roles, or what is missing."""
-        if level_of(action) is Level.TENANT:
-            return Explanation(allowed=False, reason="decided by tenant permissions, in one tenant")
-        if action.startswith(_RESERVED):
-            return Explanation(allowed=False, reason="reserved for administrators with a TLS certificate")
-        for act in _acts_of(action):
-            if found := self._find(roles, act, excluding=True):
-                return Explanation(allowed=False, reason=f"excluded in role {found[0]}", role=found[0], chain=found[1])
-        if found := self._find(roles, action, excluding=False):
-            return Explanation(allowed=True, reason=f"allowed by role {found[0]}", role=found[0], chain=found[1])
-        return Explanation(allowed=False, reason=f"no role allows {action}")
+    # -- Explanations ---------------------------------------------------------
 
-    def _find(self, roles: frozenset[str], action: str, *, excluding: bool) -> tuple[str, tuple[str, ...]] | None:
-        for name in sorted(roles & self._roles.keys()):
-            role = self._roles[name]
-            listed = role.exclude_cluster_permissions if excluding else role.cluster_permissions
-            reached = action_groups.resolve(listed, self._groups)
-            if (pattern := Matcher(reached).match(action)) is not None:
-                return name, action_groups.chain(pattern, reached)
+    def held_roles(self, identity: Identity) -> tuple[Held, ...]:
+        """Say why `identity` has each of its roles."""
+        return held_roles(self._mappings, identity)
+
+    def is_defined(self, role: str) -> bool:
+        """Tell whether there is a role of this name."""
+        return role in self._roles
+
+    def is_group(self, name: str) -> bool:
+        """Tell whether there is an action group of this name."""
+        return name in self._groups
+
+    def explain(self, identity: Identity, action: str, tenant: str | None = None) -> Decision:
+        """Say why `identity` holds an action or not; a tenant action in `tenant`, by default the global one."""
+        if level_of(action) is Level.TENANT:
+            return self._explain_tenant(identity, action, normal_tenant(tenant or ""))
+        return self._explain_cluster(identity, action)
+
+    def explain_request(
+        self,
+        identity: Identity | None,
+        requirement: Requirement,
+        arguments: Mapping[str, str],
+        optional: Iterable[Privilege] = (),
+        tenant: str | None = None,
+    ) -> Explanation:
+        """Say why a request is granted or not; takes what `grant` takes."""
+        grant = self.grant(identity, requirement, arguments, optional, tenant)
+        if identity is None or isinstance(requirement, Open):
+            return Explanation(requirement, grant, (), ())
+        decisions = self._explain_all(identity, requirement, arguments, normal_tenant(tenant or ""))
+        if grant is None:
+            return Explanation(requirement, None, decisions, ())
+        # A scope of tenants is of the one that the privilege was decided in.
+        within = next(iter(grant.scope.names)) if isinstance(grant.scope, Tenants) else None
+        also = tuple(self.explain(identity, extra.action, within) for extra in optional)
+        return Explanation(requirement, grant, decisions, also)
+
+    def _explain_all(
+        self,
+        identity: Identity,
+        requirement: Privilege | Scoped | InTenant | Either | AlsoInTenant,
+        arguments: Mapping[str, str],
+        tenant: str,
+    ) -> tuple[Decision, ...]:
+        match requirement:
+            case Privilege():
+                return (self.explain(identity, requirement.action),)
+            case Scoped(own, every):
+                for_own = self.explain(identity, own.action)
+                if for_own.allowed and identity.own is None:
+                    for_own = replace(for_own, reason=Reason.NO_OWN_OBJECT)
+                return self.explain(identity, every.action), for_own
+            case InTenant(privilege, argument):
+                return (self.explain(identity, privilege.action, arguments[argument]),)
+            case Either(privilege, other):
+                return self.explain(identity, privilege.action), self.explain(identity, other.action)
+            case AlsoInTenant(privilege, _) if tenant == GLOBAL_TENANT:
+                return (self.explain(identity, privilege.action),)
+            case AlsoInTenant(privilege, within):
+                return self.explain(identity, privilege.action), self.explain(identity, within.action, tenant)
+            case _:
+                assert_never(requirement)
+
+    def _explain_cluster(self, identity: Identity, action: str) -> Decision:
+        if action.startswith(_RESERVED):
+            return Decision(action, None, Reason.RESERVED)
+        roles = self._defined(identity)
+        for act in _acts_of(action):
+            for name in roles:
+                if (entry := self._entry(name, self._roles[name].exclude_cluster_permissions, act)) is not None:
+                    return Decision(action, None, Reason.EXCLUSION, entry)
+        for name in roles:
+            if (entry := self._entry(name, self._roles[name].cluster_permissions, action)) is not None:
+                return Decision(action, None, Reason.PERMISSION, entry)
+        givers = {name: self._giving(name, action) for name in self._roles}
+        return self._missing(action, None, givers)
+
+    def _explain_tenant(self, identity: Identity, action: str, tenant: str) -> Decision:
+        if tenant not in self._tenants:
+            return Decision(action, tenant, Reason.UNKNOWN_TENANT)
+        for name in self._defined(identity):
+            if (entry := self._tenant_entry(name, action, tenant, identity)) is not None:
+                return Decision(action, tenant, Reason.PERMISSION, entry)
+        givers = {name: self._tenant_entry(name, action, tenant, identity) for name in self._roles}
+        return self._missing(action, tenant, givers)
+
+    def _defined(self, identity: Identity) -> list[str]:
+        return sorted(self.effective_roles(identity) & self._roles.keys())
+
+    def _entry(self, role: str, listed: Iterable[str], action: str) -> Entry | None:
+        reached = action_groups.resolve(listed, self._groups)
+        pattern = Matcher(reached).match(action)
+        return None if pattern is None else Entry(role, action_groups.chain(pattern, reached))
+
+    def _tenant_entry(self, role: str, action: str, tenant: str, identity: Identity) -> Entry | None:
+        for permission in self._roles[role].tenant_permissions:
+            entry = self._entry(role, permission.allowed_actions, action)
+            covering = _TenantRule(permission, self._groups).covering(tenant, identity)
+            if entry is not None and covering is not None:
+                return replace(entry, tenant_pattern=covering)
         return None
+
+    def _giving(self, role: str, action: str) -> Entry | None:
+        excluded = self._roles[role].exclude_cluster_permissions
+        if any(self._entry(role, excluded, act) is not None for act in _acts_of(action)):
+            return None
+        return self._entry(role, self._roles[role].cluster_permissions, action)
+
+    def _missing(self, action: str, tenant: str | None, roles: Mapping[str, Entry | None]) -> Decision:
+        groups = {name: self._entry(name, (name,), action) for name in self._groups}
+        return Decision(action, tenant, Reason.MISSING, groups=_closest(groups), roles=_closest(roles))
+
+
+# As many groups or roles are named that would give what is missing.
+_NAMED = 3
+
+
+def _closest(entries: Mapping[str, Entry | None]) -> tuple[str, ...]:
+    def width(entry: Entry) -> tuple[bool, int, str]:
+        # Who lists the action itself gives less besides than who has a pattern
+        # for it, and a long pattern is narrower than a short one.
+        return not is_literal(entry.chain[-1]), -len(entry.chain[-1]), entry.role
+
+    found = sorted((entry for entry in entries.values() if entry is not None), key=width)
+    return tuple(entry.role for entry in found[:_NAMED])
 
 
 def _all_of(privilege: Privilege) -> Scope:

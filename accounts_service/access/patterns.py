@@ -79,6 +79,11 @@ class Matcher:
         self._literals = frozenset(filter(is_literal, patterns := tuple(patterns)))
         self._compiled = tuple((p, re.compile(expression(p))) for p in sorted(set(patterns) - self._literals))
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is no pattern at all."""
+        return not self._literals and not self._compiled
+
     def match(self, text: str) -> str | None:
         """Return the pattern that matches `text`, or None."""
         if text in self._literals:

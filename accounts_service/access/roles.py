@@ -71,6 +71,12 @@ class RoleMapping:
     hosts: Matcher = NO_MATCHER
     ips: tuple[Network, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nobody can get the role by it."""
+        patterns = (self.users, self.backend_roles, self.hosts)
+        return all(matcher.is_empty for matcher in patterns) and not self.and_backend_roles and not self.ips
+
     def applies_to(self, identity: Identity) -> bool:
         """Tell whether `identity` gets the role."""
         address = identity.address

@@ -132,6 +132,16 @@ def read_directory(directory: Path) -> dict[str, str]:
     return texts
 
 
+def rules_of(configuration: Configuration, built_ins: BuiltIns) -> Rules:
+    """Compile what the files say about who may do what."""
+    return Rules(
+        {**configuration.roles, **built_ins.roles},
+        {**configuration.groups, **built_ins.groups},
+        configuration.mappings,
+        configuration.tenants,
+    )
+
+
 class Snapshot:
     """One state of the configuration, compiled: who they are, and what they may do."""
 
@@ -144,12 +154,7 @@ class Snapshot:
         trusted_uids: frozenset[int],
     ) -> None:
         self.left_out = configuration.left_out
-        self.rules = Rules(
-            {**configuration.roles, **built_ins.roles},
-            {**configuration.groups, **built_ins.groups},
-            configuration.mappings,
-            configuration.tenants,
-        )
+        self.rules = rules_of(configuration, built_ins)
         self._network = configuration.network
         self._trusted_uids = trusted_uids
         users = InternalUsers(configuration.users, verified, bulkhead)
@@ -262,6 +267,32 @@ class LastGood:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The configuration that holds, and the `problems` of the directory for which it is the last good one."""
+
+    configuration: Configuration
+    problems: tuple[ConfigProblem, ...]
+
+
+def in_use(directory: Path, last_good: LastGood, built_ins: BuiltIns) -> InUse:
+    """Find the configuration that a worker would start with, and change nothing; for looking at it from outside.
+
+    Raises BadConfigurationError with the directory's problems when the last good state cannot be used either.
+    """
+    try:
+        return InUse(parse(read_directory(directory), built_ins), ())
+    except BadConfigurationError as error:
+        texts = last_good.load()
+        if texts is None:
+            raise
+        problems = tuple(error.problems)
+        try:
+            return InUse(parse(texts, built_ins), problems)
+        except BadConfigurationError:
+            raise error from None
 
 
 class AccessControl:

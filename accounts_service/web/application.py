@@ -6,7 +6,7 @@ import random
 import time
 from functools import partial
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Request, Response, g, request
 
 from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
 from accounts_service.web import errors
@@ -20,13 +20,32 @@ from accounts_service.web.services import Services
 _TRIES = 5
 _LONGEST_FIRST_PAUSE_SECONDS = 0.01
 
+# Where an app keeps its routes by endpoint.
+_ROUTES = "accounts_routes"
+
 
 def build(family: Family, services: Services) -> Flask:
     """Make the Flask app of `family`. Raises GapError when the family is not whole."""
+    app = routed(family)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    dialect = family.dialect(services.settings)
+    errors.register(app, dialect)
+
+    @app.before_request
+    def gate() -> None:
+        call = Call(family, dialect, services, request, errors.request_id(), route_of(app, request))
+        g.call = call
+        for check in family.checks:
+            check(call)
+
+    return app
+
+
+def routed(family: Family) -> Flask:
+    """Make an app that knows where the paths of `family` lead, and no more. Raises GapError."""
     family.verify()
     app = Flask(family.name, static_folder=None)
     app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     blueprint = Blueprint(family.name, family.name)
     for route in family.routes:
         blueprint.add_url_rule(
@@ -38,23 +57,20 @@ def build(family: Family, services: Services) -> Flask:
             strict_slashes=True,
         )
     app.register_blueprint(blueprint)
-    dialect = family.dialect(services.settings)
-    errors.register(app, dialect)
     routes = {f"{family.name}.{route.endpoint}": route for route in family.routes}
     if unguarded := {rule.endpoint for rule in app.url_map.iter_rules()} - routes.keys():
         raise GapError(f"{family.name}: {min(unguarded)} has no privilege")
 
     for rule in app.url_map.iter_rules():
         rule.methods = set(routes[rule.endpoint].methods)  # werkzeug adds HEAD to every GET
-
-    @app.before_request
-    def gate() -> None:
-        call = Call(family, dialect, services, request, errors.request_id(), routes.get(request.endpoint or ""))
-        g.call = call
-        for check in family.checks:
-            check(call)
-
+    app.extensions[_ROUTES] = routes
     return app
+
+
+def route_of(app: Flask, asked: Request) -> Route | None:
+    """Give the route that a request in `app` has led to."""
+    routes: dict[str, Route] = app.extensions[_ROUTES]
+    return routes.get(asked.endpoint or "")
 
 
 def _run(route: Route, **arguments: str) -> Response:

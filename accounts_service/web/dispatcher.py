@@ -61,6 +61,10 @@ class Dispatcher:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand the request to its family."""
+        return self._apps[self.place(environ)](environ, start_response)
+
+    def place(self, environ: WSGIEnvironment) -> str:
+        """Name the family that the request is for, and make `environ` what that family's app takes."""
         path = environ.get("PATH_INFO", "")
         reason = path_fault(environ.get("RAW_URI") or environ.get("REQUEST_URI") or path)
         if reason is not None:
@@ -70,9 +74,9 @@ class Dispatcher:
             if _takes(row.mount, host, path):
                 environ["SCRIPT_NAME"] = row.mount.root
                 environ["PATH_INFO"] = path[len(row.mount.root) :]
-                return self._apps[row.family](environ, start_response)
+                return row.family
         environ["SCRIPT_NAME"] = ""
-        return self._apps[self._otherwise](environ, start_response)
+        return self._otherwise
 
 
 def _takes(mount: Mount, host: str, path: str) -> bool:

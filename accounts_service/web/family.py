@@ -19,6 +19,7 @@ from accounts_service.access.privileges import Privilege, Requirement, privilege
 from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
+from accounts_service.storage.envelopes import Envelopes
 
 if TYPE_CHECKING:
     from accounts_service.web.gate import Call
@@ -132,6 +133,8 @@ class Family:
     parameters: frozenset[str] = frozenset()
     # The tenant that a request asks for other than by its route; None is the global one.
     tenant_of: Callable[[Request], str | None] = _no_tenant
+    # Where the family's sealed secrets are, for those who check that the keys open them.
+    secrets: type[Envelopes] | None = None
 
     @property
     def routes(self) -> list[Route]:

@@ -162,15 +162,22 @@ def authenticated(call: Call) -> None:
 
 def routed(call: Call) -> None:
     """Check that the path is well formed and leads somewhere, with this method."""
-    reason = call.request.environ.get(PATH_FAULT)
+    fault = astray(call.request, call.route, call.uri)
+    if fault is not None:
+        raise RefusedError(fault)
+
+
+def astray(request: Request, route: Route | None, uri: str) -> BadPath | MethodNotAllowed | NoSuchRoute | None:
+    """Say why a request leads nowhere, or None; `uri` is what it names in a fault."""
+    reason = request.environ.get(PATH_FAULT)
     if reason is not None:
-        raise RefusedError(BadPath(reason))
-    exception = call.request.routing_exception
+        return BadPath(reason)
+    exception = request.routing_exception
     if isinstance(exception, MethodNotAllowedException):
-        allowed = tuple(sorted(exception.valid_methods or ()))
-        raise RefusedError(MethodNotAllowed(call.request.method, call.uri, allowed))
-    if exception is not None or call.route is None:
-        raise RefusedError(NoSuchRoute(call.request.method, call.uri))
+        return MethodNotAllowed(request.method, uri, tuple(sorted(exception.valid_methods or ())))
+    if exception is not None or route is None:
+        return NoSuchRoute(request.method, uri)
+    return None
 
 
 def known_parameters(call: Call) -> None:

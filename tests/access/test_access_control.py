@@ -21,6 +21,7 @@ from accounts_service.access.snapshot import (
     BadConfigurationError,
     LastGood,
     Snapshot,
+    in_use,
     read_directory,
 )
 from accounts_service.bulkhead import Bulkhead
@@ -637,3 +638,32 @@ def test_a_worker_starts_though_its_state_cannot_be_kept(
     assert allowed(start().current())
     assert events(logged) == ["configuration.not_kept"]
     assert not kept.exists()
+
+
+# -- Looked at from outside ---------------------------------------------------
+
+
+def test_what_is_in_use_is_the_directory_while_it_is_good(directory: Directory, kept: Path) -> None:
+    found = in_use(directory.path, LastGood(kept), BUILT_INS)
+    assert (set(found.configuration.roles), found.problems) == ({"player"}, ())
+    assert not kept.exists()
+
+
+def test_what_is_in_use_is_the_last_good_state_else_with_the_problems(directory: Directory, kept: Path) -> None:
+    LastGood(kept).save(read_directory(directory.path))
+    directory.write({"sg_roles.yml": {"other": {"nonsense": 1}}})
+    found = in_use(directory.path, LastGood(kept), BUILT_INS)
+    assert set(found.configuration.roles) == {"player"}
+    assert [problem.file for problem in found.problems] == ["sg_roles.yml"]
+
+
+@pytest.mark.parametrize("texts", (None, {}, {"sg_roles.yml": "a: {nonsense: 1}"}))
+def test_nothing_is_in_use_when_neither_is_good(
+    directory: Directory, kept: Path, texts: Mapping[str, str] | None
+) -> None:
+    if texts is not None:
+        LastGood(kept).save(texts)
+    directory.write({"sg_tenants.yml": {"t1": {"nonsense": 1}}})
+    with pytest.raises(BadConfigurationError) as raised:
+        in_use(directory.path, LastGood(kept), BUILT_INS)
+    assert [problem.file for problem in raised.value.problems] == ["sg_tenants.yml"]

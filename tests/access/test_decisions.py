@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts_service.access import action_groups, decisions
-from accounts_service.access.decisions import Explanation, Permissions, Rules, normal_tenant
+from accounts_service.access.decisions import Permissions, Rules, normal_tenant
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.privileges import (
+    AlsoInTenant,
+    Either,
     Everything,
     Grant,
     InTenant,
@@ -52,6 +54,8 @@ class ToyPrivilege(Privilege):
     ALL = "cluster:admin:toy:box/_all/read", "Look into every box."
     LEND = "cluster:admin:searchguard:tenant:toy:box/lend", "Lend within a tenant."
     TELL = "cluster:admin:searchguard:tenant:toy:box/tell", "Tell a tenant."
+    ACCOUNT_GET = ACCOUNT + "get", "Read an account."
+    DESTINATION_GET = DESTINATION + "get", "Read an account by its old name."
 
 
 def permissions(*roles: Role, tenants: Iterable[str] = ("t1", "t2")) -> Permissions:
@@ -186,12 +190,6 @@ def test_a_decision_is_what_the_rules_say_one_by_one_also_when_remembered(roles:
     for action in asked:
         assert held.cluster(action) == naive(roles, action)
         assert held.cluster(action) == naive(roles, action)
-
-
-@given(ROLES, ACTIONS)
-def test_an_explanation_agrees_with_the_decision(roles: list[Role], action: str) -> None:
-    named = {f"role{number}": role for number, role in enumerate(roles)}
-    assert rules(named).explain(frozenset(named), action).allowed == naive(roles, action)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,6 +379,105 @@ def test_a_tenant_privilege_without_a_tenant_reaches_the_global_one_only(require
     assert granted(somebody("lender"), requirement) is None
 
 
+PLAY_OR_WIND = Either(ToyPrivilege.PLAY, ToyPrivilege.WIND)
+
+
+@pytest.mark.parametrize(
+    ("identity", "held"),
+    (
+        (somebody("player"), ToyPrivilege.PLAY),
+        (somebody("winder"), ToyPrivilege.WIND),
+        (somebody("player", "winder"), ToyPrivilege.PLAY),
+        (somebody("everything"), ToyPrivilege.PLAY),
+        (somebody("keeper", "lender", "teller", own="box1"), None),
+        (somebody("undefined"), None),
+        (None, None),
+    ),
+)
+def test_either_of_two_names_suffices_and_the_first_is_tried_first(
+    identity: Identity | None, held: Privilege | None
+) -> None:
+    assert granted(identity, PLAY_OR_WIND) == (None if held is None else Grant(held, Everything()))
+
+
+def test_excluding_one_of_two_names_leaves_the_other() -> None:
+    without = rules({"r": Role(("*",), (ToyPrivilege.PLAY.action,))})
+    assert without.grant(somebody("r"), PLAY_OR_WIND, {}) == Grant(ToyPrivilege.WIND, Everything())
+    neither = rules({"r": Role(("*",)), "x": Role((), ("cluster:admin:toy:*",))})
+    assert neither.grant(somebody("r", "x"), PLAY_OR_WIND, {}) is None
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    (
+        Either(ToyPrivilege.ACCOUNT_GET, ToyPrivilege.DESTINATION_GET),
+        Either(ToyPrivilege.DESTINATION_GET, ToyPrivilege.ACCOUNT_GET),
+    ),
+)
+def test_excluding_the_act_on_accounts_leaves_neither_of_its_names(requirement: Either) -> None:
+    without_new = rules({"r": Role(("*",), (ACCOUNT + "get",))})
+    assert without_new.grant(somebody("r"), requirement, {}) is None
+    without_old = rules({"r": Role(("*",), (DESTINATION + "get",))})
+    assert without_old.grant(somebody("r"), requirement, {}) == Grant(ToyPrivilege.ACCOUNT_GET, Everything())
+
+
+def test_either_of_two_names_of_a_tenant_act_holds_in_the_global_tenant() -> None:
+    requirement = Either(ToyPrivilege.PLAY, ToyPrivilege.TELL)
+    assert granted(somebody("teller"), requirement) == Grant(ToyPrivilege.TELL, Tenants(frozenset((GLOBAL_TENANT,))))
+
+
+TOLD = AlsoInTenant(ToyPrivilege.PLAY, within=ToyPrivilege.TELL)
+
+
+def told(identity: Identity | None, tenant: str | None, engine: Rules = ENGINE) -> Grant | None:
+    return engine.grant(identity, TOLD, {}, (ToyPrivilege.TELL,), tenant)
+
+
+@pytest.mark.parametrize("tenant", (None, "", "_main", GLOBAL_TENANT))
+def test_the_global_tenant_asks_for_nothing_more(tenant: str | None) -> None:
+    assert told(somebody("player"), tenant) == Grant(ToyPrivilege.PLAY, Everything())
+    assert told(somebody("teller"), tenant) is None
+    assert told(None, tenant) is None
+
+
+def test_another_tenant_asks_for_both_and_is_all_that_is_granted() -> None:
+    both = somebody("player", "teller")
+    also = frozenset((ToyPrivilege.TELL,))
+    assert told(both, "t1") == Grant(ToyPrivilege.PLAY, Tenants(frozenset(("t1",))), also)
+    assert told(somebody("player"), "t1") is None
+    assert told(somebody("teller"), "t1") is None
+    assert told(somebody("player", "lender"), "t1") is None
+    assert told(None, "t1") is None
+
+
+@pytest.mark.parametrize("tenant", ("t2", "unknown", "T1", "t1 ", "*", "__user__", "SGS_global_tenant"))
+def test_a_tenant_that_is_not_held_or_does_not_exist_is_denied(tenant: str) -> None:
+    assert told(somebody("player", "teller"), tenant) is None
+
+
+def test_not_even_who_may_everything_everywhere_may_in_a_tenant_that_is_unknown() -> None:
+    engine = rules({"all": Role(("*",), (), (TenantPermission(("*",), ("*",)),))})
+    assert told(somebody("all"), "t1", engine) is not None
+    assert told(somebody("all"), "unknown", engine) is None
+
+
+def test_an_exclusion_holds_in_every_tenant() -> None:
+    tenants = (TenantPermission(("*",), ("*",)),)
+    engine = rules({"r": Role(("*",), (), tenants), "x": Role((), (ToyPrivilege.PLAY.action,))})
+    for tenant in ("", "t1"):
+        assert told(somebody("r"), tenant, engine) is not None
+        assert told(somebody("r", "x"), tenant, engine) is None
+
+
+@pytest.mark.parametrize("tenant", ("", "t1"))
+def test_excluding_the_act_on_accounts_excludes_the_old_name_in_a_tenant_too(tenant: str) -> None:
+    requirement = AlsoInTenant(ToyPrivilege.DESTINATION_GET, within=ToyPrivilege.TELL)
+    tenants = (TenantPermission(("*",), ("*",)),)
+    engine = rules({"r": Role(("*",), (), tenants), "x": Role((), (ACCOUNT + "get",))})
+    assert engine.grant(somebody("r"), requirement, {}, (), tenant) is not None
+    assert engine.grant(somebody("r", "x"), requirement, {}, (), tenant) is None
+
+
 def test_a_grant_names_the_optional_privileges_that_are_held() -> None:
     optional = (ToyPrivilege.WIND, ToyPrivilege.ALL)
     identity = somebody("player", "winder")
@@ -408,81 +505,3 @@ def test_roles_come_by_mappings_too() -> None:
     assert engine.allows(somebody(), ToyPrivilege.PLAY)
     assert not engine.allows(somebody(name="bob"), ToyPrivilege.PLAY)
     assert not engine.allows(Identity(realm="elsewhere", name="alice"), ToyPrivilege.PLAY)
-
-
-# -- Explanations -------------------------------------------------------------
-
-EXPLAINED = rules(
-    {
-        "a_looper": Role(cluster_permissions=("LOOP",)),
-        "b_direct": Role(cluster_permissions=(ACCOUNT + "get",)),
-        "c_without": Role(cluster_permissions=("*",), exclude_cluster_permissions=("READ",)),
-        "d_tenant": in_tenants("*"),
-    }
-)
-
-
-@pytest.mark.parametrize(
-    ("roles", "action", "explanation"),
-    (
-        (
-            {"a_looper", "b_direct"},
-            ACCOUNT + "get",
-            Explanation(
-                allowed=True,
-                reason="allowed by role a_looper",
-                role="a_looper",
-                chain=("LOOP", "MANAGE", "READ", ACCOUNT + "get"),
-            ),
-        ),
-        (
-            {"b_direct"},
-            ACCOUNT + "get",
-            Explanation(allowed=True, reason="allowed by role b_direct", role="b_direct", chain=(ACCOUNT + "get",)),
-        ),
-        (
-            {"b_direct", "c_without"},
-            ACCOUNT + "get",
-            Explanation(
-                allowed=False,
-                reason="excluded in role c_without",
-                role="c_without",
-                chain=("READ", ACCOUNT + "get"),
-            ),
-        ),
-        (
-            {"c_without"},
-            DESTINATION + "search",
-            Explanation(
-                allowed=False,
-                reason="excluded in role c_without",
-                role="c_without",
-                chain=("READ", ACCOUNT + "search"),
-            ),
-        ),
-        (
-            {"c_without"},
-            DESTINATION + "put",
-            Explanation(allowed=True, reason="allowed by role c_without", role="c_without", chain=("*",)),
-        ),
-        (
-            {"b_direct", "undefined"},
-            ACCOUNT + "put",
-            Explanation(allowed=False, reason=f"no role allows {ACCOUNT}put"),
-        ),
-        (
-            {"c_without"},
-            "cluster:admin:searchguard:config/update",
-            Explanation(allowed=False, reason="reserved for administrators with a TLS certificate"),
-        ),
-        (
-            {"c_without", "d_tenant"},
-            TENANT + "get",
-            Explanation(allowed=False, reason="decided by tenant permissions, in one tenant"),
-        ),
-    ),
-)
-def test_an_explanation_names_the_role_and_the_way_to_what_decided(
-    roles: set[str], action: str, explanation: Explanation
-) -> None:
-    assert EXPLAINED.explain(frozenset(roles), action) == explanation

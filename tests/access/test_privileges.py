@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts_service.access.privileges import (
+    AlsoInTenant,
+    Either,
     InTenant,
     Level,
     Open,
@@ -15,6 +17,7 @@ from accounts_service.access.privileges import (
     Scoped,
     describe,
     level_of,
+    privileges_of,
 )
 
 
@@ -118,7 +121,31 @@ def test_what_begins_like_a_tenant_action_is_one(rest: str) -> None:
             Scoped(own=ToyPrivilege.PLAY, every=ToyPrivilege.WATCH),
             "cluster:admin:toy:toy/watch or, for one's own, cluster:admin:toy:toy/play",
         ),
+        (
+            Either(ToyPrivilege.PLAY, ToyPrivilege.WATCH),
+            "cluster:admin:toy:toy/play or cluster:admin:toy:toy/watch",
+        ),
+        (
+            AlsoInTenant(ToyPrivilege.PLAY, within=ToyPrivilege.WATCH),
+            "cluster:admin:toy:toy/play and, in a tenant, cluster:admin:toy:toy/watch",
+        ),
     ),
 )
 def test_what_a_route_asks_for_can_be_read(requirement: Requirement, words: str) -> None:
     assert describe(requirement) == words
+
+
+@pytest.mark.parametrize(
+    ("requirement", "privileges"),
+    (
+        (Open.PUBLIC, ()),
+        (Open.ANY_IDENTITY, ()),
+        (ToyPrivilege.PLAY, (ToyPrivilege.PLAY,)),
+        (InTenant(ToyPrivilege.PLAY, "room"), (ToyPrivilege.PLAY,)),
+        (Scoped(own=ToyPrivilege.PLAY, every=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
+        (Either(ToyPrivilege.PLAY, ToyPrivilege.WATCH), tuple(ToyPrivilege)),
+        (AlsoInTenant(ToyPrivilege.PLAY, within=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
+    ),
+)
+def test_a_requirement_speaks_of_these_privileges(requirement: Requirement, privileges: tuple[Privilege, ...]) -> None:
+    assert privileges_of(requirement) == privileges

@@ -32,6 +32,12 @@ class InternalUser:
     roles: frozenset[str] = frozenset()
     attributes: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def cost(self) -> int | None:
+        """What bcrypt's hash costs, as a power of two; None where there is no such hash."""
+        match = _HASH.match(self.hash)
+        return int(match[1]) if match else None
+
 
 class VerifiedCredentials:
     """Remembers for two minutes which passwords were right, so that bcrypt runs once and not with each request.
@@ -72,7 +78,7 @@ class InternalUsers:
         self._users = dict(users)
         self._verified = verified
         self._bulkhead = bulkhead
-        costs = {name: int(match[1]) for name, user in users.items() if (match := _HASH.match(user.hash))}
+        costs = {name: cost for name, user in users.items() if (cost := user.cost) is not None}
         # Of the dearest cost in use, so that an unknown user, or one without a
         # hash that is one, takes as long as a known one.
         self._nobody = InternalUser(hash=f"$2b${max(costs.values(), default=12):02d}$" + "." * 53)

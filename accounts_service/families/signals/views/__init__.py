@@ -14,6 +14,7 @@ from accounts_service.families.signals.privileges import (
     requested_tenant,
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
+from accounts_service.families.signals.store.secrets import Secrets
 from accounts_service.families.signals.views import accounts, preview, search, searchguard
 from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
 from accounts_service.web import gate
@@ -76,4 +77,5 @@ FAMILY = Family(
     # Elasticsearch takes these everywhere; only `pretty` does something here.
     parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
     tenant_of=_tenant_of,
+    secrets=Secrets,
 )

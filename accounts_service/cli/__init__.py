@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import describe
 from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
 from accounts_service.bulkhead import Bulkhead
-from accounts_service.config import BadSettingsError, Settings
+from accounts_service.cli.doctor import doctor
+from accounts_service.cli.explain import explain
+from accounts_service.cli.shared import settings_of_environment
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Database, SqliteDatabase, open_database
@@ -25,17 +26,10 @@ from accounts_service.storage.sealed import BadKeysFileError, Vault, load_keyrin
 from accounts_service.web.family import GapError
 
 
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment(os.environ)
-    except BadSettingsError as error:
-        raise click.ClickException("\n".join(error.problems)) from None
-
-
 @contextmanager
 def _database() -> Iterator[Database]:
     """Open the database of the settings; tell what may go wrong with it as one line."""
-    settings = _settings()
+    settings = settings_of_environment()
     try:
         database = open_database(settings.database_url, Vault(load_keyring(settings.keys_file)), Bulkhead(1), 1)
     except BadKeysFileError as error:
@@ -60,7 +54,7 @@ def main() -> None:
 def init() -> None:
     """Make keys, configuration files and a first administrator; never overwrites."""
     try:
-        password = installation.make(_settings())
+        password = installation.make(settings_of_environment())
     except (installation.AlreadyThereError, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo("The first administrator is 'admin'. This password is shown once:\n")
@@ -73,7 +67,7 @@ def serve() -> None:
     # Imported here, so that every other command does without a server.
     from accounts_service.server import Server  # noqa: PLC0415
 
-    settings = _settings()
+    settings = settings_of_environment()
     try:
         # Once before any worker: what stops the start is told on one screen, not
         # by a worker that fails to boot over and over.
@@ -121,7 +115,7 @@ def check() -> None:
 @main.command()
 def routes() -> None:
     """Print every route: method, path, what it asks for."""
-    settings = _settings()
+    settings = settings_of_environment()
     for family in app.FAMILIES.values():
         for route in family.routes:
             for path, method in itertools.product(family.paths(route, settings), route.methods):
@@ -159,3 +153,7 @@ def hash_password_command() -> None:
         click.echo(hash_password(password))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+
+
+main.add_command(explain)
+main.add_command(doctor)

@@ -1,0 +1,422 @@
+"""Checks of an installation: what is wrong or likely to be, and what to do about it.
+
+They look and change nothing. A finding names files, roles, users and settings;
+no value of a secret, no hash and no password of the database.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from accounts_service import app
+from accounts_service.access import action_groups
+from accounts_service.access.configuration import TRUSTED_ORIGIN, USERS, Configuration, NetworkSettings
+from accounts_service.access.roles import REALM, Identity, Role
+from accounts_service.access.snapshot import (
+    BadConfigurationError,
+    BuiltIns,
+    LastGood,
+    UnknownUserError,
+    in_use,
+    rules_of,
+    uids_of,
+)
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.config import BadSettingsError, Settings
+from accounts_service.faults import RefusedError
+from accounts_service.storage import migrations
+from accounts_service.storage.checkup import PostgresFacts, SqliteFacts, facts_of, name_of
+from accounts_service.storage.database import Database, ReadInterruptedError, SqliteDatabase, open_database
+from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
+
+_LOWEST_COST = 10
+_OLDEST_POSTGRES = 130000
+_CLOCKS_APART_SECONDS = 2
+_LITTLE_SPACE = 512 * 1024 * 1024
+_NO_SPACE = 64 * 1024 * 1024
+
+# Bits of a network's prefix: fewer are everybody, and fewer are many.
+_EVERYBODY = {4: 8, 6: 16}
+_MANY = {4: 16, 6: 48}
+# No proxy of anybody's is at all of these.
+_ANYWHERE = tuple(map(ip_address, ("8.8.8.8", "198.51.100.1", "203.0.113.1")))
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_REMOTE = re.compile(r"(nfs4?|cifs|smb3|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|fuse(\..*)?)\Z")
+
+
+class Status(Enum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. `todo` says what to do; `details` are more lines, such as ids."""
+
+    status: Status
+    check: str
+    text: str
+    todo: str = ""
+    details: tuple[str, ...] = ()
+
+
+def _ok(check: str, text: str) -> Finding:
+    return Finding(Status.OK, check, text)
+
+
+def _warn(check: str, text: str, todo: str) -> Finding:
+    return Finding(Status.WARN, check, text, todo)
+
+
+def _fail(check: str, text: str, todo: str) -> Finding:
+    return Finding(Status.FAIL, check, text, todo)
+
+
+def examine(environment: Mapping[str, str], *, secrets: bool = False) -> Iterator[Finding]:
+    """Check the installation that `environment` describes; with `secrets`, also that the keys open all of them."""
+    try:
+        settings = Settings.from_environment(environment)
+    except BadSettingsError as error:
+        for problem in error.problems:
+            yield _fail("settings", problem, "see docs/settings.md")
+        return
+    yield _ok("settings", "read")
+    keyring = None
+    try:
+        keyring = load_keyring(settings.keys_file)
+    except BadKeysFileError as error:
+        yield _fail("keys", str(error), "restore the keys file; without it no secret can be opened")
+    else:
+        yield _ok("keys", f"{len(keyring.wrapping)} in {settings.keys_file}, {keyring.active} is active")
+    yield from _configuration(settings)
+    yield from _database(settings, keyring, secrets=secrets)
+
+
+# -- Configuration ------------------------------------------------------------
+
+
+def _configuration(settings: Settings) -> Iterator[Finding]:
+    built_ins = app.built_ins()
+    try:
+        found = in_use(settings.config_dir, LastGood(settings.last_good_dir), built_ins)
+    except BadConfigurationError as error:
+        for problem in error.problems:
+            yield _fail("configuration", str(problem), "mend the file; the service does not start")
+        return
+    for problem in found.problems:
+        yield _fail("configuration", str(problem), "mend the file; until then no change of the directory holds")
+    if found.problems:
+        yield _warn("last-good", "the last good state is in use, not the directory", "mend the files named above")
+    else:
+        yield _ok("configuration", f"{settings.config_dir} has no problem")
+    configuration = found.configuration
+    for left_out in configuration.left_out:
+        yield _warn("left-out", left_out, "nobody is recognised by it; remove it, or use another kind of domain")
+    yield from _modes_of_users(settings.config_dir / USERS)
+    yield from judge_roles(configuration, built_ins)
+    yield from judge_users(configuration, built_ins)
+    yield from judge_network(configuration, settings)
+
+
+def _modes_of_users(path: Path) -> Iterator[Finding]:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # Told as a problem of the directory.
+    if mode & 0o007:
+        yield _warn("users", f"{path} is open to others, and holds hashes", f"chmod o= {path}")
+
+
+def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[Finding]:
+    """Find names that lead nowhere, and whether there is an administrator."""
+    defined = {**configuration.roles, **built_ins.roles}
+    groups = {**configuration.groups, **built_ins.groups}
+    given = {role for user in configuration.users.values() for role in user.roles}
+    undefined = sorted((configuration.mappings.by_role.keys() | given) - defined.keys())
+    for role in undefined:
+        how = "mapped" if role in configuration.mappings.by_role else "given to a user"
+        yield _warn("roles", f"{role} is {how} and not defined", "define it in sg_roles.yml, or take it away")
+    named = {f"the role {name}": _entries(role) for name, role in configuration.roles.items()}
+    named |= {f"the action group {name}": list(entries) for name, entries in configuration.groups.items()}
+    strange = [
+        f"{name} names {entry}"
+        for name, entries in sorted(named.items())
+        for entry in entries
+        if entry.startswith("SGS_") and "*" not in entry and entry not in groups
+    ]
+    for text in strange:
+        yield _warn("groups", f"{text}, which is no action group", "see docs/privileges.md for those that there are")
+    if not undefined and not strange:
+        yield _ok("roles", f"{len(configuration.roles)} defined, each name leads somewhere")
+    administrators = {
+        name
+        for name, role in defined.items()
+        if "*" in action_groups.resolve(role.cluster_permissions, groups) and not role.exclude_cluster_permissions
+    }
+    if any(administrators & roles for roles in _roles_by_user(configuration, built_ins).values()) or any(
+        not mapping.is_empty for role, mapping in configuration.mappings.by_role.items() if role in administrators
+    ):
+        yield _ok("administrator", "somebody may do everything")
+    else:
+        yield _warn(
+            "administrator", "nobody may do everything", "map somebody to SGS_ALL_ACCESS in sg_roles_mapping.yml"
+        )
+
+
+def _entries(role: Role) -> list[str]:
+    listed = [*role.cluster_permissions, *role.exclude_cluster_permissions]
+    return listed + [action for permission in role.tenant_permissions for action in permission.allowed_actions]
+
+
+def _roles_by_user(configuration: Configuration, built_ins: BuiltIns) -> dict[str, frozenset[str]]:
+    rules = rules_of(configuration, built_ins)
+    return {
+        name: rules.effective_roles(
+            Identity(REALM, name, backend_roles=user.backend_roles, roles=user.roles, attributes=user.attributes)
+        )
+        for name, user in configuration.users.items()
+    }
+
+
+def judge_users(configuration: Configuration, built_ins: BuiltIns) -> Iterator[Finding]:
+    """Find users that can do nothing, and passwords that are too easy to guess once a hash is out."""
+    roles = _roles_by_user(configuration, built_ins)
+    # By the address anybody may get a role, which is then nobody's mistake.
+    by_address = any(mapping.ips or not mapping.hosts.is_empty for mapping in configuration.mappings.by_role.values())
+    idle = [] if by_address else [name for name, held in roles.items() if not held]
+    users = configuration.users
+    unusable = [name for name, user in users.items() if user.cost is None]
+    cheap = [name for name, user in users.items() if user.cost is not None and user.cost < _LOWEST_COST]
+    if idle:
+        yield _warn("users", f"without any role: {_few(idle)}", "map them in sg_roles_mapping.yml, or remove them")
+    if unusable:
+        yield _warn("users", f"without a bcrypt hash: {_few(unusable)}", "make one: accounts-service hash-password")
+    if cheap:
+        text = f"with a hash of a cost below {_LOWEST_COST}: {_few(cheap)}"
+        yield _warn("users", text, "hash their passwords anew: accounts-service hash-password")
+    if not idle and not unusable and not cheap:
+        yield _ok("users", f"{len(users)} in {USERS}")
+
+
+def _few(names: Iterable[str]) -> str:
+    first, rest = sorted(names)[:10], sorted(names)[10:]
+    return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
+
+
+def judge_network(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
+    """Find out who is believed without a password."""
+    network = configuration.network
+    strange = [*_proxies(network), *_socket_users(settings)]
+    trusting = bool(network.trusted_proxies or network.trusted_proxies_regex)
+    asked = any(domain.type == TRUSTED_ORIGIN for domain in configuration.domains)
+    if asked and not trusting and not settings.trusted_socket_users:
+        todo = "name the proxy in network.trusted_proxies, or its user in ACCOUNTS_TRUSTED_SOCKET_USERS"
+        strange.append(_warn("proxies", "there is a trusted_origin domain, and no proxy is trusted", todo))
+    if trusting and not settings.bind.startswith("unix:") and not _is_loopback(settings.bind):
+        text = f"{settings.bind} can be reached from outside, and proxies are trusted by their address"
+        strange.append(_warn("bind", text, "bind to a unix socket or the loopback, or shut others out by a firewall"))
+    if settings.trusted_socket_users and not settings.bind.startswith("unix:"):
+        text = f"ACCOUNTS_TRUSTED_SOCKET_USERS has no effect at {settings.bind}"
+        strange.append(_warn("bind", text, "bind to a unix socket"))
+    yield from strange or [_ok("proxies", "nobody is believed without need")]
+
+
+def _proxies(network: NetworkSettings) -> Iterator[Finding]:
+    for trusted in network.trusted_proxies:
+        if trusted.prefixlen < _EVERYBODY[trusted.version]:
+            yield _fail("proxies", f"network.trusted_proxies has {trusted}: anybody is whoever he says", _ONE_PROXY)
+        elif trusted.prefixlen < _MANY[trusted.version]:
+            yield _warn("proxies", f"network.trusted_proxies has {trusted}, a large network", _ONE_PROXY)
+    for regex in network.trusted_proxies_regex:
+        if all(regex.fullmatch(str(address)) for address in _ANYWHERE):
+            text = f"network.trusted_proxies_regex has {regex.pattern!r}: anybody is whoever he says"
+            yield _fail("proxies", text, _ONE_PROXY)
+
+
+_ONE_PROXY = "name the addresses of the proxies alone"
+
+
+def _socket_users(settings: Settings) -> Iterator[Finding]:
+    try:
+        uids_of(settings.trusted_socket_users)
+    except UnknownUserError as error:
+        yield _fail("socket-users", str(error), "correct ACCOUNTS_TRUSTED_SOCKET_USERS")
+
+
+def _is_loopback(bind: str) -> bool:
+    host = bind.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# -- Database -----------------------------------------------------------------
+
+
+def _database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> Iterator[Finding]:
+    # Without keys everything else can be looked at all the same.
+    vault = Vault(keyring or Keyring.generate())
+    try:
+        database = open_database(settings.database_url, vault, Bulkhead(1), 1)
+        name = name_of(settings.database_url)
+    except ModuleNotFoundError:
+        yield _fail("database", "the driver of PostgreSQL is missing", "pip install 'accounts-service[postgresql]'")
+        return
+    except (ArgumentError, ValueError):
+        yield _fail("database", "ACCOUNTS_DATABASE_URL is no address of a database", "see docs/settings.md")
+        return
+    try:
+        if isinstance(database, SqliteDatabase):
+            yield from judge_files(database.path)
+        if database.is_missing():
+            return
+        yield from _connected(database, name, settings)
+        if secrets and keyring is not None and migrations.fits(database):
+            yield from _secrets(database)
+    except (RefusedError, ReadInterruptedError):
+        yield _fail("database", f"{name} cannot be reached or read, or is busy", "look at its log, and at the disk")
+    except OSError as error:
+        yield _fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    except DBAPIError as error:
+        # Its class and state only: the words of a server may quote anything.
+        state = getattr(error.orig, "sqlstate", None) or ""
+        text = f"{name} refuses what the service asks: {type(error.orig).__name__} {state}".rstrip()
+        yield _fail("database", text, "see that the tables belong to the user of ACCOUNTS_DATABASE_URL")
+    finally:
+        database.dispose()
+
+
+def _connected(database: Database, name: str, settings: Settings) -> Iterator[Finding]:
+    facts = facts_of(database)
+    revision = migrations.current(database)
+    if migrations.fits(database):
+        yield _ok("database", f"{name}, at revision {revision}")
+    else:
+        text = f"{name} is at revision {revision or 'none'}, this release needs {migrations.head()}"
+        yield _fail("database", text, "run 'accounts-service db upgrade'")
+    match facts:
+        case SqliteFacts():
+            yield from judge_sqlite(facts)
+        case PostgresFacts():
+            yield from judge_postgres(facts, settings)
+
+
+def judge_files(path: Path) -> Iterator[Finding]:
+    """Find out who else can read SQLite's files, and whether they are where SQLite works."""
+    if not path.exists():
+        yield _fail("database", f"there is no {path}", "run 'accounts-service db upgrade', or restore a backup")
+        return
+    strange = []
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), path.parent):
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0
+        if file == path.parent and mode & 0o002 and not mode & stat.S_ISVTX:
+            strange.append(_fail("files", f"others may write in {file}", f"chmod o= {file}"))
+        elif file == path.parent and mode & 0o005:
+            strange.append(_warn("files", f"others may look into {file}", f"chmod o= {file}"))
+        elif file != path.parent and mode & 0o007:
+            strange.append(_fail("files", f"{file} is open to others", f"chmod o= {file}"))
+    yield from strange or [_ok("files", f"{path} is for its owner alone")]
+    kind = file_system_of(path, _mounts())
+    if kind is not None and _REMOTE.match(kind):
+        yield _warn("disk", f"{path} is on {kind}; SQLite's locks need a local disk", "move it, or use PostgreSQL")
+    free = shutil.disk_usage(path.parent).free
+    if free < _LITTLE_SPACE:
+        status = Status.FAIL if free < _NO_SPACE else Status.WARN
+        yield Finding(status, "space", f"{free // 1024 // 1024} MiB are free beside {path}", "make room")
+    else:
+        yield _ok("space", f"{free // 1024 // 1024} MiB are free")
+
+
+def _mounts() -> str:
+    try:
+        return _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""  # No Linux.
+
+
+def file_system_of(path: Path, mounts: str) -> str | None:
+    """Name the kind of file system that `path` is on, by the lines of mountinfo (proc(5)); None if they do not say."""
+    real, found = path.resolve(), (-1, "")
+    for line in mounts.splitlines():
+        mounted, _, described = line.partition(" - ")
+        fields = mounted.split(" ")
+        if len(fields) < 5 or not described:
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4]))
+        # What is mounted later at the same place hides what was there.
+        if real.is_relative_to(point) and len(point.parts) >= found[0]:
+            found = (len(point.parts), described.split(" ")[0])
+    return found[1] or None
+
+
+def judge_sqlite(facts: SqliteFacts) -> Iterator[Finding]:
+    """Find damage, and a journal with which readers wait for writers."""
+    if facts.damages:
+        todo = "stop the service, keep a copy of the file, and restore a backup"
+        yield Finding(Status.FAIL, "integrity", "the file is damaged", todo, facts.damages[:10])
+    else:
+        yield _ok("integrity", "quick_check found nothing")
+    if facts.journal_mode != "wal":
+        text = f"the journal is {facts.journal_mode}, so that readers wait for writers"
+        yield _warn("journal", text, "nothing: the first write of the service turns it to wal")
+    else:
+        yield _ok("journal", "wal")
+
+
+def judge_postgres(facts: PostgresFacts, settings: Settings) -> Iterator[Finding]:
+    """Find a server that cannot do what we rely on."""
+    if facts.version < _OLDEST_POSTGRES:
+        yield _fail("version", f"PostgreSQL {facts.version // 10000}", "13 or newer is needed")
+    else:
+        yield _ok("version", f"PostgreSQL {facts.version // 10000}")
+    wanted = settings.workers * settings.threads
+    text = f"{settings.workers} workers of {settings.threads} threads may take {wanted} of {facts.connections}"
+    if wanted > facts.connections:
+        yield _fail("connections", text, "raise max_connections, or lower ACCOUNTS_WORKERS or ACCOUNTS_THREADS")
+    elif 2 * wanted > facts.connections:
+        todo = "none is left for a second instance, as in a deployment; raise max_connections"
+        yield _warn("connections", text, todo)
+    else:
+        yield _ok("connections", text)
+    if facts.synchronous_commit == "off":
+        text = "synchronous_commit is off: a crash may lose what was acknowledged"
+        yield _warn("commit", text, "turn it on for this database")
+    else:
+        yield _ok("commit", f"synchronous_commit is {facts.synchronous_commit}")
+    if facts.encoding != "UTF8":
+        yield _fail("encoding", f"the database's encoding is {facts.encoding}", "create it anew with ENCODING 'UTF8'")
+    else:
+        yield _ok("encoding", facts.encoding)
+    apart = f"the database's clock is {facts.ahead_seconds:+.1f} s from this machine's"
+    if abs(facts.ahead_seconds) > _CLOCKS_APART_SECONDS:
+        yield _warn("clock", apart, "have both follow a time server")
+    else:
+        yield _ok("clock", apart)
+
+
+def _secrets(database: Database) -> Iterator[Finding]:
+    for family in app.FAMILIES.values():
+        if family.secrets is None:
+            continue
+        with database.reading(family.secrets) as store:
+            tally = store.tally()
+        counted = f"{family.name}: {tally.total} in all, {tally.opened} opened, {len(tally.unreadable)} unreadable"
+        if tally.unreadable:
+            todo = "find the keys file that they were sealed with; see the audit records of the rows"
+            yield Finding(Status.FAIL, "secrets", counted, todo, tally.unreadable)
+        else:
+            yield _ok("secrets", counted)

@@ -1,0 +1,67 @@
+"""What a database says about itself, for `doctor`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+
+from accounts_service.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFacts:
+    """`damages`: what quick_check found."""
+
+    damages: tuple[str, ...]
+    journal_mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresFacts:
+    """What we rely on. `connections`: as many as are for us; `ahead_seconds`: how far its clock is before ours."""
+
+    version: int
+    connections: int
+    synchronous_commit: str
+    encoding: str
+    ahead_seconds: float
+
+
+def facts_of(database: Database) -> SqliteFacts | PostgresFacts:
+    """Ask the database. Raises RefusedError."""
+    with database.looking() as connection:
+        if connection.dialect.name == "sqlite":
+            return SqliteFacts(
+                damages=tuple(line for (line,) in connection.execute(text("PRAGMA quick_check")) if line != "ok"),
+                journal_mode=_one(connection, "PRAGMA journal_mode"),
+            )
+        reserved = int(_one(connection, "SHOW superuser_reserved_connections"))
+        return PostgresFacts(
+            version=int(_one(connection, "SHOW server_version_num")),
+            connections=int(_one(connection, "SHOW max_connections")) - reserved,
+            synchronous_commit=_one(connection, "SHOW synchronous_commit"),
+            encoding=_one(connection, "SHOW server_encoding"),
+            ahead_seconds=_ahead(connection),
+        )
+
+
+def _one(connection: Connection, statement: str) -> str:
+    return str(connection.execute(text(statement)).scalar_one())
+
+
+def _ahead(connection: Connection) -> float:
+    before = time.time()
+    theirs = float(_one(connection, "SELECT extract(epoch from clock_timestamp())"))
+    # They answered somewhere between, most likely in the middle.
+    return theirs - (before + time.time()) / 2
+
+
+def name_of(url: str) -> str:
+    """Name the database of `url` without user, password and options."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return f"SQLite at {parsed.database}"
+    return f"PostgreSQL at {parsed.host or 'the local socket'}/{parsed.database or ''}"
