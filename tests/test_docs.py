@@ -11,6 +11,7 @@ import click
 import pytest
 
 from accounts_service import app, cli, config
+from accounts_service.access import configuration
 from accounts_service.config import Settings
 from accounts_service.web.family import Family
 from tools.generated_docs import DOCS, GENERATED
@@ -19,6 +20,7 @@ ROOT = DOCS.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
@@ -87,6 +89,17 @@ def test_links_lead_somewhere(document: Path) -> None:
         target = document.parent / path if path else document
         assert target.exists(), f"{link} does not exist"
         assert not anchor or anchor in _anchors(target), f"{link} has no such heading"
+
+
+@pytest.mark.parametrize("document", ("authentication.md", "proxy.md"))
+def test_examples_of_domains_are_read_and_none_is_left_out(document: str) -> None:
+    examples = _YAML.findall((DOCS / document).read_text())
+    assert examples
+    for example in examples:
+        texts = dict.fromkeys(configuration.REQUIRED, "") | {configuration.AUTHC: example}
+        found, problems = configuration.read(texts)
+        assert (problems, found.left_out) == ([], ())
+        assert found.domains
 
 
 @pytest.mark.parametrize("name", sorted(_requirements()))

@@ -12,14 +12,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accounts_service.access.authenticators import Conditions, Criteria
+from accounts_service.access.authenticators import ANONYMOUS, BASIC, TRUSTED_ORIGIN, Conditions, Criteria
 from accounts_service.access.authenticators.user_mapping import Names, Source, UserMapping, parse_path
 from accounts_service.access.documents import INVALID, MISSING, Cursor, Node
 from accounts_service.access.patterns import BadPatternError, expression
 from accounts_service.access.roles import Address, Network
-
-TRUSTED_ORIGIN = "trusted_origin"
-BASIC = "basic/internal_users_db"
 
 _A_PATTERN = "A regular expression pattern"
 
@@ -104,7 +101,7 @@ def _domain(entry: Cursor, left_out: list[str]) -> Domain | None:
     entry.require("type")
     if kind is None:
         return None
-    if kind not in (TRUSTED_ORIGIN, BASIC):
+    if kind not in (TRUSTED_ORIGIN, BASIC, ANONYMOUS):
         left_out.append(f"{entry.path} ({kind}): this service has no such authenticator")
         return None
     return _domain_of(kind, entry, left_out)
@@ -122,7 +119,7 @@ def _domain_of(kind: str, entry: Cursor, left_out: list[str]) -> Domain | None:
         with_internal_users=_asks_internal_users(entry, left_out),
         challenge=_challenge(entry.child("basic")),
     )
-    entry.ignore("id", "internal_users_db", "trusted_origin")
+    entry.ignore("id", "internal_users_db", "trusted_origin", "anonymous")
     entry.text("description")
     entry.end()
     return domain

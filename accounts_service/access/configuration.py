@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from accounts_service.access import authc
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.authc import BASIC, TRUSTED_ORIGIN, Domain, NetworkSettings
+from accounts_service.access.authc import Domain, NetworkSettings
 from accounts_service.access.authenticators.internal_users import InternalUser
 from accounts_service.access.documents import INVALID, ConfigProblem, Cursor, load
 from accounts_service.access.patterns import Matcher
@@ -24,14 +24,12 @@ from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, Rol
 __all__ = [
     "AUTHC",
     "AUTHZ",
-    "BASIC",
     "FILES",
     "GROUPS",
     "MAPPINGS",
     "REQUIRED",
     "ROLES",
     "TENANTS",
-    "TRUSTED_ORIGIN",
     "USERS",
     "ConfigProblem",
     "Configuration",

@@ -26,12 +26,21 @@ import structlog
 
 from accounts_service.access import action_groups, roles
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.authenticators import Authenticator, Facts, Identified, NoCredentials, Origin, Peer
+from accounts_service.access.authenticators import (
+    ANONYMOUS,
+    BASIC,
+    Authenticator,
+    Facts,
+    Identified,
+    NoCredentials,
+    Origin,
+    Peer,
+)
+from accounts_service.access.authenticators.anonymous import Anonymous
 from accounts_service.access.authenticators.basic import Basic
 from accounts_service.access.authenticators.internal_users import InternalUsers, VerifiedCredentials
 from accounts_service.access.authenticators.trusted_origin import TrustedOrigin
 from accounts_service.access.configuration import (
-    BASIC,
     FILES,
     GROUPS,
     ROLES,
@@ -217,7 +226,10 @@ def _plain(address: Address | None) -> Address | None:
 def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
     if domain.type == BASIC:
         return Basic(domain.conditions, users, domain.mapping, domain.challenge)
-    return TrustedOrigin(domain.conditions, domain.mapping, users if domain.with_internal_users else None)
+    more = users if domain.with_internal_users else None
+    if domain.type == ANONYMOUS:
+        return Anonymous(domain.conditions, domain.mapping, more)
+    return TrustedOrigin(domain.conditions, domain.mapping, more)
 
 
 class UnknownUserError(Exception):

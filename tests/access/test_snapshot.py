@@ -67,6 +67,31 @@ NO_COLON = "Basic YWxpY2U="  # alice
 INSIDE = "10.0.0.1"
 
 
+ANYBODY = {"type": "anonymous"}
+
+
+def test_anybody_is_let_in_by_an_anonymous_domain_and_by_none_after_it() -> None:
+    sent = facts(OUTSIDE, authorization=by_password("alice"))
+    assert snapshot_of(BASIC, ANYBODY).authenticate(sent).name == "alice"
+    assert snapshot_of(ANYBODY, BASIC).authenticate(sent).name == "anonymous"
+    for wrong in (facts(OUTSIDE), facts(OUTSIDE, authorization=WRONG)):
+        assert snapshot_of(BASIC, ANYBODY).authenticate(wrong).name == "anonymous"
+
+
+def test_an_anonymous_domain_is_for_those_whom_its_conditions_admit() -> None:
+    snapshot = snapshot_of(BASIC, {**ANYBODY, "accept": {"ips": [OUTSIDE]}, "user_mapping.roles.static": "guests"})
+    assert snapshot.authenticate(facts(OUTSIDE)).backend_roles == {"guests"}
+    assert refusal(snapshot, facts("192.0.2.2")) == NotAuthenticated((CHALLENGE,))
+    assert refusal(snapshot_of({**ANYBODY, "skip": {"users": "anonymous"}}), facts(OUTSIDE)) == NotAuthenticated()
+
+
+def test_an_anonymous_domain_may_ask_what_more_is_known_of_its_user() -> None:
+    known = {**ANYBODY, "user_mapping.user_name.static": "alice"}
+    assert snapshot_of(known).authenticate(facts(OUTSIDE)).roles == frozenset()
+    knowing = {**known, "additional_user_information": [{"type": "internal_users_db"}]}
+    assert snapshot_of(knowing).authenticate(facts(OUTSIDE)).roles == {"player"}
+
+
 def test_domains_are_asked_in_order_and_the_first_that_succeeds_wins() -> None:
     sent = facts(INSIDE, x_user="carol", authorization=by_password("alice"))
     assert snapshot_of(PROXY, BASIC).authenticate(sent).name == "carol"
@@ -87,6 +112,7 @@ def test_all_that_is_known_of_a_user_with_a_password() -> None:
         roles=frozenset(("player",)),
         attributes=(("room", "7"),),
         address=ip_address(OUTSIDE),
+        domain="basic/internal_users_db",
     )
 
 
