@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from configparser import ConfigParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from accounts_service import app, cli, config
 from accounts_service.access import configuration
 from accounts_service.config import Settings
 from accounts_service.web.family import Family
+from tests.support import tokens
 from tools.generated_docs import DOCS, GENERATED
 
 ROOT = DOCS.parent
@@ -95,8 +97,9 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_examples_of_domains_are_read_and_none_is_left_out(document: str) -> None:
     examples = _YAML.findall((DOCS / document).read_text())
     assert examples
+    key_sets = {"idp.jwks.json": json.dumps({"keys": [tokens.jwk(tokens.elliptic())]})}
     for example in examples:
-        texts = dict.fromkeys(configuration.REQUIRED, "") | {configuration.AUTHC: example}
+        texts = dict.fromkeys(configuration.REQUIRED, "") | {configuration.AUTHC: example, **key_sets}
         found, problems = configuration.read(texts)
         assert (problems, found.left_out) == ([], ())
         assert found.domains

@@ -87,7 +87,7 @@ def test_a_domain_may_not_challenge(text: str) -> None:
     assert only(text).challenge is False
 
 
-@pytest.mark.parametrize("kind", ("ldap", "jwt", "oidc", "saml", "anonymous/ldap", "basic/ldap", "internal"))
+@pytest.mark.parametrize("kind", ("ldap", "jwt/ldap", "oidc", "saml", "anonymous/ldap", "basic/ldap", "internal"))
 def test_a_domain_without_an_authenticator_is_left_out_by_name(kind: str) -> None:
     found = good(f"auth_domains: [{{type: {BASIC}}}, {{type: {kind}, {kind}.secret: x, accept: text}}]")
     assert found.domains == (PLAIN,)

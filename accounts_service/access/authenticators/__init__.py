@@ -17,6 +17,7 @@ from accounts_service.access.roles import Address, Identity, Network
 TRUSTED_ORIGIN = "trusted_origin"
 BASIC = "basic/internal_users_db"
 ANONYMOUS = "anonymous"
+JWT = "jwt"
 
 
 @dataclass(frozen=True, slots=True)
