@@ -42,7 +42,7 @@ _AN_EC_KEY = f"An EC public key on {', '.join(EC_ALGORITHMS)}"
 _PRIVATE = "A private key has no place here"
 
 # All that joserfc and cryptography have been seen to raise for what is no key.
-_NO_KEY = (JoseError, ValueError, TypeError, KeyError, UnsupportedAlgorithm, InvalidVersion, SecurityWarning)
+_NO_KEY = (JoseError, ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion, SecurityWarning)
 
 
 def is_key_set(name: str) -> bool:

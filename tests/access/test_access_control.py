@@ -403,6 +403,28 @@ def test_a_key_set_that_went_or_leads_nowhere_changes_nothing(start: Start, cloc
     assert [problem.file for problem in problems_of(access)] == [KEYS]
 
 
+def test_a_key_set_that_went_is_a_change_of_its_directory(
+    start: Start, clock: Clock, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write({KEYS: published("old"), "sg_authc.yml": TOKENS})
+    access = start()
+    went = int(directory.changed()) + 100
+    real = Path.stat
+
+    def gone_later(path: Path, **options: bool) -> os.stat_result:
+        status = real(path, **options)
+        return os.stat_result((*status[:7], went, went, went)) if path == directory.path else status
+
+    (directory.path / KEYS).unlink()
+    monkeypatch.setattr(Path, "stat", gone_later)
+    clock.now = went + 0.5
+    access.current()
+    assert problems_of(access) == ()
+    clock.now += 1
+    access.current()
+    assert [problem.path for problem in problems_of(access)] == ["auth_domains.0.jwt.signing.jwks_file"]
+
+
 def test_a_key_set_may_be_a_link_into_a_folder_of_who_fetches_it(
     start: Start, clock: Clock, directory: Directory, tmp_path: Path
 ) -> None:

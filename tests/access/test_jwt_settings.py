@@ -60,7 +60,7 @@ def told(jwt: Mapping[str, object] | None, files: Mapping[str, str] | None = Non
 
 def named(jwt: Mapping[str, object], text: str) -> bool:
     """Tell whose name a token brings: alice's, or nobody's."""
-    said = tokens(jwt).verified(text, subject_needed=True)
+    said = tokens(jwt).verified(text)
     assert said is None or said["sub"] == "alice"
     return said is not None
 
@@ -203,7 +203,7 @@ def test_an_inline_key_set_has_keys_of_every_kind() -> None:
     found = tokens({"signing": {"jwks": {"keys": keys, "more": 1}}})
     assert [(key.kid, *key.algorithms) for key in found.keys] == [("r", "RS256"), ("e", "ES384"), (None, "HS512")]
     for text in (token(rsa(), "RS256", kid="r"), token(elliptic("P-384"), "ES384", kid="e"), token(alg="HS512")):
-        assert found.verified(text, subject_needed=True)
+        assert found.verified(text)
 
 
 def test_without_an_algorithm_of_its_own_a_key_is_for_those_of_its_kind() -> None:
@@ -304,7 +304,7 @@ FILE = {"signing": {"jwks_file": KEY_SET}}
 def test_a_key_set_may_stand_in_a_file(indent: int | str | None) -> None:
     published = KeySet([rsa(), elliptic()]).as_dict()
     found = tokens(FILE, {KEY_SET: json.dumps(published, indent=indent)})
-    assert found.verified(token(rsa(), "RS256"), subject_needed=True)
+    assert found.verified(token(rsa(), "RS256"))
     assert [key.kid for key in found.keys] == [key["kid"] for key in published["keys"]]
 
 
@@ -332,7 +332,16 @@ def test_two_domains_may_share_a_file() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ("other.jwks.json", "../idp.jwks.json", "/etc/idp.jwks.json", "keys/idp.jwks.json", "idp.json", ".jwks.json", ""),
+    (
+        "other.jwks.json",
+        "../idp.jwks.json",
+        "/etc/idp.jwks.json",
+        "keys/idp.jwks.json",
+        "idp.json",
+        ".jwks.json",
+        "sg_roles.yml",
+        "",
+    ),
 )
 def test_the_file_lies_beside_the_others_and_is_known_by_its_name(name: str) -> None:
     assert told({"signing": {"jwks_file": name}}, {KEY_SET: "{}", name: "{}"} if is_key_set(name) else {}) == (
@@ -481,6 +490,13 @@ def test_no_key_is_quoted_in_a_problem() -> None:
     assert "signing.jwks.keys.0.d" in shown
     for secret in (middle, "c2hvcnQ", str(private["d"]), str(private["x"]), "BEGIN"):
         assert secret not in shown
+
+
+def test_a_key_on_an_unknown_curve_is_told() -> None:
+    der = elliptic().as_der(private=False).replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f"))
+    pem = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(der).decode()}\n-----END PUBLIC KEY-----\n"
+    (problem,) = told({"signing": {"ec": {"public_key": pem, "curve": "P-256"}}})
+    assert problem.startswith("signing.ec.public_key: Invalid value")
 
 
 def test_what_a_library_raises_for_a_key_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:

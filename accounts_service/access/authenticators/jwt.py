@@ -91,13 +91,11 @@ class Tokens:
     skew_seconds: int = 10
     challenge: bool = True
 
-    def verified(
-        self, token: str, *, subject_needed: bool, now: Callable[[], int] | None = None
-    ) -> dict[str, Json] | None:
-        """Give the claims of `token`, or None if it is not good."""
+    def verified(self, token: str, now: Callable[[], int] | None = None) -> dict[str, Json] | None:
+        """Give the claims of `token`, or None if it is not good. `now`: another clock than the system's."""
         if len(token) > LONGEST_TOKEN:
             return None
-        rules = jwt.JWTClaimsRegistry(now, self.skew_seconds, sub={"essential": subject_needed})
+        rules = jwt.JWTClaimsRegistry(now, self.skew_seconds, sub={"allow_blank": False})
         if self.audiences:
             rules.options["aud"] = {"essential": True, "values": [*self.audiences]}
         if self.issuer is not None:
@@ -139,7 +137,7 @@ class Jwt:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             return NoCredentials(CHALLENGE if self.tokens.challenge else None)
-        claims = self.tokens.verified(token, subject_needed=self.mapping.user_name is None, now=self.now)
+        claims = self.tokens.verified(token, self.now)
         if claims is None:
             return Rejected()
         identity = self._identity(claims, facts, origin)
