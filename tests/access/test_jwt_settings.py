@@ -390,9 +390,6 @@ def test_keys_of_every_source_are_known_together() -> None:
         assert named(jwt, text)
 
 
-IN_PEM = ", in PEM)"
-
-
 @pytest.mark.parametrize(
     ("signing", "problems"),
     (
@@ -428,7 +425,6 @@ IN_PEM = ", in PEM)"
         ),
         ({"ec": {"public_key": "x", "curve": "P-256", "algorithm": "ES256"}}, ["ec.public_key: Invalid"]),
     ),
-    ids=str,
 )
 def test_what_is_wrong_with_a_key_in_pem_is_told(signing: dict[str, object], problems: list[str]) -> None:
     found = told({"signing": signing})
