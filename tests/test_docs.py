@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from configparser import ConfigParser
 from pathlib import Path
@@ -11,14 +12,17 @@ import click
 import pytest
 
 from accounts_service import app, cli, config
+from accounts_service.access import configuration
 from accounts_service.config import Settings
 from accounts_service.web.family import Family
+from tests.support import tokens
 from tools.generated_docs import DOCS, GENERATED
 
 ROOT = DOCS.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
@@ -87,6 +91,18 @@ def test_links_lead_somewhere(document: Path) -> None:
         target = document.parent / path if path else document
         assert target.exists(), f"{link} does not exist"
         assert not anchor or anchor in _anchors(target), f"{link} has no such heading"
+
+
+@pytest.mark.parametrize("document", ("authentication.md", "proxy.md"))
+def test_examples_of_domains_are_read_and_none_is_left_out(document: str) -> None:
+    examples = _YAML.findall((DOCS / document).read_text())
+    assert examples
+    key_sets = {"idp.jwks.json": json.dumps({"keys": [tokens.jwk(tokens.elliptic())]})}
+    for example in examples:
+        texts = dict.fromkeys(configuration.REQUIRED, "") | {configuration.AUTHC: example, **key_sets}
+        found, problems = configuration.read(texts)
+        assert (problems, found.left_out) == ([], ())
+        assert found.domains
 
 
 @pytest.mark.parametrize("name", sorted(_requirements()))

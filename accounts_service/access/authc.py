@@ -9,30 +9,30 @@ log-ins, and the same file may serve Search Guard itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from accounts_service.access.authenticators import Conditions, Criteria
+from accounts_service.access import jwt_settings
+from accounts_service.access.authenticators import ANONYMOUS, BASIC, JWT, TRUSTED_ORIGIN, Conditions, Criteria
+from accounts_service.access.authenticators.jwt import Tokens
 from accounts_service.access.authenticators.user_mapping import Names, Source, UserMapping, parse_path
 from accounts_service.access.documents import INVALID, MISSING, Cursor, Node
 from accounts_service.access.patterns import BadPatternError, expression
 from accounts_service.access.roles import Address, Network
-
-TRUSTED_ORIGIN = "trusted_origin"
-BASIC = "basic/internal_users_db"
 
 _A_PATTERN = "A regular expression pattern"
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain of sg_authc.yml that we have an authenticator for."""
+    """A domain of sg_authc.yml that we have an authenticator for. `tokens`: those of a jwt domain."""
 
     type: str
     conditions: Conditions
     mapping: UserMapping
     challenge: bool
     with_internal_users: bool
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ UNCONFIGURED = Authc(
 )
 
 
-def read(document: Cursor) -> Authc:
-    """Read the whole file."""
+def read(document: Cursor, key_set: Callable[[str], Cursor | None]) -> Authc:
+    """Read the whole file. `key_set` enters the document of a key set file, if there is one of that name."""
     left_out: list[str] = []
-    found = [_domain(entry, left_out) for entry in document.children("auth_domains")]
+    found = [_domain(entry, key_set, left_out) for entry in document.children("auth_domains")]
     network = _network_settings(document.child("network"))
     document.flag("debug", default=False)
     document.ignore("_sg_meta", "user_cache", "password_hashing")
@@ -97,23 +97,26 @@ def _network_settings(entry: Cursor) -> NetworkSettings:
 # -- auth_domains -------------------------------------------------------------
 
 
-def _domain(entry: Cursor, left_out: list[str]) -> Domain | None:
+def _domain(entry: Cursor, key_set: Callable[[str], Cursor | None], left_out: list[str]) -> Domain | None:
     kind = entry.text("type")
     if not entry.flag("enabled", default=True):
         return None
     entry.require("type")
     if kind is None:
         return None
-    if kind not in (TRUSTED_ORIGIN, BASIC):
+    if kind not in (TRUSTED_ORIGIN, BASIC, ANONYMOUS, JWT):
         left_out.append(f"{entry.path} ({kind}): this service has no such authenticator")
         return None
-    return _domain_of(kind, entry, left_out)
+    return _domain_of(kind, entry, key_set, left_out)
 
 
-def _domain_of(kind: str, entry: Cursor, left_out: list[str]) -> Domain | None:
+def _domain_of(kind: str, entry: Cursor, key_set: Callable[[str], Cursor | None], left_out: list[str]) -> Domain | None:
     accept, skip = entry.child("accept"), entry.child("skip")
     if accept.has("client_certs") or skip.has("client_certs"):
         left_out.append(f"{entry.path} ({kind}): conditions on client certificates are not known here")
+        return None
+    tokens = jwt_settings.read(entry, key_set, left_out) if kind == JWT else None
+    if kind == JWT and tokens is None:
         return None
     domain = Domain(
         kind,
@@ -121,8 +124,9 @@ def _domain_of(kind: str, entry: Cursor, left_out: list[str]) -> Domain | None:
         _mapping_of(kind, entry),
         with_internal_users=_asks_internal_users(entry, left_out),
         challenge=_challenge(entry.child("basic")),
+        tokens=tokens,
     )
-    entry.ignore("id", "internal_users_db", "trusted_origin")
+    entry.ignore("id", "internal_users_db", "trusted_origin", "anonymous")
     entry.text("description")
     entry.end()
     return domain

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from accounts_service.access import authc
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.authc import BASIC, TRUSTED_ORIGIN, Domain, NetworkSettings
+from accounts_service.access.authc import Domain, NetworkSettings
 from accounts_service.access.authenticators.internal_users import InternalUser
 from accounts_service.access.documents import INVALID, ConfigProblem, Cursor, load
+from accounts_service.access.jwt_settings import is_key_set
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission
 
@@ -24,19 +25,18 @@ from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, Rol
 __all__ = [
     "AUTHC",
     "AUTHZ",
-    "BASIC",
     "FILES",
     "GROUPS",
     "MAPPINGS",
     "REQUIRED",
     "ROLES",
     "TENANTS",
-    "TRUSTED_ORIGIN",
     "USERS",
     "ConfigProblem",
     "Configuration",
     "Domain",
     "NetworkSettings",
+    "is_key_set",
     "read",
 ]
 
@@ -77,13 +77,17 @@ def read(texts: Mapping[str, str]) -> tuple[Configuration, list[ConfigProblem]]:
     def document(file: str, *, undotted: bool = False) -> Cursor:
         return load(file, texts.get(file, ""), problems, undotted=undotted)
 
+    def key_set(file: str) -> Cursor | None:
+        # JSON is YAML, and is read as strictly.
+        return document(file) if file in texts else None
+
     groups = {name: _action_group(entry) for name, entry in document(GROUPS).entries()}
     roles = {name: _role(entry) for name, entry in document(ROLES).entries()}
     by_role = {name: _role_mapping(entry) for name, entry in document(MAPPINGS).entries()}
     users = {name: _internal_user(entry) for name, entry in document(USERS).entries()}
     tenants = frozenset(_tenant(name, entry) for name, entry in document(TENANTS).entries())
     mode = _authz(document(AUTHZ, undotted=True))
-    authentication = authc.read(document(AUTHC, undotted=True)) if AUTHC in texts else authc.UNCONFIGURED
+    authentication = authc.read(document(AUTHC, undotted=True), key_set) if AUTHC in texts else authc.UNCONFIGURED
     configuration = Configuration(
         roles=roles,
         mappings=RoleMappings(mode, by_role),

@@ -49,6 +49,8 @@ class Identity:
     `realm` is where the name is known: names of different realms never mix.
     `roles` are given by the user's own entry, `backend_roles` go through the
     mappings. `own` is the caller's own account in the family asked, if any.
+    `domain` is the type of the domain of sg_authc.yml that found him: it tells
+    by what he came and never decides what he may do.
     """
 
     realm: str
@@ -58,6 +60,7 @@ class Identity:
     attributes: tuple[tuple[str, str], ...] = ()
     address: Address | None = None
     own: str | None = None
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,18 +26,29 @@ import structlog
 
 from accounts_service.access import action_groups, roles
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.authenticators import Authenticator, Facts, Identified, NoCredentials, Origin, Peer
+from accounts_service.access.authenticators import (
+    ANONYMOUS,
+    BASIC,
+    Authenticator,
+    Facts,
+    Identified,
+    NoCredentials,
+    Origin,
+    Peer,
+)
+from accounts_service.access.authenticators.anonymous import Anonymous
 from accounts_service.access.authenticators.basic import Basic
 from accounts_service.access.authenticators.internal_users import InternalUsers, VerifiedCredentials
+from accounts_service.access.authenticators.jwt import Jwt
 from accounts_service.access.authenticators.trusted_origin import TrustedOrigin
 from accounts_service.access.configuration import (
-    BASIC,
     FILES,
     GROUPS,
     ROLES,
     ConfigProblem,
     Configuration,
     Domain,
+    is_key_set,
     read,
 )
 from accounts_service.access.decisions import Rules
@@ -96,8 +107,24 @@ def parse(texts: Mapping[str, str], built_ins: BuiltIns) -> Configuration:
         for name in sorted(ours.keys() & theirs.keys())
     ]
     if problems:
-        raise BadConfigurationError(sorted(problems, key=lambda problem: (FILES.index(problem.file), problem.path)))
+        # Two domains may name one key set, whose problems are told once.
+        raise BadConfigurationError(sorted(dict.fromkeys(problems), key=_place))
     return configuration
+
+
+def _place(problem: ConfigProblem) -> tuple[int, str, str]:
+    file = problem.file
+    return (FILES.index(file) if file in FILES else len(FILES), file, problem.path)
+
+
+def _names(directory: Path) -> tuple[str, ...]:
+    # What sg_authc.yml calls a key set is known only once it is read, so all
+    # that are there belong to the state. A directory that cannot be listed has none.
+    try:
+        found = sorted(path.name for path in directory.iterdir() if is_key_set(path.name))
+    except OSError:
+        found = []
+    return (*FILES, *found)
 
 
 def read_directory(directory: Path) -> dict[str, str]:
@@ -108,7 +135,7 @@ def read_directory(directory: Path) -> dict[str, str]:
     texts = {}
     problems = []
     unreadable = False
-    for name in FILES:
+    for name in _names(directory):
         try:
             with (directory / name).open("rb") as file:
                 raw = file.read(_LARGEST_FILE + 1)
@@ -162,7 +189,10 @@ class Snapshot:
         # Headers that say who someone is must come once; a comma is a repeat
         # that a server has joined, unless every mapping of the header splits it.
         sources = [source for domain in configuration.domains for source in domain.mapping.sources()]
-        self._once = frozenset(source.header for source in sources if source.header) | {"authorization"}
+        self._once = frozenset(source.header for source in sources if source.header) | {
+            "authorization",
+            *(domain.tokens.header for domain in configuration.domains if domain.tokens),
+        }
         self._separators = frozenset((source.header, source.split) for source in sources if source.header)
 
     def authenticate(self, facts: Facts) -> Identity:
@@ -222,7 +252,12 @@ def _plain(address: Address | None) -> Address | None:
 def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:
     if domain.type == BASIC:
         return Basic(domain.conditions, users, domain.mapping, domain.challenge)
-    return TrustedOrigin(domain.conditions, domain.mapping, users if domain.with_internal_users else None)
+    more = users if domain.with_internal_users else None
+    if domain.tokens is not None:
+        return Jwt(domain.conditions, domain.tokens, domain.mapping, more)
+    if domain.type == ANONYMOUS:
+        return Anonymous(domain.conditions, domain.mapping, more)
+    return TrustedOrigin(domain.conditions, domain.mapping, more)
 
 
 class UnknownUserError(Exception):
@@ -407,9 +442,9 @@ class AccessControl:
         return now - self._waiting_since[1] >= _LOOK_SECONDS
 
     def _newest_change(self) -> float:
-        statuses = dict(zip(FILES, _statuses(self._directory), strict=True))
+        statuses = _statuses(self._directory)
         times = [status.st_ctime for status in statuses.values() if status]
-        if any(statuses[name] is None for name in self._there):
+        if any(statuses.get(name) is None for name in self._there):
             # When a file went only its directory knows. It also knows when an
             # editor put something beside the files, which is no change of them.
             with suppress(OSError):
@@ -435,18 +470,17 @@ class AccessControl:
 
     def _signature(self) -> str:
         digest = hashlib.sha256()
-        for status in _statuses(self._directory):
-            digest.update(
-                repr(status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)).encode()
-            )
+        for name, status in _statuses(self._directory).items():
+            seen = status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            digest.update(repr((name, seen)).encode())
         return digest.hexdigest()
 
 
-def _statuses(directory: Path) -> list[os.stat_result | None]:
-    statuses: list[os.stat_result | None] = []
-    for name in FILES:
+def _statuses(directory: Path) -> dict[str, os.stat_result | None]:
+    statuses: dict[str, os.stat_result | None] = {}
+    for name in _names(directory):
         try:
-            statuses.append((directory / name).stat())
+            statuses[name] = (directory / name).stat()
         except OSError:
-            statuses.append(None)
+            statuses[name] = None
     return statuses

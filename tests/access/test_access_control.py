@@ -22,10 +22,11 @@ from accounts_service.access.snapshot import (
     LastGood,
     Snapshot,
     in_use,
+    parse,
     read_directory,
 )
 from accounts_service.bulkhead import Bulkhead
-from accounts_service.faults import NotAuthenticated, NotPermitted
+from accounts_service.faults import NotAuthenticated, NotPermitted, RefusedError
 from tests.access.configurations import (
     BASIC,
     BUILT_INS,
@@ -38,6 +39,7 @@ from tests.access.configurations import (
     refusal,
     text_of,
 )
+from tests.support import tokens
 from tests.support.personas import hash_of
 
 # -- A directory, a clock -----------------------------------------------------
@@ -339,6 +341,132 @@ def test_with_the_clock_set_back_twice_the_wait_starts_again(start: Start, clock
     assert allowed(access.current())
     clock.now += 1
     assert not allowed(access.current())
+
+
+# -- Keys that are rotated ----------------------------------------------------
+
+KEYS = "idp.jwks.json"
+TOKENS = {"auth_domains": [{"type": "jwt", "jwt": {"signing": {"jwks_file": KEYS}}}]}
+
+
+def published(*names: str) -> dict[str, object]:
+    return {"keys": [tokens.jwk(tokens.rsa(name), kid=name) for name in names]}
+
+
+def known(snapshot: Snapshot, name: str) -> bool:
+    """Tell whether who brings a token signed with the key of this name is somebody."""
+    sent = facts(OUTSIDE, authorization=f"Bearer {tokens.token(tokens.rsa(name), 'RS256', kid=name)}")
+    try:
+        return snapshot.authenticate(sent).name == "alice"
+    except RefusedError:
+        return False
+
+
+def test_a_new_key_holds_within_two_seconds_and_an_old_one_ends(
+    start: Start, clock: Clock, directory: Directory
+) -> None:
+    directory.write({KEYS: published("old"), "sg_authc.yml": TOKENS})
+    access = start()
+    assert (known(access.current(), "old"), known(access.current(), "new")) == (True, False)
+    directory.write({KEYS: published("new")})
+    clock.now = directory.changed() + 0.9375
+    assert known(access.current(), "old")
+    clock.now += 1
+    assert (known(access.current(), "old"), known(access.current(), "new")) == (False, True)
+
+
+@pytest.mark.parametrize("broken", ("{", "", {"keys": []}, {"keys": [{"kty": "RSA", "n": "x"}]}, b"\xff"))
+def test_with_a_broken_key_set_the_last_good_keys_go_on_in_every_worker(
+    start: Start, clock: Clock, directory: Directory, broken: object
+) -> None:
+    directory.write({KEYS: published("old"), "sg_authc.yml": TOKENS})
+    access = start()
+    directory.write({KEYS: broken})
+    assert known(later(access, clock), "old")
+    assert {problem.file for problem in problems_of(access)} == {KEYS}
+    assert known(start().current(), "old")
+    directory.write({KEYS: published("old", "new")})
+    assert known(later(access, clock), "new")
+    assert problems_of(access) == ()
+
+
+def test_a_key_set_that_went_or_leads_nowhere_changes_nothing(start: Start, clock: Clock, directory: Directory) -> None:
+    directory.write({KEYS: published("old"), "sg_authc.yml": TOKENS})
+    access = start()
+    (directory.path / KEYS).unlink()
+    clock.now = directory.path.stat().st_ctime + 0.5
+    assert known(access.current(), "old")
+    assert problems_of(access) == ()
+    assert known(later(access, clock), "old")
+    assert [problem.path for problem in problems_of(access)] == ["auth_domains.0.jwt.signing.jwks_file"]
+    (directory.path / KEYS).symlink_to("nowhere")
+    assert known(later(access, clock), "old")
+    assert [problem.file for problem in problems_of(access)] == [KEYS]
+
+
+def test_a_key_set_that_went_is_a_change_of_its_directory(
+    start: Start, clock: Clock, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write({KEYS: published("old"), "sg_authc.yml": TOKENS})
+    access = start()
+    went = int(directory.changed()) + 100
+    real = Path.stat
+
+    def gone_later(path: Path, **options: bool) -> os.stat_result:
+        status = real(path, **options)
+        return os.stat_result((*status[:7], went, went, went)) if path == directory.path else status
+
+    (directory.path / KEYS).unlink()
+    monkeypatch.setattr(Path, "stat", gone_later)
+    clock.now = went + 0.5
+    access.current()
+    assert problems_of(access) == ()
+    clock.now += 1
+    access.current()
+    assert [problem.path for problem in problems_of(access)] == ["auth_domains.0.jwt.signing.jwks_file"]
+
+
+def test_a_key_set_may_be_a_link_into_a_folder_of_who_fetches_it(
+    start: Start, clock: Clock, directory: Directory, tmp_path: Path
+) -> None:
+    fetched, new = tmp_path / "fetched.json", tmp_path / "new.json"
+    fetched.write_text(text_of(published("old")))
+    (directory.path / KEYS).symlink_to(fetched)
+    directory.write({"sg_authc.yml": TOKENS})
+    access = start()
+    assert known(access.current(), "old")
+    new.write_text(text_of(published("new")))
+    new.replace(fetched)
+    clock.now = fetched.stat().st_ctime + 0.9375
+    assert known(access.current(), "old")
+    clock.now += 1
+    assert known(access.current(), "new")
+
+
+def test_a_key_set_that_nobody_names_is_not_read_as_one(start: Start, clock: Clock, directory: Directory) -> None:
+    access = start()
+    directory.write({KEYS: "{"})
+    assert allowed(later(access, clock))
+    assert problems_of(access) == ()
+
+
+def test_problems_of_a_key_set_that_two_domains_name_are_told_once(directory: Directory) -> None:
+    directory.write({KEYS: {"keys": []}, "sg_authc.yml": {"auth_domains": TOKENS["auth_domains"] * 2}})
+    with pytest.raises(BadConfigurationError) as refused:
+        parse(read_directory(directory.path), BUILT_INS)
+    assert [problem.file for problem in refused.value.problems] == [KEYS]
+
+
+def test_without_leave_to_list_the_directory_there_is_no_key_set(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    directory.write({KEYS: published("old")})
+    assert KEYS in read_directory(directory.path)
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert set(read_directory(directory.path)) == FILES.keys()
 
 
 # -- A broken directory -------------------------------------------------------

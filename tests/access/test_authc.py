@@ -6,13 +6,19 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from accounts_service.access.authenticators import Conditions, Criteria, Origin, Peer
+from accounts_service.access.authenticators import (
+    ANONYMOUS,
+    BASIC,
+    TRUSTED_ORIGIN,
+    Conditions,
+    Criteria,
+    Origin,
+    Peer,
+)
 from accounts_service.access.authenticators.user_mapping import Names, Source, UserMapping
 from accounts_service.access.configuration import (
     AUTHC,
-    BASIC,
     REQUIRED,
-    TRUSTED_ORIGIN,
     Configuration,
     Domain,
     NetworkSettings,
@@ -81,7 +87,7 @@ def test_a_domain_may_not_challenge(text: str) -> None:
     assert only(text).challenge is False
 
 
-@pytest.mark.parametrize("kind", ("ldap", "jwt", "oidc", "saml", "anonymous", "basic/ldap", "clientcert", "internal"))
+@pytest.mark.parametrize("kind", ("ldap", "jwt/ldap", "oidc", "saml", "anonymous/ldap", "basic/ldap", "internal"))
 def test_a_domain_without_an_authenticator_is_left_out_by_name(kind: str) -> None:
     found = good(f"auth_domains: [{{type: {BASIC}}}, {{type: {kind}, {kind}.secret: x, accept: text}}]")
     assert found.domains == (PLAIN,)
@@ -161,6 +167,13 @@ def test_what_is_wrong_with_a_domain_is_told(attributes: str, problems: list[str
 @pytest.mark.parametrize("mapping", ("", "user_mapping.roles.static: a"))
 def test_a_trusted_origin_says_where_the_name_comes_from(mapping: str) -> None:
     assert problems_of(mapping, TRUSTED_ORIGIN) == ["user_mapping.user_name: Required attribute is missing"]
+
+
+def test_nobody_in_particular_needs_no_mapping_and_may_have_one() -> None:
+    assert only("anonymous: {}", ANONYMOUS) == Domain(
+        ANONYMOUS, Conditions(), UserMapping(), challenge=True, with_internal_users=False
+    )
+    assert only("user_mapping.roles.static: a", ANONYMOUS).mapping == UserMapping(roles=Names(static=("a",)))
 
 
 @pytest.mark.parametrize("name", ("ips", "originating_ips", "trusted_ips", "users"))

@@ -13,6 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accounts_service.access.authenticators import (
+    ANONYMOUS,
+    BASIC,
+    TRUSTED_ORIGIN,
     Conditions,
     Criteria,
     Facts,
@@ -23,6 +26,7 @@ from accounts_service.access.authenticators import (
     Peer,
     Rejected,
 )
+from accounts_service.access.authenticators.anonymous import Anonymous
 from accounts_service.access.authenticators.basic import CHALLENGE, Basic
 from accounts_service.access.authenticators.internal_users import (
     InternalUser,
@@ -93,6 +97,7 @@ def test_the_right_password_identifies_under_the_scheme_in_any_case(scheme: str)
         roles=ALICE.roles,
         attributes=ALICE.attributes,
         address=ADDRESS,
+        domain=BASIC,
     )
 
 
@@ -240,6 +245,7 @@ def test_a_trusted_proxy_says_who_is_asking() -> None:
         backend_roles=frozenset(("sales",)),
         attributes=(("from", "192.0.2.1"),),
         address=ADDRESS,
+        domain=TRUSTED_ORIGIN,
     )
 
 
@@ -268,6 +274,69 @@ def test_more_is_known_of_a_user_where_the_domain_asks_for_it() -> None:
     assert identity.roles == {"reader"}
     assert dict(identity.attributes) == {"from": "192.0.2.1", "level": "1", "room": "7"}
     assert identity_of(proxied(more=USERS, headers={"x-user": "bob"})).roles == frozenset()
+
+
+# -- Anonymous ----------------------------------------------------------------
+
+
+def anonymous(
+    mapping: UserMapping = UserMapping(),  # noqa: B008  # frozen
+    conditions: Conditions = Conditions(),  # noqa: B008  # frozen
+    more: InternalUsers | None = None,
+    *,
+    origin: Origin = DIRECT,
+    headers: Mapping[str, str] = NOTHING,
+) -> Outcome:
+    return Anonymous(conditions, mapping, more).authenticate(Facts(origin.peer, headers), origin)
+
+
+def test_nobody_in_particular_is_let_in_under_a_name_that_says_so() -> None:
+    assert anonymous() == Identified(Identity(realm=REALM, name="anonymous", address=ADDRESS, domain=ANONYMOUS))
+
+
+@pytest.mark.parametrize("header", NO_CREDENTIALS[1:])
+def test_what_somebody_sends_as_credentials_is_of_no_matter_to_the_anonymous_domain(header: str) -> None:
+    assert anonymous(headers={"authorization": header}) == anonymous()
+
+
+def test_nobody_in_particular_may_have_a_name_roles_and_attributes() -> None:
+    mapping = UserMapping(
+        Names(static=("nobody",)),
+        Names(static=("guests",)),
+        (("from", Source(parse_path("request.direct_ip_address"))),),
+        (("kind", "guest"),),
+    )
+    assert identity_of(anonymous(mapping)) == Identity(
+        realm=REALM,
+        name="nobody",
+        backend_roles=frozenset(("guests",)),
+        attributes=(("from", "192.0.2.1"), ("kind", "guest")),
+        address=ADDRESS,
+        domain=ANONYMOUS,
+    )
+
+
+def test_an_anonymous_domain_believes_no_header_of_anyone_but_a_trusted_proxy() -> None:
+    headers = {"x-user": "admin", "x-role": "all"}
+    named = UserMapping(names("request.headers.x-user"))
+    assert anonymous(named, headers=headers) == NoCredentials()
+    assert identity_of(anonymous(named, origin=PROXIED, headers=headers)).name == "admin"
+    with_role = UserMapping(roles=names("request.headers.x-role"))
+    assert anonymous(with_role, headers=headers) == anonymous()
+    assert identity_of(anonymous(with_role, origin=PROXIED, headers=headers)).backend_roles == {"all"}
+
+
+def test_an_anonymous_name_that_the_domain_is_not_for_is_rejected() -> None:
+    assert anonymous(conditions=Conditions(skip=Criteria(users=Matcher(["anon*"])))) == Rejected()
+    assert anonymous(conditions=Conditions(accept=Criteria(users=Matcher(["alice"])))) == Rejected()
+
+
+def test_more_may_be_known_of_the_anonymous_name() -> None:
+    mapping = UserMapping(Names(static=("alice",)))
+    assert identity_of(anonymous(mapping)).roles == frozenset()
+    identity = identity_of(anonymous(mapping, more=USERS))
+    assert identity.roles == {"reader"}
+    assert identity.domain == ANONYMOUS
 
 
 # -- Conditions ---------------------------------------------------------------

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from accounts_service.access.authenticators import Conditions
+from accounts_service.access.authenticators import BASIC, Conditions
 from accounts_service.access.authenticators.internal_users import InternalUser
 from accounts_service.access.authenticators.user_mapping import UserMapping
-from accounts_service.access.configuration import BASIC, FILES, REQUIRED, Configuration, Domain, NetworkSettings, read
+from accounts_service.access.configuration import FILES, REQUIRED, Configuration, Domain, NetworkSettings, read
 from accounts_service.access.roles import Identity, ResolutionMode, Role, RoleMappings, TenantPermission
 
 # Of the form of a bcrypt hash, and of nothing.

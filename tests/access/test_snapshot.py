@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import pwd
+import traceback
 from collections.abc import Mapping
 from ipaddress import ip_address
 
@@ -12,6 +14,7 @@ from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.authenticators import Facts, Peer
 from accounts_service.access.authenticators.basic import CHALLENGE
 from accounts_service.access.authenticators.internal_users import VerifiedCredentials
+from accounts_service.access.authenticators.jwt import CHALLENGE as BEARER
 from accounts_service.access.configuration import ConfigProblem
 from accounts_service.access.roles import REALM, Identity, Role
 from accounts_service.access.snapshot import (
@@ -23,7 +26,7 @@ from accounts_service.access.snapshot import (
     uids_of,
 )
 from accounts_service.bulkhead import Bulkhead
-from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, Overloaded
+from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, Overloaded, RefusedError
 from tests.access.configurations import (
     BASIC,
     BUILT_INS,
@@ -35,6 +38,7 @@ from tests.access.configurations import (
     refusal,
     text_of,
 )
+from tests.support import tokens
 from tests.support.personas import hash_of
 
 # -- Who is it ----------------------------------------------------------------
@@ -67,6 +71,31 @@ NO_COLON = "Basic YWxpY2U="  # alice
 INSIDE = "10.0.0.1"
 
 
+ANYBODY = {"type": "anonymous"}
+
+
+def test_anybody_is_let_in_by_an_anonymous_domain_and_by_none_after_it() -> None:
+    sent = facts(OUTSIDE, authorization=by_password("alice"))
+    assert snapshot_of(BASIC, ANYBODY).authenticate(sent).name == "alice"
+    assert snapshot_of(ANYBODY, BASIC).authenticate(sent).name == "anonymous"
+    for wrong in (facts(OUTSIDE), facts(OUTSIDE, authorization=WRONG)):
+        assert snapshot_of(BASIC, ANYBODY).authenticate(wrong).name == "anonymous"
+
+
+def test_an_anonymous_domain_is_for_those_whom_its_conditions_admit() -> None:
+    snapshot = snapshot_of(BASIC, {**ANYBODY, "accept": {"ips": [OUTSIDE]}, "user_mapping.roles.static": "guests"})
+    assert snapshot.authenticate(facts(OUTSIDE)).backend_roles == {"guests"}
+    assert refusal(snapshot, facts("192.0.2.2")) == NotAuthenticated((CHALLENGE,))
+    assert refusal(snapshot_of({**ANYBODY, "skip": {"users": "anonymous"}}), facts(OUTSIDE)) == NotAuthenticated()
+
+
+def test_an_anonymous_domain_may_ask_what_more_is_known_of_its_user() -> None:
+    known = {**ANYBODY, "user_mapping.user_name.static": "alice"}
+    assert snapshot_of(known).authenticate(facts(OUTSIDE)).roles == frozenset()
+    knowing = {**known, "additional_user_information": [{"type": "internal_users_db"}]}
+    assert snapshot_of(knowing).authenticate(facts(OUTSIDE)).roles == {"player"}
+
+
 def test_domains_are_asked_in_order_and_the_first_that_succeeds_wins() -> None:
     sent = facts(INSIDE, x_user="carol", authorization=by_password("alice"))
     assert snapshot_of(PROXY, BASIC).authenticate(sent).name == "carol"
@@ -87,6 +116,7 @@ def test_all_that_is_known_of_a_user_with_a_password() -> None:
         roles=frozenset(("player",)),
         attributes=(("room", "7"),),
         address=ip_address(OUTSIDE),
+        domain="basic/internal_users_db",
     )
 
 
@@ -432,6 +462,75 @@ def test_every_worker_maps_the_same_of_several_backend_roles() -> None:
 def test_a_password_is_worth_nothing_where_the_mapping_finds_no_name() -> None:
     snapshot = snapshot_of({**BASIC, "user_mapping.user_name.from": "user_entry.attributes.none"})
     assert refusal(snapshot, facts(OUTSIDE, authorization=by_password("alice"))) == NotAuthenticated()
+
+
+# -- Tokens -------------------------------------------------------------------
+
+SIGNED = {"signing_key": base64.b64encode(tokens.SECRET).decode()}
+TOKENS = {"type": "jwt", "jwt": SIGNED}
+
+
+def by_token(**claims: object) -> str:
+    return f"Bearer {tokens.token(said=tokens.claims(**claims))}"
+
+
+def test_who_brings_a_token_is_known_by_it() -> None:
+    known = {**TOKENS, "user_mapping.roles.from": "jwt.roles"}
+    identity = snapshot_of(known).authenticate(facts(OUTSIDE, authorization=by_token(roles=["sales"])))
+    assert identity == Identity(
+        realm=REALM,
+        name="alice",
+        backend_roles=frozenset(("sales",)),
+        address=ip_address(OUTSIDE),
+        domain="jwt",
+    )
+    more = {**known, "additional_user_information": [{"type": "internal_users_db"}]}
+    assert snapshot_of(more).authenticate(facts(OUTSIDE, authorization=by_token())).roles == {"player"}
+
+
+@pytest.mark.parametrize(
+    ("header", "challenges"),
+    (
+        (None, (BEARER, CHALLENGE)),
+        ("Basic x", (BEARER, CHALLENGE)),
+        (WRONG, (BEARER,)),
+        ("Bearer x", (CHALLENGE,)),
+        (f"Bearer {tokens.token(said={'sub': 'alice', 'exp': 1})}", (CHALLENGE,)),
+    ),
+)
+def test_a_token_is_asked_for_where_there_is_none(header: str | None, challenges: tuple[str, ...]) -> None:
+    sent = facts(OUTSIDE) if header is None else facts(OUTSIDE, authorization=header)
+    assert refusal(snapshot_of(TOKENS, BASIC), sent) == NotAuthenticated(challenges)
+
+
+def test_after_a_token_that_is_not_good_the_next_domain_is_asked() -> None:
+    other = {"type": "jwt", "jwt": {**SIGNED, "required_issuer": "us"}}
+    snapshot = snapshot_of(other, TOKENS, ANYBODY)
+    assert snapshot.authenticate(facts(OUTSIDE, authorization=by_token(sub="bob"))).name == "bob"
+    assert snapshot.authenticate(facts(OUTSIDE, authorization=by_token(exp=1))).name == "anonymous"
+
+
+@pytest.mark.parametrize("header", ("authorization", "x-token"))
+def test_a_header_with_a_token_comes_once(header: str) -> None:
+    token_here = {"type": "jwt", "jwt": {**SIGNED, "header": header.title()}}
+    snapshot = snapshot_of(token_here)
+    sent = {header.replace("-", "_"): by_token()}
+    assert snapshot.authenticate(facts(OUTSIDE, **sent)).name == "alice"
+    assert refusal(snapshot, facts(OUTSIDE, repeated=header, **sent)) == NotAuthenticated()
+    joined = {name: f"{value},{value}" for name, value in sent.items()}
+    assert refusal(snapshot, facts(OUTSIDE, **joined)) == NotAuthenticated()
+
+
+@pytest.mark.parametrize("claims", ({"exp": 1}, {"aud": 5}, {"sub": ""}))
+def test_a_token_is_in_no_error(claims: dict[str, object]) -> None:
+    sent = by_token(**claims)
+    with pytest.raises(RefusedError) as refused:
+        snapshot_of(TOKENS).authenticate(facts(OUTSIDE, authorization=sent))
+    told = "".join(traceback.TracebackException.from_exception(refused.value, capture_locals=False).format())
+    _, said, signature = sent.split(".")
+    for part in (sent, said, signature):
+        assert part not in told + repr(refused.value) + str(refused.value.fault)
+    assert refused.value.__context__ is None
 
 
 # -- What is built in ---------------------------------------------------------

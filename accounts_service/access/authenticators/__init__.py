@@ -13,6 +13,12 @@ from typing import Protocol, TypeAlias
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import Address, Identity, Network
 
+# The types of domains that there is an authenticator for.
+TRUSTED_ORIGIN = "trusted_origin"
+BASIC = "basic/internal_users_db"
+ANONYMOUS = "anonymous"
+JWT = "jwt"
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:

@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 
 from accounts_service.access.authenticators import (
+    BASIC,
     Conditions,
     Facts,
     Identified,
@@ -72,5 +73,6 @@ class Basic:
                 roles=user.roles,
                 attributes=tuple(sorted((dict(user.attributes) | dict(mapped.attributes)).items())),
                 address=origin.address,
+                domain=BASIC,
             )
         )

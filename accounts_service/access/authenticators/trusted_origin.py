@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accounts_service.access.authenticators import (
+    TRUSTED_ORIGIN,
     Conditions,
     Facts,
     Identified,
@@ -57,5 +58,6 @@ class TrustedOrigin:
             backend_roles=mapped.backend_roles,
             attributes=mapped.attributes,
             address=origin.address,
+            domain=TRUSTED_ORIGIN,
         )
         return Identified(identity if self.more is None else self.more.add_to(identity))
