@@ -19,7 +19,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounts_service import app
 from accounts_service.access import action_groups
-from accounts_service.access.configuration import TRUSTED_ORIGIN, USERS, Configuration, NetworkSettings
+from accounts_service.access.authenticators import TRUSTED_ORIGIN
+from accounts_service.access.configuration import USERS, Configuration, NetworkSettings
 from accounts_service.access.roles import REALM, Identity, Role
 from accounts_service.access.snapshot import (
     BadConfigurationError,

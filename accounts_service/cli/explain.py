@@ -12,8 +12,9 @@ import click
 
 from accounts_service import app
 from accounts_service.access import explanations
+from accounts_service.access.authenticators import BASIC
 from accounts_service.access.authenticators.user_mapping import UserMapping
-from accounts_service.access.configuration import BASIC, Configuration
+from accounts_service.access.configuration import Configuration
 from accounts_service.access.decisions import Rules, normal_tenant
 from accounts_service.access.explanations import Decision
 from accounts_service.access.privileges import Level, Privilege, describe, level_of, privileges_of

@@ -46,6 +46,7 @@ def routed(family: Family) -> Flask:
     family.verify()
     app = Flask(family.name, static_folder=None)
     app.url_map.merge_slashes = False
+    app.url_map.converters.update(family.converters)
     blueprint = Blueprint(family.name, family.name)
     for route in family.routes:
         blueprint.add_url_rule(

@@ -7,12 +7,13 @@ a route relies on, two routes of one shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from flask import Request, Response
+from werkzeug.routing import BaseConverter
 
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.privileges import Privilege, Requirement, privileges_of
@@ -131,6 +132,8 @@ class Family:
     json_types: frozenset[str] = frozenset(("application/json",))
     # Parameters that every route takes.
     parameters: frozenset[str] = frozenset()
+    # What rules may hold between `<` and `:`, besides werkzeug's own.
+    converters: Mapping[str, type[BaseConverter]] = field(default_factory=dict)
     # The tenant that a request asks for other than by its route; None is the global one.
     tenant_of: Callable[[Request], str | None] = _no_tenant
     # Where the family's sealed secrets are, for those who check that the keys open them.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from accounts_service import config
 from tests.conformance.recorded import Case
-from tests.conformance.signals import PEER
 
 # A family's lines cannot even be sent before it is there.
 UNBUILT_FAMILIES = ("wavefront", "netbird", "mention")
@@ -43,25 +42,7 @@ def require_unbuilt(family: str) -> None:
 
 
 def _not_built(case: Case) -> bool:
-    if case.family in UNBUILT_FAMILIES:
-        return True
-    if case.line["method"] == "UNIT":
-        return False
-    return _anonymous(case)
-
-
-# Each of these knows what is answered as long as the thing is not there, and
-# leaves out the cases that expect just that.
-
-
-def _anonymous(case: Case) -> bool:
-    """Domains for nobody in particular: left out, so nobody is 401."""
-    return case.line["headers"].get(PEER) in ("127.0.0.33", "127.0.0.34") and _status(case) != 401
-
-
-def _status(case: Case) -> int | None:
-    status: int | None = case.line["expect_status"]
-    return status
+    return case.family in UNBUILT_FAMILIES
 
 
 RULES = (

@@ -27,19 +27,19 @@ PERSONAS = ("nobody", "reader", "manager", "admin", "excluded", "foreigner", "na
 # also holds the privileges of 2019.
 TABLE = """
 method  path                                                        nobody reader manager admin excluded foreigner native old_native
-GET     /_signals/account/<account_type>/<name>                        401    200     200   200      403       403    403        403
-PUT     /_signals/account/<account_type>/<name>                        401    403     200   200      403       403    403        403
-DELETE  /_signals/account/<account_type>/<name>                        401    403     200   200      403       403    403        403
+GET     /_signals/account/<account_type>/<account:name>                401    200     200   200      403       403    403        403
+PUT     /_signals/account/<account_type>/<account:name>                401    403     200   200      403       403    403        403
+DELETE  /_signals/account/<account_type>/<account:name>                401    403     200   200      403       403    403        403
 GET     /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
 PUT     /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
 DELETE  /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
-GET     /_signals/account/<name>                                       401    200     200   200      403       403    403        200
-PUT     /_signals/account/<name>                                       401    403     200   200      403       403    403        200
-DELETE  /_signals/account/<name>                                       401    403     200   200      403       403    403        200
-GET     /_signals/account/<name>@blue                                  401    403     403   200      403       403    403        200
-PUT     /_signals/account/<name>@blue                                  401    403     403   200      403       403    403        200
-DELETE  /_signals/account/<name>@blue                                  401    403     403   200      403       403    403        200
-GET     /_signals/account/<name>@red                                   401    403     403   404      403       403    403        403
+GET     /_signals/account/<id:name>                                    401    200     200   200      403       403    403        200
+PUT     /_signals/account/<id:name>                                    401    403     200   200      403       403    403        200
+DELETE  /_signals/account/<id:name>                                    401    403     200   200      403       403    403        200
+GET     /_signals/account/<id:name>@blue                               401    403     403   200      403       403    403        200
+PUT     /_signals/account/<id:name>@blue                               401    403     403   200      403       403    403        200
+DELETE  /_signals/account/<id:name>@blue                               401    403     403   200      403       403    403        200
+GET     /_signals/account/<id:name>@red                                401    403     403   404      403       403    403        403
 GET     /_signals/account/_search                                      401    200     200   200      403       403    403        200
 POST    /_signals/account/_search                                      401    200     200   200      403       403    403        200
 GET     /_signals/account/<tenant>/_search                             401    403     403   200      403       403    200        200
@@ -65,6 +65,8 @@ ARGUMENTS = {
     "<account_type>": "email",
     "<tenant>": "blue",
     "<name>": "alerts",
+    "<account:name>": "alerts",
+    "<id:name>": "alerts",
     "<family>": "signals",
     "<path:account>": "email/used",
     "<referrer>": "watch-1",

@@ -61,8 +61,6 @@ FAMILY = Family(
         no_internal_headers,
         gate.authenticated,
         gate.routed,
-        search.searches_apart,
-        preview.ids_apart,
         no_private_tenant,
         gate.known_parameters,
         gate.bodiless,
@@ -76,6 +74,7 @@ FAMILY = Family(
     json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
     # Elasticsearch takes these everywhere; only `pretty` does something here.
     parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
+    converters={"account": accounts.NameConverter, "id": preview.IdConverter},
     tenant_of=_tenant_of,
     secrets=Secrets,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
+from werkzeug.routing import BaseConverter
 
 from accounts_service.access.privileges import InTenant
 from accounts_service.families.signals.privileges import SignalsPrivilege
@@ -16,7 +17,14 @@ from accounts_service.web.gate import Call
 
 ROUTES = Routes()
 
-ACCOUNT = "/_signals/account/<account_type>/<name>"
+
+class NameConverter(BaseConverter):
+    """The name of an account; `_search` is none, since a tenant's search is where its account would be."""
+
+    regex = r"(?!_search\Z)[^/]+"
+
+
+ACCOUNT = "/_signals/account/<account_type>/<account:name>"
 OF_TENANT = "/_signals/account/<tenant>/<account_type>/<name>"
 
 

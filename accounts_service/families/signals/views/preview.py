@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
+from werkzeug.routing import BaseConverter
 
 from accounts_service.access.privileges import AlsoInTenant
 from accounts_service.families.signals.privileges import SignalsPrivilege
@@ -10,23 +11,22 @@ from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_o
 from accounts_service.families.signals.store.accounts import Document, Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.families.signals.views.accounts import answer, found, result
-from accounts_service.faults import NoSuchRoute, RefusedError
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
 ROUTES = Routes()
 
-ACCOUNT = "/_signals/account/<name>"
+ACCOUNT = "/_signals/account/<id:name>"
+
+
+class IdConverter(BaseConverter):
+    """An id of 2019: what the current form means otherwise is none, the name of a type or what begins with `_`."""
+
+    regex = rf"(?!_|(?i:{'|'.join(SCHEMAS)})\Z)[^/]+"
+
+
 _REVEAL = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVEAL)
-
-
-def ids_apart(call: Call) -> None:
-    """Check that an id is none that the current form means otherwise: no type's name, nothing that begins with `_`."""
-    if call.route is not None and call.route.rule == ACCOUNT:
-        name = call.arguments["name"]
-        if name.lower() in SCHEMAS or name.startswith("_"):
-            raise RefusedError(NoSuchRoute(call.request.method, call.uri))
 
 
 @ROUTES.route(

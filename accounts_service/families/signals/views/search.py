@@ -13,7 +13,7 @@ from accounts_service.families.signals.schemas.search import Search
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import AccountSearch, Page
 from accounts_service.families.signals.views.accounts import answer, source
-from accounts_service.faults import Json, MethodNotAllowed, RefusedError
+from accounts_service.faults import Json
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -23,12 +23,6 @@ _GLOBAL = Either(SignalsPrivilege.ACCOUNT_SEARCH, SignalsPrivilege.DESTINATION_S
 _OF_TENANT = InTenant(SignalsPrivilege.TENANT_ACCOUNT_SEARCH, "tenant")
 _REVEAL = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVEAL)
 _PARAMETERS = frozenset(("from", "size", "scroll"))
-
-
-def searches_apart(call: Call) -> None:
-    """Check that no account is asked for where the search is."""
-    if call.arguments.get("name") == "_search" and not call.arguments.get("tenant"):
-        raise RefusedError(MethodNotAllowed(call.request.method, call.uri, ("GET", "POST")))
 
 
 @ROUTES.route(

@@ -25,7 +25,7 @@ def authinfo(call: Call) -> Response:
 
 def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Json]:
     return {
-        "user": f"User {identity.name} <{identity.realm}>",
+        "user": f"User {identity.name} <{identity.domain}>",
         "user_name": identity.name,
         "user_requested_tenant": tenant,
         "remote_address": None if identity.address is None else str(identity.address),
