@@ -66,7 +66,7 @@ def jwk(key: RSAKey | ECKey | OctKey, **more: object) -> dict[str, object]:
 def claims(**more: object) -> dict[str, object]:
     """Give what a token of alice says, for the next minute; a claim of None is left out."""
     now = int(time.time())
-    said = {"sub": "alice", "iat": now, "nbf": now, "exp": now + 60} | more
+    said = {"sub": "alice", "iat": now, "nbf": now, "exp": now + 3600} | more
     return {name: value for name, value in said.items() if value is not None}
 
 
