@@ -14,7 +14,7 @@ _ADDRESS = rf"{_DOT_ATOM}@(?:{_DOMAIN})"
 _NAME = rf"(?:{_QUOTED}|{_ATOM}(?:[ .]+{_ATOM})*\.?)"
 _MAILBOX = re.compile(rf"(?:{_ADDRESS}|(?:{_NAME} *)?<{_ADDRESS}>)\Z")
 
-_LONGEST_MAILBOX = 998  # a line of a message, RFC 5322 section 2.1.1
+LONGEST_MAILBOX = 998  # a line of a message, RFC 5322 section 2.1.1
 
 
 def is_mailbox(text: str) -> bool:
@@ -24,10 +24,10 @@ def is_mailbox(text: str) -> bool:
     Search Guard does not take either; no control character passes, so no
     header can be smuggled in.
     """
-    return len(text) <= _LONGEST_MAILBOX and _MAILBOX.match(text) is not None
+    return len(text) <= LONGEST_MAILBOX and _MAILBOX.match(text) is not None
 
 
-_LONGEST_URI = 8192
+LONGEST_URI = 8192
 
 _URI_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?#\[\]]|%[0-9A-Fa-f]{2}|[^\x00-\xa0])*\Z")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
@@ -39,7 +39,7 @@ def is_uri(text: str) -> bool:
 
     Relative references and the empty one count, as with Search Guard.
     """
-    if len(text) > _LONGEST_URI or not _URI_CHARACTERS.match(text):
+    if len(text) > LONGEST_URI or not _URI_CHARACTERS.match(text):
         return False
     rest, _, fragment = text.partition("#")
     scheme, colon, after = rest.partition(":")

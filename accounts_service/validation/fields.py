@@ -6,6 +6,9 @@ as values; a field marked `secret` never reports the value it got.
 
 Two marks say what an attribute means to the store: `secret` is sealed at rest,
 `destination` decides who gets to see the secrets of the same account.
+
+Beside `accept` each field says the same in JSON Schema, for documents: `taken`
+what it accepts, `kept` what comes of it.
 """
 
 from __future__ import annotations
@@ -27,12 +30,20 @@ from accounts_service.faults import (
     RefusedError,
     TooMany,
 )
-from accounts_service.validation.checks import is_mailbox, is_uri
+from accounts_service.validation.checks import LONGEST_MAILBOX, LONGEST_URI, is_mailbox, is_uri
+from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.validation.problems import flawed
 
 T = TypeVar("T")
 
 _LARGEST_INTEGER = 2**63 - 1
+_OF_SECRETS = (
+    "A secret, sealed at rest. Who may not see it is shown a reference, `secret:` and 22 characters, "
+    "which, sent back, keeps what is stored."
+)
+_OF_DESTINATIONS = (
+    "Decides who gets to see the secrets. While it changes they are not kept by reference for who may not see them."
+)
 MOST_ELEMENTS = 1000
 
 
@@ -53,6 +64,23 @@ class Attribute(fields.Field[T]):
     def accept(self, value: Json) -> T:
         """Return what is kept of `value`, or raise `flawed`."""
         raise NotImplementedError
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        raise NotImplementedError
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return self.taken()
+
+    def described(self, schema: JsonSchema) -> JsonSchema:
+        """Add to the schema of the attribute what its marks mean to a reader."""
+        schema = dict(schema)
+        if self.secret:
+            schema |= {"x-secret": True, "description": _OF_SECRETS}
+        if self.destination:
+            schema |= {"x-destination": True, "description": _OF_DESTINATIONS}
+        return schema
 
     def _deserialize(self, value: Json, *_: object, **__: object) -> T:
         return self.accept(value)
@@ -75,6 +103,14 @@ class Text(Attribute[str]):
             return str(value)
         raise self.flawed(NotA(Kind.TEXT), value)
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": ["string", "number", "boolean"]}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "string"}
+
 
 class Flag(Attribute[bool]):
     """`true` or `false`."""
@@ -84,6 +120,10 @@ class Flag(Attribute[bool]):
         if isinstance(value, bool):
             return value
         raise self.flawed(NotA(Kind.FLAG), value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "boolean"}
 
 
 class WholeNumber(Attribute[int]):
@@ -102,6 +142,10 @@ class WholeNumber(Attribute[int]):
             raise self.flawed(OutOfRange(self.low, self.high), value)
         return int(value)
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
 
 class Milliseconds(WholeNumber):
     """A length of time; any whole number that a database can hold."""
@@ -119,6 +163,14 @@ class Uri(Attribute[str]):
             return value
         raise self.flawed(NotA(Kind.URI), value)
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "string", "format": "iri-reference", "maxLength": LONGEST_URI}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns; a secret may be shown as its reference."""
+        return {"type": "string"}
+
 
 class Mailbox(Attribute[str]):
     """An e-mail address, with or without a display name."""
@@ -128,6 +180,10 @@ class Mailbox(Attribute[str]):
         if isinstance(value, str) and is_mailbox(value):
             return value
         raise self.flawed(NotA(Kind.EMAIL_ADDRESS), value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes. The format is our own: `email` knows no display names."""
+        return {"type": "string", "format": "mailbox", "maxLength": LONGEST_MAILBOX}
 
 
 class ListOf(Attribute[list[T]]):
@@ -156,6 +212,15 @@ class ListOf(Attribute[list[T]]):
         if errors:
             raise ValidationError(errors)
         return results
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        element = self.element.taken()
+        return {"anyOf": [{"type": "array", "items": element, "maxItems": MOST_ELEMENTS}, element]}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "array", "items": self.element.kept()}
 
 
 def require_choice(attribute: str, value: str, choices: tuple[str, ...]) -> None:

@@ -6,13 +6,12 @@ order in which attributes are shown and problems are told.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, post_load, validates_schema
+from marshmallow import EXCLUDE, post_load
 
-from accounts_service.faults import NeededBy
 from accounts_service.validation import fields
-from accounts_service.validation.problems import flawed
 from accounts_service.validation.schema import BodySchema
 
 
@@ -38,6 +37,8 @@ class EmailSchema(AccountSchema):
     could be read on the way, and `debug` writes it into the sender's log.
     """
 
+    needs: ClassVar[Mapping[str, str]] = {"password": "user"}
+
     host = fields.Text(required=True, destination=True)
     port = fields.WholeNumber(low=1, high=65535, required=True, destination=True)
     user = fields.Text(destination=True)
@@ -57,11 +58,6 @@ class EmailSchema(AccountSchema):
     default_to = fields.ListOf(fields.Mailbox())
     default_cc = fields.ListOf(fields.Mailbox())
     default_bcc = fields.ListOf(fields.Mailbox())
-
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def _user_for_password(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
-        if "password" in sent and "user" not in sent:
-            raise flawed(NeededBy("password"), attribute="user")
 
 
 class SlackSchema(AccountSchema):
