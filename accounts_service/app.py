@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 
@@ -20,6 +21,7 @@ from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
+from accounts_service.web.openapi import Documents
 from accounts_service.web.services import Services
 
 log = structlog.get_logger(__name__)
@@ -85,6 +87,7 @@ def make_services(settings: Settings) -> Services:
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:
     """Put families behind one dispatcher; the last one takes what no other does. Raises GapError."""
     served = list(families)
+    services = dataclasses.replace(services, documents=Documents(served, services.settings))
     return Dispatcher(
         {family.name: application.build(family, services) for family in served},
         {family.name: family.mounts(services.settings) for family in served},

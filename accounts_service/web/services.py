@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database
+from accounts_service.web.openapi import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,5 @@ class Services:
     settings: Settings
     access: AccessControl
     database: Database
+    # Of the families that are served; app.assemble knows which those are.
+    documents: Documents = field(default_factory=Documents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Request
 
 from accounts_service.config import Settings
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import ACTION_GROUPS, SignalsPrivilege, requested_tenant
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
@@ -12,10 +13,11 @@ from accounts_service.families.signals.views import accounts
 from accounts_service.faults import ForbiddenHeader, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.errors import sent_path
-from accounts_service.web.family import Family, Mount
+from accounts_service.web.family import Family, Mount, refuses
 from accounts_service.web.gate import Call
 
 
+@refuses(ForbiddenHeader)
 def no_internal_headers(call: Call) -> None:
     """Check that there is no header that only Search Guard itself may set."""
     if any(name.strip().lower().replace("-", "_").startswith("_sg_") for name, _ in call.request.headers):
@@ -53,4 +55,5 @@ FAMILY = Family(
     # Elasticsearch takes these everywhere; only `pretty` does something here.
     parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
     tenant_of=_tenant_of,
+    terms=documents.TERMS,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from flask import Response
 
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import schema_of
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key
-from accounts_service.faults import Json
+from accounts_service.faults import Json, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
@@ -23,6 +25,9 @@ ACCOUNT = "/_signals/account/<account_type>/<name>"
     methods=("GET",),
     privilege=SignalsPrivilege.ACCOUNT_GET,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
+    answers={200: documents.FOUND, 304: documents.UNCHANGED},
+    raises=(NoSuchObject,),
+    headers=("If-None-Match",),
 )
 def get_account(call: Call, account_type: str, name: str) -> Response:
     """Read an account; its secrets as references, or in clear with `account/reveal`."""
@@ -41,6 +46,10 @@ def get_account(call: Call, account_type: str, name: str) -> Response:
     privilege=SignalsPrivilege.ACCOUNT_PUT,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
     body=Body.JSON,
+    takes=documents.ACCOUNT,
+    answers={200: documents.UPDATED, 201: documents.CREATED},
+    raises=(PreconditionFailed,),
+    headers=etags.HEADERS,
 )
 def put_account(call: Call, account_type: str, name: str) -> Response:
     """Create an account, or replace it as a whole."""
@@ -53,7 +62,14 @@ def put_account(call: Call, account_type: str, name: str) -> Response:
     return _answer(call, _result(key, written.version, result), written.version, 201 if written.created else 200)
 
 
-@ROUTES.route(ACCOUNT, methods=("DELETE",), privilege=SignalsPrivilege.ACCOUNT_DELETE)
+@ROUTES.route(
+    ACCOUNT,
+    methods=("DELETE",),
+    privilege=SignalsPrivilege.ACCOUNT_DELETE,
+    answers={200: documents.DELETED},
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
+)
 def delete_account(call: Call, account_type: str, name: str) -> Response:
     """Delete an account."""
     key = Key(account_type.lower(), name)
