@@ -5,14 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_ATOM = r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+"
+# Documents of the API show this grammar, so there is no `\s`, which is another one in ECMAScript. Its `\w` knows
+# ASCII only: to who reads the document with that, domains of other letters look refused, and are not.
+_SPACE = r"\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_ATOM = rf"""[^\x00-\x20\x7f{_SPACE}()<>\[\]:;@\\,."]+"""
 _QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"'
 _DOT_ATOM = rf"{_ATOM}(?:\.{_ATOM})*"
 _LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]"
 _ADDRESS = rf"{_DOT_ATOM}@(?:{_DOMAIN})"
 _NAME = rf"(?:{_QUOTED}|{_ATOM}(?:[ .]+{_ATOM})*\.?)"
-_MAILBOX = re.compile(rf"(?:{_ADDRESS}|(?:{_NAME} *)?<{_ADDRESS}>)\Z")
+MAILBOX = rf"(?:{_ADDRESS}|(?:{_NAME} *)?<{_ADDRESS}>)"
+_MAILBOX = re.compile(rf"{MAILBOX}\Z")
 
 LONGEST_MAILBOX = 998  # a line of a message, RFC 5322 section 2.1.1
 

@@ -30,7 +30,7 @@ from accounts_service.faults import (
     RefusedError,
     TooMany,
 )
-from accounts_service.validation.checks import LONGEST_MAILBOX, LONGEST_URI, is_mailbox, is_uri
+from accounts_service.validation.checks import LONGEST_MAILBOX, LONGEST_URI, MAILBOX, is_mailbox, is_uri
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.validation.problems import flawed
 
@@ -182,8 +182,8 @@ class Mailbox(Attribute[str]):
         raise self.flawed(NotA(Kind.EMAIL_ADDRESS), value)
 
     def taken(self) -> JsonSchema:
-        """Say in JSON Schema what `accept` takes. The format is our own: `email` knows no display names."""
-        return {"type": "string", "format": "mailbox", "maxLength": LONGEST_MAILBOX}
+        """Say in JSON Schema what `accept` takes; no format is right, since `email` knows no display names."""
+        return {"type": "string", "pattern": f"^{MAILBOX}$", "maxLength": LONGEST_MAILBOX}
 
 
 class ListOf(Attribute[list[T]]):

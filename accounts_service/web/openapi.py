@@ -200,7 +200,7 @@ class _Writer:
         terms = self._family.terms
         for name in route.arguments:
             term = terms.get(name, Term(""))
-            schema = {"minLength": 1, "maxLength": LONGEST_SEGMENT, "pattern": f"^[^/{CONTROL}]+$", **term.schema}
+            schema = {"minLength": 1, "maxLength": _longest(route, name), "pattern": f"^[^/{CONTROL}]+$", **term.schema}
             text = f"{term.sentence} {_SEGMENT}".strip()
             yield {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
         for name in sorted(route.parameters | self._family.parameters):
@@ -309,6 +309,12 @@ class _Response:
 
 def _header(name: str) -> JsonSchema:
     return {"$ref": f"#/components/headers/{name}"} if name in HEADERS else {"schema": {"type": "string"}}
+
+
+def _longest(route: Route, argument: str) -> int:
+    """Tell how long an argument may be: as long as its segment, without what stands around it."""
+    (segment,) = (part for part in template(route.rule).split("/") if f"{{{argument}}}" in part)
+    return LONGEST_SEGMENT - len(re.sub(r"\{[^}]*\}", "", segment).encode())
 
 
 def _servers(mounts: Iterable[Mount]) -> JsonSchema:

@@ -40,7 +40,8 @@ class Service:
     ) -> None:
         self.installation = installation
         self.services = change(app.make_services(installation.settings(**settings)))
-        self._client = Client(app.assemble(self.services, families or app.FAMILIES.values()))
+        self.application = app.assemble(self.services, families or app.FAMILIES.values())
+        self._client = Client(self.application)
 
     def close(self) -> None:
         """Close the database."""
