@@ -117,7 +117,7 @@ def document(families: Iterable[Family], settings: Settings) -> dict[str, Json]:
     """
     there = list(families)
     spec = APISpec(
-        title=", ".join(["accounts-service", *(family.name for family in there)]),
+        title="accounts-service: " + ", ".join(family.name for family in there),
         version=version("accounts-service"),
         openapi_version="3.1.0",
         info={"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
