@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test sure conformance lint format types contracts docs migration lock bench clean
+.PHONY: help install run test sure prove conformance lint format types contracts docs migration lock bench clean
 
 ##@ Use
 help: ## List all targets.
@@ -21,6 +21,9 @@ test: $(VENV)/.dev ## Set everything up and run all tests on SQLite and PostgreS
 	@$(BIN)/python tools/test.py $(TESTS)
 
 sure: test lint types contracts ## All that must hold before a change is done; with -k, one verdict with all failures.
+
+prove: $(VENV)/.dev ## Ask for long what the OpenAPI document allows and forbids: make prove EXAMPLES=5000.
+	@ACCOUNTS_TEST_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/pytest -q --timeout=0 tests/web/test_schemathesis.py
 
 conformance: $(VENV)/.dev ## Run recorded cases: make conformance CASES=DIR.
 	@$(BIN)/pytest -q tests/conformance $(if $(CASES),--cases $(CASES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 
@@ -21,6 +22,7 @@ from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
+from accounts_service.web.openapi import Documents
 from accounts_service.web.services import References, Services
 
 log = structlog.get_logger(__name__)
@@ -89,12 +91,13 @@ def make_services(settings: Settings) -> Services:
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
     database = open_database(settings.database_url, vault, writing, settings.threads)
-    return Services(settings, access, database, references=REFERENCES)
+    return Services(settings, access, database, references=REFERENCES, documents=Documents())
 
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:
     """Put families behind one dispatcher; the last one takes what no other does. Raises GapError."""
     behind = list(families)
+    services = dataclasses.replace(services, documents=Documents(behind, services.settings))
     return Dispatcher(
         {family.name: application.build(family, services) for family in behind},
         {family.name: family.mounts(services.settings) for family in behind},

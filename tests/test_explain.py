@@ -330,7 +330,11 @@ def test_whether_a_path_leads_somewhere_is_what_the_service_says(service: Servic
         case _:
             # The administrator may read it, and it is not there.
             assert answer.status_code in {403, 404}
-            assert answer.status_code == 403 or '"found": false' in answer.text.lower() or "not found" in answer.text.lower()
+            assert (
+                answer.status_code == 403
+                or '"found": false' in answer.text.lower()
+                or "not found" in answer.text.lower()
+            )
 
 
 def test_a_host_of_its_own_leads_elsewhere() -> None:

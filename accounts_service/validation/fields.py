@@ -6,6 +6,9 @@ as values; a field marked `secret` never reports the value it got.
 
 Two marks say what an attribute means to the store: `secret` is sealed at rest,
 `destination` decides who gets to see the secrets of the same account.
+
+Beside `accept` each field says the same in JSON Schema, for documents: `taken`
+what it accepts, `kept` what comes of it.
 """
 
 from __future__ import annotations
@@ -27,12 +30,31 @@ from accounts_service.faults import (
     RefusedError,
     TooMany,
 )
-from accounts_service.validation.checks import is_header_name, is_header_value, is_mailbox, is_uri, is_web_address
+from accounts_service.validation.checks import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    LONGEST_MAILBOX,
+    LONGEST_URI,
+    MAILBOX,
+    is_header_name,
+    is_header_value,
+    is_mailbox,
+    is_uri,
+    is_web_address,
+)
+from accounts_service.validation.json_schema import JsonSchema, in_any_case
 from accounts_service.validation.problems import flawed
 
 T = TypeVar("T")
 
 _LARGEST_INTEGER = 2**63 - 1
+_OF_SECRETS = (
+    "A secret, sealed at rest. Who may not see it is shown a reference, `secret:` and 22 characters, "
+    "which, sent back, keeps what is stored."
+)
+_OF_DESTINATIONS = (
+    "Decides who gets to see the secrets. While it changes they are not kept by reference for who may not see them."
+)
 MOST_ELEMENTS = 1000
 
 
@@ -56,6 +78,23 @@ class Attribute(fields.Field[T]):
         """Return what is kept of `value`, or raise `flawed`."""
         raise NotImplementedError
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        raise NotImplementedError
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return self.taken()
+
+    def described(self, schema: JsonSchema) -> JsonSchema:
+        """Add to the schema of the attribute what its marks mean to a reader."""
+        schema = dict(schema)
+        if self.secret:
+            schema |= {"x-secret": True, "description": _OF_SECRETS}
+        if self.destination:
+            schema |= {"x-destination": True, "description": _OF_DESTINATIONS}
+        return schema
+
     def _deserialize(self, value: Json, *_: object, **__: object) -> T:
         return self.accept(value)
 
@@ -77,6 +116,14 @@ class Text(Attribute[str]):
             return str(value)
         raise self.flawed(NotA(Kind.TEXT), value)
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": ["string", "number", "boolean"]}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "string"}
+
 
 class Flag(Attribute[bool]):
     """`true` or `false`."""
@@ -86,6 +133,10 @@ class Flag(Attribute[bool]):
         if isinstance(value, bool):
             return value
         raise self.flawed(NotA(Kind.FLAG), value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "boolean"}
 
 
 class WholeNumber(Attribute[int]):
@@ -104,6 +155,10 @@ class WholeNumber(Attribute[int]):
             raise self.flawed(OutOfRange(self.low, self.high), value)
         return int(value)
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
 
 class Milliseconds(WholeNumber):
     """A length of time; any whole number that a database can hold."""
@@ -121,6 +176,20 @@ class Uri(Attribute[str]):
             return value
         raise self.flawed(NotA(Kind.URI), value)
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "string", "format": "iri-reference", "maxLength": LONGEST_URI}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns; a secret may be shown as its reference."""
+        return {"type": "string"}
+
+
+_WEB_ADDRESS = (
+    "[hH][tT][tT][pP][sS]?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,4})?"
+    "(?:[/?](?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
+)
+
 
 class WebAddress(Attribute[str]):
     """An absolute http or https URI without user information."""
@@ -131,6 +200,14 @@ class WebAddress(Attribute[str]):
             return value
         # What stands before an @ may be a password; it is not repeated.
         raise self.flawed(NotA(Kind.WEB_ADDRESS), None if "@" in str(value) else value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes, but for hosts that are IPv6 addresses or of other letters."""
+        return {"type": "string", "pattern": f"^{_WEB_ADDRESS}$", "maxLength": LONGEST_URI}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "string"}
 
 
 class Choice(Attribute[str]):
@@ -146,6 +223,14 @@ class Choice(Attribute[str]):
             if isinstance(value, str) and value.lower() == choice.lower():
                 return choice
         raise self.flawed(NotOneOf(self.choices), value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return in_any_case(self.choices)
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "string", "enum": [*self.choices]}
 
 
 class Headers(Attribute[dict[str, str]]):
@@ -175,6 +260,21 @@ class Headers(Attribute[dict[str, str]]):
             raise ValidationError(errors)
         return headers
 
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes; that no name comes twice in another case it cannot say."""
+        value: JsonSchema = {"type": "string", "pattern": f"^{HEADER_VALUE}$"}
+        names: JsonSchema = {"pattern": f"^{HEADER_NAME}$"}
+        return {
+            "type": "object",
+            "maxProperties": MOST_ELEMENTS,
+            "propertyNames": names,
+            "additionalProperties": value,
+        }
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns; each value may be shown as its reference."""
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+
     def _value(self, text: Json) -> str:
         if not isinstance(text, str) or not is_header_value(text):
             raise self.flawed(NotA(Kind.HEADER_VALUE), text)
@@ -189,6 +289,10 @@ class Mailbox(Attribute[str]):
         if isinstance(value, str) and is_mailbox(value):
             return value
         raise self.flawed(NotA(Kind.EMAIL_ADDRESS), value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes; no format is right, since `email` knows no display names."""
+        return {"type": "string", "pattern": f"^{MAILBOX}$", "maxLength": LONGEST_MAILBOX}
 
 
 class ListOf(Attribute[list[T]]):
@@ -217,6 +321,15 @@ class ListOf(Attribute[list[T]]):
         if errors:
             raise ValidationError(errors)
         return results
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        element = self.element.taken()
+        return {"anyOf": [{"type": "array", "items": element, "maxItems": MOST_ELEMENTS}, element]}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "array", "items": self.element.kept()}
 
 
 def require_choice(attribute: str, value: str, choices: tuple[str, ...]) -> None:

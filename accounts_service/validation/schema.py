@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema, ValidationError, validates_schema
 
-from accounts_service.faults import InvalidBody, Json, RefusedError
+from accounts_service.faults import InvalidBody, Json, NeededBy, RefusedError
 from accounts_service.validation.fields import Attribute
-from accounts_service.validation.problems import problems_of
+from accounts_service.validation.json_schema import JsonSchema, nullable, record
+from accounts_service.validation.problems import Found, problems_of
 
 
 class BodySchema(Schema):
     """A body: what it may hold, in the order in which problems are told and attributes are shown."""
+
+    # attribute: the other one that has to be there as well
+    needs: ClassVar[Mapping[str, str]] = {}
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _has_what_is_needed(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
+        errors = {
+            needed: [Found(NeededBy(name))]
+            for name, needed in self.needs.items()
+            if name in sent and needed not in sent
+        }
+        if errors:
+            raise ValidationError(errors)
 
     def check(self, document: Json) -> dict[str, Any]:
         """Return the attributes of `document` as they are to be kept.
@@ -36,6 +50,31 @@ class BodySchema(Schema):
             name for name, field in self.fields.items() if isinstance(field, Attribute) and getattr(field, mark)
         )
 
+    def taken(self, title: str) -> JsonSchema:
+        """Say in JSON Schema which documents `check` takes."""
+        properties: JsonSchema = {}
+        required: list[Json] = []
+        for name, field in self._attributes():
+            properties[name] = field.described(field.taken() if field.required else nullable(field.taken()))
+            if field.required:
+                required.append(name)
+        schema: JsonSchema = {"title": title, "properties": properties}
+        if required:
+            # Else what is no object is taken, too: it has no attributes.
+            schema |= {"type": "object", "required": required}
+        if self.needs:
+            schema["allOf"] = [{"if": _given(name), "then": _given(needed)} for name, needed in self.needs.items()]
+        return schema
+
+    def kept(self, title: str, more: JsonSchema) -> JsonSchema:
+        """Say in JSON Schema what is shown of a stored body, with `more` properties before it."""
+        fields = self._attributes()
+        always: JsonSchema = {name: field.described(field.kept()) for name, field in fields if field.required}
+        return record(title, more | always, {name: field.described(field.kept()) for name, field in fields})
+
+    def _attributes(self) -> list[tuple[str, Attribute[Any]]]:
+        return [(name, field) for name, field in self.fields.items() if isinstance(field, Attribute)]
+
     def shown(self, attributes: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
         """Put attributes and shown secrets into the schema's order; `headers.X` is the `X` of `headers`."""
         together = dict(attributes)
@@ -46,3 +85,8 @@ class BodySchema(Schema):
             else:
                 together[name] = value
         return {name: together[name] for name in self.fields if name in together}
+
+
+def _given(name: str) -> JsonSchema:
+    # A null is an absent attribute.
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 PATH_FAULT = "accounts.path_fault"
 
-_LONGEST_SEGMENT = 512
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+LONGEST_SEGMENT = 512
+# As it stands between the brackets of a pattern.
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff"
+_CONTROL = re.compile(f"[{CONTROL}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ def path_fault(uri: str) -> str | None:
         raw = unquote_to_bytes(segment.encode("latin-1", "replace"))
         if b"/" in raw:
             return "a path segment holds an encoded slash"
-        if len(raw) > _LONGEST_SEGMENT:
-            return f"a path segment has more than {_LONGEST_SEGMENT} bytes"
+        if len(raw) > LONGEST_SEGMENT:
+            return f"a path segment has more than {LONGEST_SEGMENT} bytes"
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:

@@ -15,6 +15,9 @@ from werkzeug.http import parse_etags
 
 from accounts_service.faults import PreconditionFailed, RefusedError
 
+# The headers of a request that hold its conditions.
+HEADERS = ("If-Match", "If-None-Match")
+
 
 def tag_of(version: int, kind: str = "") -> str:
     """Write the value of the ETag header; `kind` where a version alone could mean two objects."""
@@ -35,7 +38,7 @@ class Conditions:
     @classmethod
     def of(cls, request: Request) -> Conditions:
         """Read both headers; one that is there and empty matches nothing."""
-        return cls(*(_tags(request, name) for name in ("If-Match", "If-None-Match")))
+        return cls(*(_tags(request, name) for name in HEADERS))
 
     def check(self, version: int | None, kind: str = "") -> None:
         """Hold the conditions against what is stored (`None`: nothing).

@@ -7,10 +7,10 @@ a route relies on, two routes of one shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from flask import Request, Response
 from werkzeug.routing import BaseConverter
@@ -21,6 +21,8 @@ from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
 from accounts_service.storage.envelopes import Envelopes
+from accounts_service.validation.json_schema import JsonSchema
+from accounts_service.web.description import SCHEMES, Answer, Takes, Term
 
 if TYPE_CHECKING:
     from accounts_service.web.gate import Call
@@ -33,6 +35,24 @@ class GapError(Exception):
     """A family is not whole; the service does not start."""
 
 
+_REFUSED: dict[Check, tuple[tuple[type[Fault], ...], Callable[[Route], bool]]] = {}
+
+
+def refuses(*kinds: type[Fault], on: Callable[[Route], bool] = lambda _: True) -> Callable[[Check], Check]:
+    """State the faults that a check raises, and on which routes it does; documents of the API are made from it."""
+
+    def register(check: Check) -> Check:
+        _REFUSED[check] = (kinds, on)
+        return check
+
+    return register
+
+
+def says_what_it_refuses(check: Check) -> bool:
+    """Tell whether a check states its faults."""
+    return check in _REFUSED
+
+
 class Body(Enum):
     """What a route does with a body."""
 
@@ -42,7 +62,12 @@ class Body(Enum):
 
 
 class Dialect(Protocol):
-    """How a family finds out who is asking, and how it tells each fault."""
+    """How a family finds out who is asking, and how it tells each fault.
+
+    `errors` says in JSON Schema what those faults look like that are told in JSON.
+    """
+
+    errors: ClassVar[JsonSchema]
 
     def identify(self, call: Call) -> Identity:
         """Find out who sent the request. Raises RefusedError(NotAuthenticated) and the like."""
@@ -77,11 +102,23 @@ class Route:
     optional: tuple[Privilege, ...]
     body: Body
     parameters: frozenset[str]
+    takes: Takes | None
+    answers: Mapping[int, Answer]
+    raises: tuple[type[Fault], ...]
+    headers: tuple[str, ...]
 
     @property
     def shape(self) -> str:
         """The rule without the names of its arguments."""
         return re.sub(r"<[^>]*>", "<>", self.rule)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arguments of the path, in its order."""
+        return tuple(re.findall(r"<(?:[^<>:]*:)?([^<>]+)>", self.rule))
+
+
+_NONE: Mapping[int, Answer] = {}
 
 
 class Routes:
@@ -99,15 +136,26 @@ class Routes:
         optional: tuple[Privilege, ...] = (),
         body: Body = Body.NONE,
         parameters: frozenset[str] = frozenset(),
+        takes: Takes | None = None,
+        answers: Mapping[int, Answer] = _NONE,
+        raises: tuple[type[Fault], ...] = (),
+        headers: tuple[str, ...] = (),
     ) -> Callable[[View], View]:
         """Register a view, which takes the Call and the arguments of the path.
 
         `optional` names privileges that widen what the view shows; the view finds
         those the caller holds in its grant.
+
+        The last four only describe the route, for web/openapi.py: the body it
+        takes, its answers when all is well, the faults that come from the view or
+        below it (those of the checks and of reading a body are known), and the
+        request's headers that the view looks at.
         """
 
         def register(view: View) -> View:
-            self.routes.append(Route(rule, methods, view.__name__, view, privilege, optional, body, parameters))
+            described = (takes, answers, raises, headers)
+            route = Route(rule, methods, view.__name__, view, privilege, optional, body, parameters, *described)
+            self.routes.append(route)
             return view
 
         return register
@@ -138,6 +186,10 @@ class Family:
     tenant_of: Callable[[Request], str | None] = _no_tenant
     # Where the family's sealed secrets are, for those who check that the keys open them.
     secrets: type[Envelopes] | None = None
+    # What the names in paths and queries mean, for documents of the API.
+    terms: Mapping[str, Term] = field(default_factory=dict)
+    # The ways to say who one is (OpenAPI's security schemes).
+    schemes: Mapping[str, JsonSchema] = field(default_factory=lambda: SCHEMES)
 
     @property
     def routes(self) -> list[Route]:
@@ -146,8 +198,19 @@ class Family:
 
     def paths(self, route: Route, settings: Settings) -> list[str]:
         """Write the paths at which `route` answers, one for each mount that has its first segment."""
+        return [path for _, path in self.places(route, settings)]
+
+    def places(self, route: Route, settings: Settings) -> list[tuple[Mount, str]]:
+        """Write these paths, each with its mount."""
         first = route.rule.split("/")[1]
-        return [mount.root + route.rule for mount in self.mounts(settings) if first in mount.segments]
+        return [(mount, mount.root + route.rule) for mount in self.mounts(settings) if first in mount.segments]
+
+    def refusals(self, route: Route) -> Iterator[type[Fault]]:
+        """Name the faults that the checks may raise on `route`."""
+        for check in self.checks:
+            kinds, on = _REFUSED.get(check, ((), lambda _: True))
+            if on(route):
+                yield from kinds
 
     def verify(self) -> None:
         """Raise GapError unless every route is whole and guarded."""

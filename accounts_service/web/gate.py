@@ -23,21 +23,25 @@ from accounts_service.access.privileges import Grant, Open, Privilege, Requireme
 from accounts_service.access.roles import GLOBAL_TENANT, Identity
 from accounts_service.access.snapshot import Snapshot
 from accounts_service.faults import (
+    BadOrigin,
     BadPath,
     Json,
     MethodNotAllowed,
     NoSuchRoute,
+    NotAuthenticated,
     NotPermitted,
+    Overloaded,
     RefusedError,
     UnexpectedBody,
     UnknownParameters,
+    UnsupportedMediaType,
 )
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Store
 from accounts_service.web import body
 from accounts_service.web.dispatcher import PATH_FAULT
 from accounts_service.web.etags import Conditions
-from accounts_service.web.family import Body, Dialect, Family, Route
+from accounts_service.web.family import Body, Dialect, Family, Route, refuses
 from accounts_service.web.services import Services
 
 S = TypeVar("S", bound=Store)
@@ -154,12 +158,15 @@ def current_call() -> Call:
 # -- Checks -------------------------------------------------------------------
 
 
+@refuses(NotAuthenticated, BadOrigin, Overloaded, on=lambda route: route.requirement is not Open.PUBLIC)
 def authenticated(call: Call) -> None:
     """Check that somebody is asking, unless the route is open to everyone."""
     if call.route is None or call.route.requirement is not Open.PUBLIC:
         call.identity = call.dialect.identify(call)
 
 
+# Of what it raises, only this can meet a route: the rest is about paths and methods that lead nowhere.
+@refuses(BadPath, on=lambda route: bool(route.arguments))
 def routed(call: Call) -> None:
     """Check that the path is well formed and leads somewhere, with this method."""
     fault = astray(call.request, call.route, call.uri)
@@ -180,6 +187,7 @@ def astray(request: Request, route: Route | None, uri: str) -> BadPath | MethodN
     return None
 
 
+@refuses(UnknownParameters)
 def known_parameters(call: Call) -> None:
     """Check that the query has only parameters that the route takes."""
     route = _route(call)
@@ -189,12 +197,14 @@ def known_parameters(call: Call) -> None:
         raise RefusedError(UnknownParameters(call.request.path, unknown))
 
 
+@refuses(UnexpectedBody, on=lambda route: route.body is Body.NONE)
 def bodiless(call: Call) -> None:
     """Check that there is no body where none is read."""
     if _route(call).body is Body.NONE and body.has_body(call.request):
         raise RefusedError(UnexpectedBody(call.request.method, call.request.path))
 
 
+@refuses(UnsupportedMediaType, on=lambda route: route.body is not Body.NONE)
 def json_only(call: Call) -> None:
     """Check that the body is announced as JSON where the route wants JSON."""
     takes = _route(call).body
@@ -202,6 +212,7 @@ def json_only(call: Call) -> None:
         body.require_json(call.request, call.family.json_types)
 
 
+@refuses(NotPermitted, on=lambda route: not isinstance(route.requirement, Open))
 def permitted(call: Call) -> None:
     """Check that the caller holds the privilege of the route; the grant says what for."""
     route = _route(call)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from accounts_service.access.privileges import Grant
 from accounts_service.access.snapshot import AccessControl
@@ -44,6 +45,18 @@ class References(Store):
         """Note that `referrer` uses it no more. Raises RefusedError(NoSuchObject) if it did not."""
 
 
+class Documents(Protocol):
+    """The documents of the APIs; web/openapi.py makes them."""
+
+    def of_all(self) -> str:
+        """Give the document of all families that are served."""
+        ...
+
+    def of(self, name: str) -> str:
+        """Give the document of one family. Raises RefusedError(NoSuchObject) for one that is not served."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The collaborators of every family. `references`: by the family whose objects are used."""
@@ -52,3 +65,5 @@ class Services:
     access: AccessControl
     database: Database
     references: Mapping[str, type[References]]
+    # Of the families that are served; app.assemble knows which those are.
+    documents: Documents

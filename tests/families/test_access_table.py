@@ -33,13 +33,13 @@ DELETE  /_signals/account/<account_type>/<account:name>                401    40
 GET     /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
 PUT     /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
 DELETE  /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
-GET     /_signals/account/<id:name>                                    401    200     200   200      403       403    403        200
-PUT     /_signals/account/<id:name>                                    401    403     200   200      403       403    403        200
-DELETE  /_signals/account/<id:name>                                    401    403     200   200      403       403    403        200
-GET     /_signals/account/<id:name>@blue                               401    403     403   200      403       403    403        200
-PUT     /_signals/account/<id:name>@blue                               401    403     403   200      403       403    403        200
-DELETE  /_signals/account/<id:name>@blue                               401    403     403   200      403       403    403        200
-GET     /_signals/account/<id:name>@red                                401    403     403   404      403       403    403        403
+GET     /_signals/account/<id:account_id>                                401    200     200   200      403       403    403        200
+PUT     /_signals/account/<id:account_id>                                401    403     200   200      403       403    403        200
+DELETE  /_signals/account/<id:account_id>                                401    403     200   200      403       403    403        200
+GET     /_signals/account/<id:account_id>@blue                         401    403     403   200      403       403    403        200
+PUT     /_signals/account/<id:account_id>@blue                         401    403     403   200      403       403    403        200
+DELETE  /_signals/account/<id:account_id>@blue                         401    403     403   200      403       403    403        200
+GET     /_signals/account/<id:account_id>@red                          401    403     403   404      403       403    403        403
 GET     /_signals/account/_search                                      401    200     200   200      403       403    403        200
 POST    /_signals/account/_search                                      401    200     200   200      403       403    403        200
 GET     /_signals/account/<tenant>/_search                             401    403     403   200      403       403    200        200
@@ -66,7 +66,7 @@ ARGUMENTS = {
     "<tenant>": "blue",
     "<name>": "alerts",
     "<account:name>": "alerts",
-    "<id:name>": "alerts",
+    "<id:account_id>": "alerts",
     "<family>": "signals",
     "<path:account>": "email/used",
     "<referrer>": "watch-1",

@@ -14,7 +14,11 @@ from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import Fault, Flaw, Json, Kind, Problem
-from accounts_service.web.family import Family
+from accounts_service.web.description import HEADERS
+from accounts_service.web.family import Body, Family, says_what_it_refuses
+from tests.web.toy import make_family
+
+FAMILIES_AND_TOYS = (*app.FAMILIES.values(), make_family())
 
 
 def _security_exception(reason: str, status: int, kind: str = "illegal_argument_exception") -> Json:
@@ -260,7 +264,15 @@ def test_every_family_is_whole(family: Family) -> None:
 
 
 # What stands open to everyone is listed here by hand, so that nobody opens a door by accident.
-PUBLIC = {("admin", "/livez"), ("admin", "/readyz"), ("signals", "/_searchguard/health")}
+PUBLIC = {
+    ("admin", "/docs"),
+    ("admin", "/docs/<file>"),
+    ("admin", "/livez"),
+    ("admin", "/openapi.json"),
+    ("admin", "/openapi/<family>.json"),
+    ("admin", "/readyz"),
+    ("signals", "/_searchguard/health"),
+}
 
 
 def test_only_what_is_listed_is_public() -> None:
@@ -280,3 +292,25 @@ def test_no_view_is_longer_than_ten_lines() -> None:
             code = route.view.__code__
             lines = {line for *_, line in code.co_lines() if line}
             assert len(lines) - 1 <= 10, route.endpoint
+
+
+@pytest.mark.parametrize("family", FAMILIES_AND_TOYS, ids=lambda family: family.name)
+def test_every_route_says_what_its_reader_needs(family: Family) -> None:
+    for route in family.routes:
+        summary = (route.view.__doc__ or "").partition("\n")[0]
+        assert summary.endswith("."), f"{route.endpoint}: the first line of the docstring is the summary of the route"
+        assert route.answers, f"{route.endpoint}: say with answers= what it answers when all is well"
+        assert (route.takes is not None) == (route.body is not Body.NONE), f"{route.endpoint}: takes= goes with body="
+        assert route.takes is None or route.takes.examples, f"{route.endpoint}: one good body at least"
+        for name in (*route.arguments, *route.parameters, *family.parameters):
+            assert name in family.terms, f"{route.endpoint}: say in the terms of {family.name} what {name} means"
+        for name in route.headers:
+            assert name in family.terms or name in HEADERS, f"{route.endpoint}: say what the header {name} means"
+        for answer in route.answers.values():
+            assert all(name in HEADERS for name in answer.headers), f"{route.endpoint}: a header nobody explains"
+
+
+@pytest.mark.parametrize("family", FAMILIES_AND_TOYS, ids=lambda family: family.name)
+def test_every_check_says_what_it_refuses(family: Family) -> None:
+    for check in family.checks:
+        assert says_what_it_refuses(check), f"{check.__name__}: state its faults with @refuses"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 
-NEEDS = {"nginx": "apt-get install nginx-light"}
+NEEDS = {
+    "chromium": "apt-get install --no-install-recommends chromium",
+    "nginx": "apt-get install nginx-light",
+}
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 

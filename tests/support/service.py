@@ -16,6 +16,7 @@ from accounts_service.storage.audit import AUDIT_RECORD
 from accounts_service.web.family import Family
 from accounts_service.web.services import Services
 from tests.support import personas
+from tests.support.described import described
 from tests.support.installation import Installation
 
 
@@ -43,7 +44,9 @@ class Service:
     ) -> None:
         self.installation = installation
         self.services = change(app.make_services(installation.settings(**settings)))
-        self._client = Client(app.assemble(self.services, families or app.FAMILIES.values()))
+        self.application = app.assemble(self.services, families or app.FAMILIES.values())
+        self._client = Client(self.application)
+        self._described = described() if families is None else None
 
     def configure(self, files: Mapping[str, object]) -> None:
         """Put other configuration files into force at once."""
@@ -72,7 +75,10 @@ class Service:
         peer: str = "127.0.0.1",
         **options: Any,
     ) -> Answer:
-        """Send a request as a persona (None: as nobody); `json=` and `data=` make the body."""
+        """Send a request as a persona (None: as nobody); `json=` and `data=` make the body.
+
+        What comes back must be what the service's document says.
+        """
         credentials = {} if by is None else personas.authorization(by)
         response = self._client.open(
             path,
@@ -81,6 +87,8 @@ class Service:
             environ_overrides={"REMOTE_ADDR": peer},
             **options,
         )
+        if self._described is not None:
+            self._described.check(method, path, response)
         return cast(Answer, response)
 
     def put(self, path: str, body: Json, **options: Any) -> Answer:

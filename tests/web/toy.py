@@ -5,7 +5,7 @@ It shows that nothing of the frame is shaped after the one family there is.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 from flask import Request, Response
 
@@ -14,13 +14,22 @@ from accounts_service.access.privileges import InTenant, Open, Own, Privilege, S
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json
+from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web import gate
 from accounts_service.web.body import json_response
+from accounts_service.web.description import Answer, Takes, Term
 from accounts_service.web.dispatcher import host_of
 from accounts_service.web.family import Body, Family, Mount, Routes
 from accounts_service.web.gate import Call
 
 HOST = "toys.example"
+TERMS = {
+    "colour": Term("The colour of a toy."),
+    "kind": Term("The kind of a toy."),
+    "name": Term("The name of a toy."),
+    "tenant": Term("Where a box was lent."),
+}
+WORDS = {200: Answer("What came of it.", {"type": ["array", "string"]}, ["car"])}
 REALM = "toy"
 
 
@@ -36,6 +45,8 @@ class ToyPrivilege(Privilege):
 
 class ToyDialect:
     """Says a word and a number, nothing else."""
+
+    errors: ClassVar[JsonSchema] = {"title": "Words", "type": "array", "prefixItems": [{"type": "string"}]}
 
     def __init__(self, _: Settings) -> None:
         pass
@@ -128,32 +139,61 @@ def make_family() -> Family:
         views=(routes,),
         action_groups={"TOY_ALL": ("cluster:admin:toy:*",)},
         json_types=frozenset(("application/json", "application/toy+json")),
+        terms=TERMS,
     )
 
-    @routes.route("/toys", methods=("GET",), privilege=Open.PUBLIC, parameters=frozenset(("colour",)))
+    @routes.route(
+        "/toys",
+        methods=("GET",),
+        privilege=Open.PUBLIC,
+        parameters=frozenset(("colour",)),
+        answers={200: Answer("All toys.", record("Toys", {"host": {}, "root": {}}), {"host": "h", "root": "/"})},
+    )
     def toys(call: Call) -> Response:
+        """List toys."""
         return json_response({"host": host_of(call.request.environ), "root": call.request.script_root})
 
-    @routes.route("/_signals/account/<kind>/<name>", methods=("PUT",), privilege=ToyPrivilege.PLAY, body=Body.JSON)
+    @routes.route(
+        "/_signals/account/<kind>/<name>",
+        methods=("PUT",),
+        privilege=ToyPrivilege.PLAY,
+        body=Body.JSON,
+        takes=Takes({"type": "array"}, {"nothing": []}),
+        answers=WORDS,
+    )
     def play(call: Call, kind: str, name: str) -> Response:
+        """Play with a toy."""
         return json_response([kind, name, call.json])
 
-    @routes.route("/toys/<name>", methods=("GET",), privilege=ToyPrivilege.PLAY, optional=(ToyPrivilege.WIND,))
+    @routes.route(
+        "/toys/<name>", methods=("GET",), privilege=ToyPrivilege.PLAY, optional=(ToyPrivilege.WIND,), answers=WORDS
+    )
     def wound(call: Call, name: str) -> Response:
+        """Tell whether a toy can be wound up."""
         return json_response([name, ToyPrivilege.WIND in call.grant.also])
 
-    @routes.route("/box", methods=("GET",), privilege=Scoped(own=ToyPrivilege.OWN_READ, every=ToyPrivilege.ALL_READ))
+    @routes.route(
+        "/box",
+        methods=("GET",),
+        privilege=Scoped(own=ToyPrivilege.OWN_READ, every=ToyPrivilege.ALL_READ),
+        answers=WORDS,
+    )
     def box(call: Call) -> Response:
+        """Look into a box."""
         scope = call.grant.scope
         return json_response(scope.identifier if isinstance(scope, Own) else "every box")
 
-    @routes.route("/box/<tenant>/lent", methods=("GET",), privilege=InTenant(ToyPrivilege.LEND, "tenant"))
+    @routes.route(
+        "/box/<tenant>/lent", methods=("GET",), privilege=InTenant(ToyPrivilege.LEND, "tenant"), answers=WORDS
+    )
     def lent(call: Call, tenant: str) -> Response:
+        """Tell what was lent."""
         scope = call.grant.scope
         return json_response([tenant, *(sorted(scope.names) if isinstance(scope, Tenants) else ())])
 
-    @routes.route("/toys/<name>/me", methods=("GET",), privilege=Open.ANY_IDENTITY)
+    @routes.route("/toys/<name>/me", methods=("GET",), privilege=Open.ANY_IDENTITY, answers=WORDS)
     def me(call: Call, name: str) -> Response:
+        """Tell who is asking."""
         return json_response([name, call.identity.name if call.identity else None])
 
     return family

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 from flask import Request, Response
 
@@ -11,12 +11,21 @@ from accounts_service import faults
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json
+from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
+
+_TEXT: JsonSchema = {"type": "string"}
 
 
 class AdminDialect:
     """Problem documents, typed `about:blank`: the status says it all."""
+
+    errors: ClassVar[JsonSchema] = record(
+        "Problem",
+        {"type": {"type": "string", "const": "about:blank"}, "title": _TEXT, "status": {"type": "integer"}},
+        {"detail": _TEXT, "attributes": {"type": "array", "items": _TEXT}, "request_id": _TEXT},
+    )
 
     def __init__(self, _: Settings) -> None:
         pass

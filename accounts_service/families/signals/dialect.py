@@ -6,7 +6,7 @@ indented; what Elasticsearch answers around them is `{"error": …, "status"}`.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 from flask import Request, Response
 
@@ -14,6 +14,7 @@ from accounts_service import faults
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json, Kind, Problem
+from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
 
@@ -32,8 +33,29 @@ _EXPECTED = {
 }
 
 
+_TEXT: JsonSchema = {"type": "string"}
+_STATUS: JsonSchema = {"type": "integer", "minimum": 400}
+_FLAW = record(
+    "Flaw",
+    {"error": _TEXT},
+    {"value": {}, "expected": _TEXT, "line": {"type": "integer"}, "column": {"type": "integer"}},
+)
+_DETAIL: JsonSchema = {"type": "object", "additionalProperties": {"type": "array", "items": _FLAW}}
+_CAUSE = record("Cause", {"type": _TEXT, "reason": _TEXT}, {"root_cause": {"type": "array"}})
+
+
 class SignalsDialect:
     """The words of Search Guard FLX; validation errors in the documented form, or in that of FLX as well."""
+
+    errors: ClassVar[JsonSchema] = {
+        "title": "Error",
+        "anyOf": [
+            record("Signals Error", {"status": _STATUS, "error": _TEXT}, {"detail": _DETAIL}),
+            record("Elasticsearch Error", {"status": _STATUS, "error": _CAUSE}),
+            record("Tenant Error", {"status": _STATUS, "error": record("Message", {"message": _TEXT})}),
+            record("Routing Error", {"error": _TEXT}, {"status": _STATUS}),
+        ],
+    }
 
     def __init__(self, settings: Settings) -> None:
         self._flx = settings.signals_errors == "flx"

@@ -1,4 +1,4 @@
-"""Our own family: `/livez`, `/readyz`, `/_accounts`; and the 404 of every path that no family takes."""
+"""Our own family: health, references, the documents of the APIs; and the 404 of every path that no family takes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from flask import Response
 
 from accounts_service.access.privileges import Open
 from accounts_service.config import Settings
+from accounts_service.families.admin import documents
 from accounts_service.families.admin.dialect import AdminDialect
 from accounts_service.families.admin.privileges import AdminPrivilege
-from accounts_service.families.admin.views import references
+from accounts_service.families.admin.views import openapi, references
 from accounts_service.faults import RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.web import gate
@@ -18,7 +19,7 @@ from accounts_service.web.gate import Call
 
 
 def _mounts(_: Settings) -> tuple[Mount, ...]:
-    return (Mount(segments=frozenset(("_accounts", "livez", "readyz"))),)
+    return (Mount(segments=frozenset(("_accounts", "docs", "livez", "openapi", "openapi.json", "readyz"))),)
 
 
 ROUTES = Routes()
@@ -30,17 +31,18 @@ FAMILY = Family(
     checks=(gate.routed, gate.authenticated, gate.known_parameters, gate.bodiless, gate.permitted),
     dialect=AdminDialect,
     privileges=AdminPrivilege,
-    views=(ROUTES, references.ROUTES),
+    views=(ROUTES, openapi.ROUTES, references.ROUTES),
+    terms=documents.TERMS,
 )
 
 
-@ROUTES.route("/livez", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
+@ROUTES.route("/livez", methods=("GET", "HEAD"), privilege=Open.PUBLIC, answers={200: documents.ALIVE})
 def live(_: Call) -> Response:
     """Tell that this process answers. Restart it when it does not."""
     return json_response({"status": "ok"})
 
 
-@ROUTES.route("/readyz", methods=("GET", "HEAD"), privilege=Open.PUBLIC)
+@ROUTES.route("/readyz", methods=("GET", "HEAD"), privilege=Open.PUBLIC, answers={200: documents.READY})
 def ready(call: Call) -> Response:
     """Tell that requests can be served: the database answers, with a schema we know. Send none while it does not.
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from flask import Response
 
+from accounts_service.families.admin import documents
 from accounts_service.families.admin.privileges import AdminPrivilege
 from accounts_service.faults import Json, NoSuchObject, RefusedError
 from accounts_service.web.body import json_response
@@ -23,7 +24,13 @@ _ACCOUNT = "/_accounts/references/<family>/<path:account>"
 _REFERENCE = f"{_ACCOUNT}/<referrer>"
 
 
-@ROUTES.route(_ACCOUNT, methods=("GET",), privilege=AdminPrivilege.REFERENCE_GET)
+@ROUTES.route(
+    _ACCOUNT,
+    methods=("GET",),
+    privilege=AdminPrivilege.REFERENCE_GET,
+    answers={200: documents.REFERENCES},
+    raises=(NoSuchObject,),
+)
 def list_references(call: Call, family: str, account: str) -> Response:
     """List who uses an account, by name."""
     with call.reading(_references(call, family)) as references:
@@ -31,7 +38,13 @@ def list_references(call: Call, family: str, account: str) -> Response:
     return json_response({"references": [_shown(reference) for reference in listed]})
 
 
-@ROUTES.route(_REFERENCE, methods=("PUT",), privilege=AdminPrivilege.REFERENCE_PUT)
+@ROUTES.route(
+    _REFERENCE,
+    methods=("PUT",),
+    privilege=AdminPrivilege.REFERENCE_PUT,
+    answers={200: documents.REFERENCE, 201: documents.NEW_REFERENCE},
+    raises=(NoSuchObject,),
+)
 def put_reference(call: Call, family: str, account: str, referrer: str) -> Response:
     """Note that somebody uses an account; 200 when that is known already."""
     with call.transaction(_references(call, family)) as references:
@@ -39,7 +52,13 @@ def put_reference(call: Call, family: str, account: str, referrer: str) -> Respo
     return json_response(_shown(reference), 201 if new else 200)
 
 
-@ROUTES.route(_REFERENCE, methods=("DELETE",), privilege=AdminPrivilege.REFERENCE_DELETE)
+@ROUTES.route(
+    _REFERENCE,
+    methods=("DELETE",),
+    privilege=AdminPrivilege.REFERENCE_DELETE,
+    answers={204: documents.NO_REFERENCE},
+    raises=(NoSuchObject,),
+)
 def delete_reference(call: Call, family: str, account: str, referrer: str) -> Response:
     """Note that somebody uses an account no more."""
     with call.transaction(_references(call, family)) as references:

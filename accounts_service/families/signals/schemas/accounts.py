@@ -6,13 +6,13 @@ order in which attributes are shown and problems are told.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, post_load, validates_schema
+from marshmallow import EXCLUDE, post_load
 
-from accounts_service.faults import InvalidBody, Json, Missing, NeededBy, NotOneOf, Problem, RefusedError
+from accounts_service.faults import InvalidBody, Json, Missing, NotOneOf, Problem, RefusedError
 from accounts_service.validation import fields
-from accounts_service.validation.problems import flawed
 from accounts_service.validation.schema import BodySchema
 
 
@@ -38,6 +38,8 @@ class EmailSchema(AccountSchema):
     could be read on the way, and `debug` writes it into the sender's log.
     """
 
+    needs: ClassVar[Mapping[str, str]] = {"password": "user"}
+
     host = fields.Text(required=True, destination=True)
     port = fields.WholeNumber(low=1, high=65535, required=True, destination=True)
     user = fields.Text(destination=True)
@@ -57,10 +59,6 @@ class EmailSchema(AccountSchema):
     default_to = fields.ListOf(fields.Mailbox())
     default_cc = fields.ListOf(fields.Mailbox())
     default_bcc = fields.ListOf(fields.Mailbox())
-
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def _user_for_password(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
-        _require_user(sent)
 
 
 class SlackSchema(AccountSchema):
@@ -91,15 +89,13 @@ class WebhookSchema(AccountSchema):
     this one is ours. Headers often carry a key, so each of their values is secret.
     """
 
+    needs: ClassVar[Mapping[str, str]] = {"password": "user"}
+
     url = fields.WebAddress(required=True, destination=True)
     method = fields.Choice("POST", "PUT", "PATCH", "GET", "DELETE", otherwise="POST")
     headers = fields.Headers()
     user = fields.Text(destination=True)
     password = fields.Text(secret=True)
-
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def _user_for_password(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
-        _require_user(sent)
 
 
 SCHEMAS: dict[str, AccountSchema] = {
@@ -109,11 +105,6 @@ SCHEMAS: dict[str, AccountSchema] = {
     "slack": SlackSchema(),
     "webhook": WebhookSchema(),
 }
-
-
-def _require_user(sent: dict[str, Any]) -> None:
-    if "password" in sent and "user" not in sent:
-        raise flawed(NeededBy("password"), attribute="user")
 
 
 def sent_type(document: Json) -> str:

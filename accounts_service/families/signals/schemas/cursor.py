@@ -65,6 +65,8 @@ def sent_cursor(body: Json, parameters: Mapping[str, str]) -> tuple[str, int | N
     """
     document = body if isinstance(body, dict) else {}
     wrong = [f"unknown parameter [{name}] in request body" for name in document.keys() - {"scroll", "scroll_id"}]
+    if not isinstance(body, dict | None):
+        wrong.append("the body must be an object")
     sent = parameters.get("scroll_id", document.get("scroll_id"))
     if not isinstance(sent, str):
         wrong.append("[scroll_id] is missing, or no text")
@@ -74,3 +76,16 @@ def sent_cursor(body: Json, parameters: Mapping[str, str]) -> tuple[str, int | N
     if wrong or not isinstance(sent, str) or not isinstance(scroll, str | None):
         raise RefusedError(BadSearch(tuple((PARSING, reason) for reason in wrong)))
     return sent, None if scroll is None else lifetime(scroll)
+
+
+def sent_cursors(body: Json, parameters: Mapping[str, str]) -> list[str]:
+    """Find the cursors to let go of, in the body or the URL. Raises RefusedError(BadSearch)."""
+    document = body if isinstance(body, dict) else {}
+    wrong = [f"unknown parameter [{name}] in request body" for name in document.keys() - {"scroll_id"}]
+    sent = parameters.get("scroll_id", document.get("scroll_id", []))
+    cursors = [one for one in (sent if isinstance(sent, list) else [sent]) if isinstance(one, str)]
+    if not isinstance(body, dict | None) or len(cursors) != (len(sent) if isinstance(sent, list) else 1):
+        wrong.append("[scroll_id] must be a text or a list of texts")
+    if wrong:
+        raise RefusedError(BadSearch(tuple((PARSING, reason) for reason in wrong)))
+    return cursors

@@ -6,6 +6,7 @@ from flask import Request
 
 from accounts_service.access.privileges import AlsoInTenant
 from accounts_service.config import Settings
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import (
     ACTION_GROUPS,
@@ -19,16 +20,22 @@ from accounts_service.families.signals.views import accounts, preview, search, s
 from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.errors import sent_path
-from accounts_service.web.family import Family, Mount
+from accounts_service.web.family import Family, Mount, Route, refuses
 from accounts_service.web.gate import Call
 
 
+@refuses(ForbiddenHeader)
 def no_internal_headers(call: Call) -> None:
     """Check that there is no header that only Search Guard itself may set."""
     if any(name.strip().lower().replace("-", "_").startswith("_sg_") for name, _ in call.request.headers):
         raise RefusedError(ForbiddenHeader())
 
 
+def _is_about_a_tenant(route: Route) -> bool:
+    return "tenant" in route.arguments or isinstance(route.requirement, AlsoInTenant)
+
+
+@refuses(PrivateTenant, on=_is_about_a_tenant)
 def no_private_tenant(call: Call) -> None:
     """Check that it is not a user's private tenant that is asked for, which Signals has none of.
 
@@ -77,4 +84,5 @@ FAMILY = Family(
     converters={"account": accounts.NameConverter, "id": preview.IdConverter},
     tenant_of=_tenant_of,
     secrets=Secrets,
+    terms=documents.TERMS,
 )

@@ -6,10 +6,12 @@ from flask import Response
 from werkzeug.routing import BaseConverter
 
 from accounts_service.access.privileges import InTenant
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import schema_of
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
-from accounts_service.faults import Json
+from accounts_service.faults import InUse, Json, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
@@ -33,6 +35,9 @@ OF_TENANT = "/_signals/account/<tenant>/<account_type>/<name>"
     methods=("GET",),
     privilege=SignalsPrivilege.ACCOUNT_GET,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
+    answers={200: documents.FOUND, 304: documents.UNCHANGED},
+    raises=(NoSuchObject,),
+    headers=("If-None-Match",),
 )
 def get_account(call: Call, account_type: str, name: str) -> Response:
     """Read an account; its secrets as references, or in clear with `account/reveal`."""
@@ -45,13 +50,24 @@ def get_account(call: Call, account_type: str, name: str) -> Response:
     privilege=SignalsPrivilege.ACCOUNT_PUT,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
     body=Body.JSON,
+    takes=documents.ACCOUNT,
+    answers={200: documents.UPDATED, 201: documents.CREATED},
+    raises=(PreconditionFailed,),
+    headers=etags.HEADERS,
 )
 def put_account(call: Call, account_type: str, name: str) -> Response:
     """Create an account, or replace it as a whole."""
     return _put(call, account_type, name)
 
 
-@ROUTES.route(ACCOUNT, methods=("DELETE",), privilege=SignalsPrivilege.ACCOUNT_DELETE)
+@ROUTES.route(
+    ACCOUNT,
+    methods=("DELETE",),
+    privilege=SignalsPrivilege.ACCOUNT_DELETE,
+    answers={200: documents.DELETED},
+    raises=(NoSuchObject, InUse, PreconditionFailed),
+    headers=etags.HEADERS,
+)
 def delete_account(call: Call, account_type: str, name: str) -> Response:
     """Delete an account."""
     return _delete(call, Key(account_type.lower(), name))
@@ -62,6 +78,9 @@ def delete_account(call: Call, account_type: str, name: str) -> Response:
     methods=("GET",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_GET, "tenant"),
     optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
+    answers={200: documents.FOUND, 304: documents.UNCHANGED},
+    raises=(NoSuchObject,),
+    headers=("If-None-Match",),
 )
 def get_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
     """Read an account of a tenant; its secrets as references, or in clear with `account/reveal` there."""
@@ -74,13 +93,24 @@ def get_account_of_tenant(call: Call, tenant: str, account_type: str, name: str)
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
     optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
     body=Body.JSON,
+    takes=documents.ACCOUNT,
+    answers={200: documents.UPDATED, 201: documents.CREATED},
+    raises=(PreconditionFailed,),
+    headers=etags.HEADERS,
 )
 def put_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
     """Create an account of a tenant, or replace it as a whole."""
     return _put(call, account_type, name, tenant_key(tenant))
 
 
-@ROUTES.route(OF_TENANT, methods=("DELETE",), privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_DELETE, "tenant"))
+@ROUTES.route(
+    OF_TENANT,
+    methods=("DELETE",),
+    privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_DELETE, "tenant"),
+    answers={200: documents.DELETED},
+    raises=(NoSuchObject, InUse, PreconditionFailed),
+    headers=etags.HEADERS,
+)
 def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
     """Delete an account of a tenant."""
     return _delete(call, Key(account_type.lower(), name, tenant_key(tenant)))

@@ -6,18 +6,21 @@ from flask import Response
 from werkzeug.routing import BaseConverter
 
 from accounts_service.access.privileges import AlsoInTenant
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of, sent_type
 from accounts_service.families.signals.store.accounts import Document, Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.families.signals.views.accounts import answer, found, result
+from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
 ROUTES = Routes()
 
-ACCOUNT = "/_signals/account/<id:name>"
+ACCOUNT = "/_signals/account/<id:account_id>"
 
 
 class IdConverter(BaseConverter):
@@ -34,12 +37,15 @@ _REVEAL = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVE
     methods=("GET",),
     privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_GET, SignalsPrivilege.TENANT_ACCOUNT_GET),
     optional=_REVEAL,
+    answers={200: documents.FOUND_BY_ID, 304: documents.UNCHANGED},
+    raises=(NoSuchObject, Ambiguous),
+    headers=("If-None-Match", "sgtenant"),
 )
-def get_account_by_id(call: Call, name: str) -> Response:
+def get_account_by_id(call: Call, account_id: str) -> Response:
     """Read an account by its id alone, of the tenant that `sgtenant` names."""
     with call.reading(PreviewAccounts) as accounts:
-        account = accounts.get_by_id(call.grant, call.tenant or "", name)
-        document = found(call, accounts, account, name)
+        account = accounts.get_by_id(call.grant, call.tenant or "", account_id)
+        document = found(call, accounts, account, account_id)
     tag = tag_of(account.version, account.key.type)
     if call.conditions.unmodified(account.version, account.key.type):
         return Response(status=304, headers={"ETag": tag})
@@ -52,26 +58,33 @@ def get_account_by_id(call: Call, name: str) -> Response:
     privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_PUT, SignalsPrivilege.TENANT_ACCOUNT_PUT),
     optional=_REVEAL,
     body=Body.JSON,
+    takes=documents.ACCOUNT_BY_ID,
+    answers={200: documents.UPDATED_BY_ID, 201: documents.CREATED_BY_ID},
+    raises=(Ambiguous, InUse, PreconditionFailed),
+    headers=(*etags.HEADERS, "sgtenant"),
 )
-def put_account_by_id(call: Call, name: str) -> Response:
+def put_account_by_id(call: Call, account_id: str) -> Response:
     """Create an account, or replace it as a whole, its `type` included."""
     account_type = sent_type(call.json)
     schema = schema_of(account_type)
     document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
-    key = Key(account_type.lower(), name, call.tenant or "")
+    key = Key(account_type.lower(), account_id, call.tenant or "")
     with call.transaction(PreviewAccounts) as accounts:
         written = accounts.put_by_id(call.grant, key, document, call.conditions)
     done, status = ("created", 201) if written.created else ("updated", 200)
-    return answer(call, result(name, written.version, done), tag_of(written.version, key.type), status)
+    return answer(call, result(account_id, written.version, done), tag_of(written.version, key.type), status)
 
 
 @ROUTES.route(
     ACCOUNT,
     methods=("DELETE",),
     privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_DELETE, SignalsPrivilege.TENANT_ACCOUNT_DELETE),
+    answers={200: documents.DELETED_BY_ID},
+    raises=(NoSuchObject, Ambiguous, InUse, PreconditionFailed),
+    headers=(*etags.HEADERS, "sgtenant"),
 )
-def delete_account_by_id(call: Call, name: str) -> Response:
+def delete_account_by_id(call: Call, account_id: str) -> Response:
     """Delete an account by its id alone."""
     with call.transaction(PreviewAccounts) as accounts:
-        version = accounts.delete_by_id(call.grant, call.tenant or "", name, call.conditions)
-    return answer(call, result(name, version, "deleted"))
+        version = accounts.delete_by_id(call.grant, call.tenant or "", account_id, call.conditions)
+    return answer(call, result(account_id, version, "deleted"))

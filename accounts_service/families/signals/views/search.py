@@ -7,13 +7,14 @@ import time
 from flask import Response
 
 from accounts_service.access.privileges import Either, InTenant
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.schemas.cursor import Cursor, sent_cursor
+from accounts_service.families.signals.schemas.cursor import Cursor, sent_cursor, sent_cursors
 from accounts_service.families.signals.schemas.search import Search
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import AccountSearch, Page
 from accounts_service.families.signals.views.accounts import answer, source
-from accounts_service.faults import Json
+from accounts_service.faults import BadSearch, Json, NoSuchCursor
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -32,6 +33,9 @@ _PARAMETERS = frozenset(("from", "size", "scroll"))
     optional=_REVEAL,
     body=Body.OPTIONAL_JSON,
     parameters=_PARAMETERS,
+    takes=documents.SEARCH,
+    answers={200: documents.HITS},
+    raises=(BadSearch,),
 )
 def search_accounts(call: Call) -> Response:
     """Find global accounts; their secrets are shown as in reads, and never searched."""
@@ -45,6 +49,9 @@ def search_accounts(call: Call) -> Response:
     optional=_REVEAL,
     body=Body.OPTIONAL_JSON,
     parameters=_PARAMETERS,
+    takes=documents.SEARCH,
+    answers={200: documents.HITS},
+    raises=(BadSearch,),
 )
 def search_accounts_of_tenant(call: Call, tenant: str) -> Response:
     """Find accounts of a tenant, and the global ones."""
@@ -57,6 +64,9 @@ def search_accounts_of_tenant(call: Call, tenant: str) -> Response:
     privilege=SignalsPrivilege.SCROLL,
     body=Body.OPTIONAL_JSON,
     parameters=frozenset(("scroll", "scroll_id")),
+    takes=documents.CURSOR,
+    answers={200: documents.HITS},
+    raises=(BadSearch, NoSuchCursor),
 )
 def scroll(call: Call) -> Response:
     """Give the next page of a search; the privilege of the search is asked for again."""
@@ -74,9 +84,13 @@ def scroll(call: Call) -> Response:
     privilege=SignalsPrivilege.SCROLL_CLEAR,
     body=Body.OPTIONAL_JSON,
     parameters=frozenset(("scroll_id",)),
+    takes=documents.CURSORS,
+    answers={200: documents.CLEARED},
+    raises=(BadSearch,),
 )
 def clear_scroll(call: Call) -> Response:
     """Let go of cursors. None is kept here, so nothing is freed; each ends with its time."""
+    sent_cursors(call.json, call.request.args)
     return answer(call, {"succeeded": True, "num_freed": 0})
 
 

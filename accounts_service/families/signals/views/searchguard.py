@@ -7,6 +7,7 @@ from flask import Response
 from accounts_service.access.decisions import Rules
 from accounts_service.access.privileges import Open
 from accounts_service.access.roles import Identity
+from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import TENANT_READING, TENANT_WRITING
 from accounts_service.families.signals.views.accounts import answer
 from accounts_service.faults import Json, RefusedError, Unavailable
@@ -17,7 +18,13 @@ from accounts_service.web.gate import Call
 ROUTES = Routes()
 
 
-@ROUTES.route("/_searchguard/authinfo", methods=("GET", "POST"), privilege=Open.ANY_IDENTITY)
+@ROUTES.route(
+    "/_searchguard/authinfo",
+    methods=("GET", "POST"),
+    privilege=Open.ANY_IDENTITY,
+    answers={200: documents.AUTHINFO},
+    headers=("sgtenant",),
+)
 def authinfo(call: Call) -> Response:
     """Tell the caller who he is, what roles he has, and in which tenants he may read (false) or write (true)."""
     return answer(call, _about(call.caller, call.family.tenant_of(call.request), call.snapshot.rules))
@@ -44,6 +51,8 @@ def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Js
     methods=("GET",),
     privilege=Open.ANY_IDENTITY,
     parameters=frozenset(("permissions",)),
+    answers={200: documents.PERMISSIONS},
+    headers=("sgtenant",),
 )
 def permission(call: Call) -> Response:
     """Tell the caller which of `permissions` (a list with commas) he has, in the tenant that `sgtenant` names."""
@@ -53,7 +62,13 @@ def permission(call: Call) -> Response:
     return answer(call, {"permissions": held})
 
 
-@ROUTES.route("/_searchguard/health", methods=("GET", "HEAD"), privilege=Open.PUBLIC, parameters=frozenset(("mode",)))
+@ROUTES.route(
+    "/_searchguard/health",
+    methods=("GET", "HEAD"),
+    privilege=Open.PUBLIC,
+    parameters=frozenset(("mode",)),
+    answers={200: documents.HEALTH},
+)
 def health(call: Call) -> Response:
     """Tell that requests can be served; with `mode=lenient`, that this process answers."""
     lenient = call.request.args.get("mode", "strict").lower() == "lenient"

@@ -1,0 +1,349 @@
+"""What the reader of the API is told of Signals: the names in its paths, its bodies and its answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accounts_service.families.signals import examples
+from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.signals.schemas.search import FIELDS
+from accounts_service.faults import Json
+from accounts_service.validation.json_schema import JsonSchema, in_any_case, record
+from accounts_service.web.description import Answer, Takes, Term
+
+_TEXT: JsonSchema = {"type": "string"}
+_VERSION: JsonSchema = {"type": "integer", "minimum": 1}
+_PAGE: JsonSchema = {"type": "integer", "minimum": -1, "maximum": 5000}
+_TIME: JsonSchema = {"type": "string", "pattern": "^([1-9][0-9]?m|[1-9][0-9]?s|[1-9]h|1[0-9]h|2[0-4]h)$"}
+_IGNORED = "Taken, and does nothing here."
+
+TERMS = {
+    "account_type": Term("The type of the account, in any case.", {"type": "string", "enum": [*SCHEMAS]}),
+    "name": Term("The account's name."),
+    "account_id": Term(
+        "The account's id in the form of 2019: its name, but for names of types and what begins with `_`.",
+        {"type": "string", "not": {"anyOf": [in_any_case(SCHEMAS), {"pattern": "^_"}]}},
+    ),
+    "tenant": Term("A tenant; `_main` is the global one, whose accounts are others than those of no tenant."),
+    "sgtenant": Term("The tenant that is asked for, where the path names none."),
+    "from": Term("How many hits to pass over; wins over the body's. -1 is as if it were not there.", _PAGE),
+    "size": Term("How many hits to give; wins over the body's. -1 is as if it were not there.", _PAGE),
+    "scroll": Term("How long the cursor for the next page is to hold.", _TIME),
+    "scroll_id": Term("The cursor, which may stand in the body as well."),
+    "permissions": Term("Names of privileges, with commas between them."),
+    "mode": Term("`lenient`: whether the process answers, else whether it can serve."),
+    "pretty": Term("Indent the answer, unless it is `false`."),
+    "human": Term(_IGNORED),
+    "format": Term(_IGNORED),
+    "filter_path": Term(_IGNORED),
+    "error_trace": Term(_IGNORED),
+}
+
+
+def _title(account_type: str) -> str:
+    return account_type.capitalize()
+
+
+def _source(account_type: str) -> JsonSchema:
+    more: JsonSchema = {"type": {"type": "string", "const": account_type}, "_name": _TEXT}
+    kept = SCHEMAS[account_type].kept(f"Stored {_title(account_type)}", more)
+    properties = kept["properties"]
+    return {**kept, "properties": {**properties, "_tenant": _TEXT} if isinstance(properties, dict) else properties}
+
+
+ACCOUNT = Takes(
+    # Which of them holds is decided by the type in the path.
+    {"anyOf": [schema.taken(_title(account_type)) for account_type, schema in SCHEMAS.items()]},
+    examples.GOOD,
+)
+
+_SHOWN: dict[str, Json] = {
+    "type": "email",
+    "_name": "default",
+    **examples.GOOD["email"],
+    "default_bcc": ["signals@mycompany.example.com"],
+}
+
+
+def _as_dict(example: Json) -> dict[str, Json]:
+    return example if isinstance(example, dict) else {}
+
+
+FOUND = Answer(
+    "The account.",
+    record(
+        "Account",
+        {
+            "_id": _TEXT,
+            "found": {"type": "boolean", "const": True},
+            "_version": _VERSION,
+            "_seq_no": {"type": "integer", "minimum": 0},
+            "_primary_term": {"type": "integer", "const": 1},
+            "_source": {"anyOf": [_source(account_type) for account_type in SCHEMAS]},
+        },
+    ),
+    {
+        "_id": "email/default",
+        "found": True,
+        "_version": 1,
+        "_seq_no": 0,
+        "_primary_term": 1,
+        "_source": _SHOWN,
+    },
+    headers=("Cache-Control", "ETag"),
+)
+
+UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("ETag",))
+
+
+def _written(sentence: str, result: str, version: int, headers: tuple[str, ...]) -> Answer:
+    schema = record(
+        f"Account {result}", {"_id": _TEXT, "_version": _VERSION, "result": {"type": "string", "const": result}}
+    )
+    example: Json = {"_id": "email/default", "_version": version, "result": result}
+    return Answer(sentence, schema, example, headers)
+
+
+CREATED = _written("The account was created.", "created", 1, ("Cache-Control", "ETag"))
+UPDATED = _written("The account was replaced.", "updated", 2, ("Cache-Control", "ETag"))
+DELETED = _written("The account was deleted.", "deleted", 3, ("Cache-Control",))
+
+
+# -- The form of 2019 ----------------------------------------------------------
+
+
+def _typed(account_type: str) -> JsonSchema:
+    title = f"{_title(account_type)} by id"
+    of_type: JsonSchema = {"type": "object", "required": ["type"], "properties": {"type": in_any_case((account_type,))}}
+    return {"title": title, "allOf": [of_type, SCHEMAS[account_type].taken(_title(account_type))]}
+
+
+ACCOUNT_BY_ID = Takes(
+    {"anyOf": [_typed(account_type) for account_type in SCHEMAS]},
+    {account_type: {"type": account_type, **good} for account_type, good in examples.GOOD.items()},
+)
+
+FOUND_BY_ID = replace(FOUND, example={**_as_dict(FOUND.example), "_id": "default"})
+CREATED_BY_ID, UPDATED_BY_ID, DELETED_BY_ID = (
+    replace(answer, example={**_as_dict(answer.example), "_id": "default"}) for answer in (CREATED, UPDATED, DELETED)
+)
+
+
+# -- Searches ------------------------------------------------------------------
+
+_WORD: JsonSchema = {"type": ["string", "number", "boolean"], "maxLength": 500}
+_WORDS: JsonSchema = {"type": "array", "items": _WORD, "maxItems": 100}
+
+
+def _about_a_field(value: JsonSchema) -> JsonSchema:
+    return {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": value}
+
+
+def _one(name: str, value: JsonSchema) -> JsonSchema:
+    return {"type": "object", "required": [name], "properties": {name: value}, "additionalProperties": False}
+
+
+def _only(**properties: JsonSchema) -> JsonSchema:
+    return {"type": "object", "properties": {**properties}, "additionalProperties": False}
+
+
+def _either(name: str, **more: JsonSchema) -> JsonSchema:
+    """Describe the short form of a query, and the one with options."""
+    return {"anyOf": [_WORD, {**_only(**{name: _WORD}, **more), "required": [name]}]}
+
+
+_CASE: dict[str, JsonSchema] = {"case_insensitive": {"type": "boolean"}}
+
+_LEAVES: list[JsonSchema] = [
+    _one("match_all", _only()),
+    _one("match_none", _only()),
+    _one("match", _about_a_field(_either("query"))),
+    _one("term", _about_a_field(_either("value", **_CASE))),
+    _one("terms", _about_a_field(_WORDS)),
+    _one("ids", _only(values=_WORDS)),
+    _one("prefix", _about_a_field(_either("value", **_CASE))),
+    _one("wildcard", _about_a_field(_either("value", **_CASE))),
+    _one("exists", {**_only(field=_TEXT), "required": ["field"]}),
+    _one(
+        "simple_query_string",
+        {
+            **_only(
+                query={"type": "string", "maxLength": 200},
+                fields={"type": "array", "items": _TEXT, "maxItems": 20},
+                default_operator=in_any_case(("and", "or")),
+                analyze_wildcard={"type": "boolean"},
+            ),
+            "required": ["query"],
+        },
+    ),
+]
+
+_SOME: JsonSchema = {"type": "array", "items": {"anyOf": [*_LEAVES]}, "maxItems": 8}
+
+_QUERY: JsonSchema = {
+    "title": "Query",
+    "description": "`bool` may hold queries of every kind, `bool` as well; at most 256 in all.",
+    "anyOf": [
+        *_LEAVES,
+        _one(
+            "bool",
+            _only(
+                must=_SOME,
+                filter=_SOME,
+                should=_SOME,
+                must_not=_SOME,
+                minimum_should_match={"type": "integer", "minimum": 0, "maximum": 8},
+            ),
+        ),
+    ],
+}
+
+_ORDER: JsonSchema = {
+    "anyOf": [
+        {"type": "string", "enum": [*sorted(FIELDS), "_score", "_doc"]},
+        {
+            "type": "object",
+            "propertyNames": {"enum": [*sorted(f"{field}.keyword" for field in FIELDS)]},
+            "additionalProperties": _only(
+                order={"type": "string", "enum": ["asc", "desc"]},
+                missing={"type": "string", "enum": ["_first", "_last"]},
+            ),
+        },
+    ]
+}
+
+_SHOWN_OF_A_HIT: JsonSchema = {
+    "anyOf": [
+        {"type": "boolean"},
+        _TEXT,
+        _WORDS,
+        _only(includes=_WORDS, excludes=_WORDS),
+    ]
+}
+
+_SIZE: JsonSchema = {"type": "integer", "minimum": 0, "maximum": 5000}
+
+_ASKED: dict[str, JsonSchema] = {
+    "query": _QUERY,
+    "from": _SIZE,
+    "size": _SIZE,
+    "sort": {"type": "array", "items": _ORDER, "maxItems": 5},
+    "_source": _SHOWN_OF_A_HIT,
+}
+
+SEARCH = Takes(
+    {"title": "Search", **_only(**_ASKED)},
+    {
+        "by type": {"query": {"match": {"type": "email"}}, "sort": [{"_name.keyword": {"order": "asc"}}]},
+        "by name": {"query": {"simple_query_string": {"query": "default*", "fields": ["_name", "type"]}}},
+        "all": {"query": {"match_all": {}}, "size": 1000},
+    },
+)
+
+_HIT = record(
+    "Hit",
+    {"_index": _TEXT, "_id": _TEXT, "_score": {"type": ["number", "null"]}},
+    {"_source": {"type": "object"}, "sort": {"type": "array"}},
+)
+_HITS = record(
+    "Hits",
+    {
+        "total": record("Total", {"value": {"type": "integer"}, "relation": {"type": "string", "enum": ["eq", "gte"]}}),
+        "max_score": {"type": ["number", "null"]},
+        "hits": {"type": "array", "items": _HIT},
+    },
+)
+_COUNT: JsonSchema = {"type": "integer", "minimum": 0}
+
+HITS = Answer(
+    "What was found. The total is exact up to 10 000. `_scroll_id` is there when a cursor was asked for.",
+    record(
+        "Found",
+        {
+            "took": _COUNT,
+            "timed_out": {"type": "boolean", "const": False},
+            "_shards": record("Shards", dict.fromkeys(("total", "successful", "skipped", "failed"), _COUNT)),
+            "hits": _HITS,
+        },
+        {"_scroll_id": _TEXT},
+    ),
+    {
+        "took": 1,
+        "timed_out": False,
+        "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+        "hits": {
+            "total": {"value": 1, "relation": "eq"},
+            "max_score": 1.0,
+            "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": _SHOWN}],
+        },
+    },
+    headers=("Cache-Control",),
+)
+
+CURSOR = Takes(
+    {"title": "Cursor", **_only(scroll=_TIME, scroll_id=_TEXT)},
+    {"next": {"scroll": "60s", "scroll_id": "v1.k0123abcd.…"}},
+)
+CURSORS = Takes(
+    {"title": "Cursors", **_only(scroll_id={"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]})},
+    {"one": {"scroll_id": "v1.k0123abcd.…"}},
+)
+CLEARED = Answer(
+    "Nothing is kept of a search, so nothing is freed.",
+    record("Cleared", {"succeeded": {"type": "boolean"}, "num_freed": _COUNT}),
+    {"succeeded": True, "num_freed": 0},
+    headers=("Cache-Control",),
+)
+
+
+# -- What callers are told of themselves ---------------------------------------
+
+_TEXTS: JsonSchema = {"type": "array", "items": _TEXT}
+_TEXT_OR_NULL: JsonSchema = {"type": ["string", "null"]}
+_FLAGS: JsonSchema = {"type": "object", "additionalProperties": {"type": "boolean"}}
+
+AUTHINFO = Answer(
+    "Who is asking.",
+    record(
+        "Authinfo",
+        {
+            "user": _TEXT,
+            "user_name": _TEXT,
+            "user_requested_tenant": _TEXT_OR_NULL,
+            "remote_address": _TEXT_OR_NULL,
+            "backend_roles": _TEXTS,
+            "attribute_names": _TEXTS,
+            "sg_roles": _TEXTS,
+            "sg_tenants": _FLAGS,
+            "principal": {"type": "null"},
+            "peer_certificates": _TEXT,
+            "cluster_name": _TEXT,
+        },
+    ),
+    {
+        "user": "User carol <basic/internal_users_db>",
+        "user_name": "carol",
+        "user_requested_tenant": None,
+        "remote_address": "192.0.2.1",
+        "backend_roles": ["account_manager"],
+        "attribute_names": [],
+        "sg_roles": ["account_manager"],
+        "sg_tenants": {"SGS_GLOBAL_TENANT": False},
+        "principal": None,
+        "peer_certificates": "0",
+        "cluster_name": "accounts-service",
+    },
+    headers=("Cache-Control",),
+)
+PERMISSIONS = Answer(
+    "For each privilege whether the caller has it.",
+    record("Permissions", {"permissions": _FLAGS}),
+    {"permissions": {"cluster:admin:searchguard:signals:account/get": True}},
+    headers=("Cache-Control",),
+)
+HEALTH = Answer(
+    "Requests can be served.",
+    record("Health", {"message": {"type": "null"}, "mode": _TEXT, "status": {"type": "string", "const": "UP"}}),
+    {"message": None, "mode": "strict", "status": "UP"},
+    headers=("Cache-Control",),
+)

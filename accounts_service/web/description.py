@@ -1,0 +1,61 @@
+"""What a route says of itself for the reader of its API; web/openapi.py makes documents from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from accounts_service.faults import Json
+from accounts_service.validation.json_schema import JsonSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What a name in a path, a query or a header means."""
+
+    sentence: str
+    schema: JsonSchema = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """The body a route takes, and one good one of each kind by name."""
+
+    schema: JsonSchema
+    examples: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route answers when all is well; without a schema there is no body."""
+
+    sentence: str
+    schema: JsonSchema | None = None
+    example: Json = None
+    headers: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ("application/json",)
+
+
+# What sg_authc.yml may ask for, so the same wherever a family asks its domains.
+SCHEMES: Mapping[str, JsonSchema] = {
+    "basic": {"type": "http", "scheme": "basic", "description": "Where sg_authc.yml has a domain for passwords."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Where sg_authc.yml has a domain for tokens."},
+}
+
+# Headers, of requests and answers, that mean the same in every family.
+HEADERS: Mapping[str, Term] = {
+    "Allow": Term("The methods there are."),
+    "Cache-Control": Term("Who may keep the answer."),
+    "Content-Security-Policy": Term("What the page may load."),
+    "ETag": Term("The version, to be named in If-Match and If-None-Match."),
+    "If-Match": Term("Go on only if the object has this version, or with `*` any (RFC 9110 section 13.1.1)."),
+    "If-None-Match": Term("Go on only if the object has not this version, or with `*` none (RFC 9110 section 13.1.2)."),
+    "Referrer-Policy": Term("What other pages learn of this one."),
+    "Retry-After": Term("Seconds after which to ask again.", {"type": "integer", "minimum": 0}),
+    "WWW-Authenticate": Term("How to say who one is."),
+    "X-Content-Type-Options": Term("`nosniff`: the media type is the one that is named."),
+    "X-Request-ID": Term(
+        "The request's id in answers, logs and the audit trail. One that is sent is taken if it has 8 to 64 letters, "
+        "digits, `-` or `_`; else there is a new one."
+    ),
+}

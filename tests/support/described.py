@@ -1,0 +1,62 @@
+"""What the service's document says of its answers; each answer that a test gets is held against it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from werkzeug.test import TestResponse
+
+from accounts_service import app
+from accounts_service.config import Settings
+from accounts_service.web.openapi import document
+
+
+class Described:
+    """The document of all families."""
+
+    def __init__(self, made: Any) -> None:
+        self._components = made["components"]
+        self._items = [(_pattern(path), item) for path, item in made["paths"].items()]
+        self._validators: dict[int, Draft202012Validator] = {}
+
+    def check(self, method: str, path: str, response: TestResponse) -> None:
+        """Raise AssertionError when `path` is described, and this answer of it is not."""
+        operation = self._operation(method, path.partition("?")[0])
+        if operation is None:
+            return
+        asked = f"{method} {path}: {response.status_code}"
+        described = operation["responses"].get(str(response.status_code))
+        assert described is not None, f"{asked} is not in the document: answers= or raises= of its route"
+        if method == "HEAD" or not response.data:
+            return
+        content = described.get("content", {}).get(response.mimetype)
+        assert content is not None, f"{asked} {response.mimetype} is not in the document"
+        body = response.get_json() if response.is_json else response.text
+        errors = list(self._validator(content["schema"]).iter_errors(body))
+        assert not errors, f"{asked} is not what the document says: {errors[0].message}"
+
+    def _operation(self, method: str, path: str) -> Any:
+        for pattern, item in self._items:
+            if pattern.fullmatch(path):
+                return item.get(method.lower())
+        return None
+
+    def _validator(self, schema: Any) -> Draft202012Validator:
+        if id(schema) not in self._validators:
+            self._validators[id(schema)] = Draft202012Validator({**schema, "components": self._components})
+        return self._validators[id(schema)]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(
+        "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]*\})", path))
+    )
+
+
+@cache
+def described() -> Described:
+    """Give what the service says of itself. No setting that tests change changes it."""
+    return Described(document(app.FAMILIES.values(), Settings()))

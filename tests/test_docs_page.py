@@ -1,0 +1,71 @@
+"""The page at /docs, as a person sees it: in a real browser, which asks nobody but us."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from accounts_service import app
+from tests.support.installation import Installation
+from tests.support.needs import find
+from tests.support.served import Served
+
+pytestmark = pytest.mark.needs("chromium")
+
+# No sandbox, since tests may run as root; nothing that asks hosts of its own; and no name is found but ours.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """Give a page of a browser of this test's own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find("chromium"), headless=True, args=FLAGS)
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture
+def address(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[str]:  # noqa: ARG001  # by being there
+    """Serve, and give the address."""
+    with Served(Installation(tmp_path / "installation", sqlite_url)) as served:
+        yield f"http://127.0.0.1:{served.port}"
+
+
+def test_the_page_draws_every_operation_and_asks_nobody_else(address: str, page: Page) -> None:
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}/docs")
+    operations = sum(len(route.methods) for family in app.FAMILIES.values() for route in family.routes)
+    expect(page.locator(".opblock")).to_have_count(operations)
+    # Opened, an operation says whom it is for, and shows good bodies.
+    put = page.locator(".opblock-put").first
+    put.locator(".opblock-summary-control").click()
+    expect(put).to_contain_text("cluster:admin:searchguard:signals:account/put")
+    expect(put).to_contain_text("mail.mycompany.example")
+    assert [message for message in said if not re.match(r"(log|info|debug): ", message)] == []
+    assert {urlsplit(url).path for url in asked if not url.startswith("data:")} == {
+        "/docs",
+        "/docs/start.js",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+        "/openapi.json",
+    }
+    assert {urlsplit(url).netloc for url in asked if not url.startswith("data:")} == {urlsplit(address).netloc}

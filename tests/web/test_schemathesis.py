@@ -1,0 +1,112 @@
+"""The service does what its document says: requests made from the document, as the document allows and against it.
+
+Short here; `make prove` takes its time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings, strategies
+from jsonschema import Draft202012Validator
+from schemathesis import Case, GenerationMode
+from schemathesis.config import (
+    ChecksConfig,
+    GenerationConfig,
+    PositiveDataAcceptanceConfig,
+    ProjectConfig,
+    ProjectsConfig,
+    SchemathesisConfig,
+)
+from schemathesis.schemas import BaseSchema
+
+from accounts_service import app
+from accounts_service.config import Settings
+from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.validation.checks import is_uri
+from accounts_service.web.openapi import template
+from tests.support import personas
+from tests.support.installation import Installation
+from tests.support.service import Service
+
+EXAMPLES = int(os.environ.get("ACCOUNTS_TEST_EXAMPLES", "0"))
+# The short form asks the same every time, so that it fails for who broke something and for nobody else.
+SETTINGS = settings(
+    max_examples=EXAMPLES or 10,
+    derandomize=not EXAMPLES,
+    database=None,
+    # Some schemas are slow to draw from; how slow is no matter here.
+    suppress_health_check=list(HealthCheck),
+)
+
+# Read here as Search Guard reads it, which is not quite RFC 3987.
+schemathesis.openapi.format("iri-reference", strategies.text("abc:/?#[]@%0é €", max_size=20).filter(is_uri))
+
+# Conditions on versions are drawn at random, so they rarely hold.
+EXPECTED = ("2xx", "304", "404", "409", "412")
+CONFIG = SchemathesisConfig(
+    projects=ProjectsConfig(
+        # NUL is refused in every text, which JSON Schema could say of each only by a pattern.
+        default=ProjectConfig(
+            generation=GenerationConfig(allow_x00=False, database="none"),
+            checks=ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=EXPECTED)),
+        )
+    ),
+)
+
+_BODIES = {name: Draft202012Validator(schema.taken(name)) for name, schema in SCHEMAS.items()}
+
+
+# Against the document only where there is something that it refuses: no header is refused and no text in a query.
+OPERATIONS = [
+    (method, template(path), mode)
+    for family in app.FAMILIES.values()
+    for route in family.routes
+    for path in family.paths(route, Settings())
+    for method in route.methods
+    for mode in GenerationMode
+    if mode.is_positive or route.arguments or route.takes
+]
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[BaseSchema]:
+    """Give what the service documents of itself. All tests here share it, so that it is used when requests come."""
+    folder = tmp_path_factory.mktemp("api")
+    url = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'accounts.db')}"
+    service = Service(Installation(folder / "installation", url))
+    yield schemathesis.openapi.from_wsgi("/openapi.json", service.application, config=CONFIG)
+    service.close()
+
+
+@pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS)
+def test_the_service_does_what_its_document_says(api: BaseSchema, method: str, path: str, mode: GenerationMode) -> None:
+    @SETTINGS
+    @given(api[path][method].as_strategy(generation_mode=mode))
+    def ask(case: Case[Any]) -> None:
+        _bring_together(case)
+        case.call_and_validate(headers=personas.authorization("admin"))
+
+    ask()
+
+
+def _bring_together(case: Case[Any]) -> None:
+    # Which tenants there are, a document made from the code does not know.
+    if "tenant" in case.path_parameters:
+        case.path_parameters["tenant"] = "blue"
+    case.headers.pop("sgtenant", None)
+    # A cursor goes with no `from` and no `size` of 0, and its next page with a cursor.
+    if case.path.endswith("/_search"):
+        case.query.pop("scroll", None)
+    if case.path == "/_search/scroll" and case.method != "DELETE":
+        case.query["scroll_id"] = "none of ours"
+    # OpenAPI cannot say that the type in the path decides which body is right.
+    fitting = [name for name, body in _BODIES.items() if body.is_valid(case.body)]
+    if case.method == "PUT" and fitting and case.path_parameters.get("account_type") in SCHEMAS:
+        case.path_parameters["account_type"] = fitting[0]
