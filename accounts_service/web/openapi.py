@@ -118,7 +118,7 @@ def document(families: Iterable[Family], settings: Settings) -> dict[str, Json]:
     """Make the document of `families`, as they answer under `settings`.
 
     Raises GapError for what OpenAPI cannot say: two names for one argument of a
-    path, two schemas of one title.
+    path, two schemas of one title, two ways to log in of one name.
     """
     there = list(families)
     spec = APISpec(
@@ -157,7 +157,8 @@ class _Writer:
     def write(self) -> None:
         """Write them."""
         for name, scheme in self._family.schemes.items():
-            self._spec.components.security_schemes.setdefault(name, scheme)
+            if self._spec.components.security_schemes.setdefault(name, scheme) != scheme:
+                raise GapError(f"{name} are two ways to log in")
         for route in self._family.routes:
             places: dict[str, list[Mount]] = {}
             for mount, path in self._family.places(route, self._settings):

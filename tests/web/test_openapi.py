@@ -184,6 +184,14 @@ def test_two_names_for_one_argument_cannot_be_said() -> None:
         document([family], Settings())
 
 
+def test_two_ways_to_log_in_of_one_name_cannot_be_said() -> None:
+    family = make_family()
+    family.schemes = {"basic": {"type": "apiKey", "in": "header", "name": "X-Child"}}
+    assert document([family], Settings())
+    with pytest.raises(GapError, match="two ways to log in"):
+        document([SIGNALS, family], Settings())
+
+
 def test_two_schemas_of_one_title_cannot_be_said() -> None:
     family = make_family()
     family.views[0].route(
