@@ -132,7 +132,7 @@ def test_routes_lists_every_method_of_every_route() -> None:
     put = next(line for line in lines if line.startswith("PUT"))
     assert put.split() == [
         "PUT",
-        "/_signals/account/<account_type>/<name>",
+        "/_signals/account/<account_type>/<account:name>",
         "cluster:admin:searchguard:signals:account/put",
     ]
 

@@ -55,6 +55,14 @@ HEAD    /_searchguard/health                                           200    20
 GET     /_accounts/references/<family>/<path:account>                  401    403     403   200      200       403    403        403
 PUT     /_accounts/references/<family>/<path:account>/<referrer>       401    403     403   200      200       403    403        403
 DELETE  /_accounts/references/<family>/<path:account>/<referrer>       401    403     403   204      204       403    403        403
+GET     /openapi.json                                                  200    200     200   200      200       200    200        200
+HEAD    /openapi.json                                                  200    200     200   200      200       200    200        200
+GET     /openapi/<family>.json                                         200    200     200   200      200       200    200        200
+HEAD    /openapi/<family>.json                                         200    200     200   200      200       200    200        200
+GET     /docs                                                          200    200     200   200      200       200    200        200
+HEAD    /docs                                                          200    200     200   200      200       200    200        200
+GET     /docs/<file>                                                   200    200     200   200      200       200    200        200
+HEAD    /docs/<file>                                                   200    200     200   200      200       200    200        200
 GET     /livez                                                         200    200     200   200      200       200    200        200
 HEAD    /livez                                                         200    200     200   200      200       200    200        200
 GET     /readyz                                                        200    200     200   200      200       200    200        200
@@ -70,6 +78,7 @@ ARGUMENTS = {
     "<family>": "signals",
     "<path:account>": "email/used",
     "<referrer>": "watch-1",
+    "<file>": "swagger-ui.css",
 }
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")

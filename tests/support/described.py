@@ -19,7 +19,9 @@ class Described:
 
     def __init__(self, made: Any) -> None:
         self._components = made["components"]
-        self._items = [(_pattern(path), item) for path, item in made["paths"].items()]
+        # As OpenAPI has it, a path without arguments wins over those with some.
+        paths = sorted(made["paths"].items(), key=lambda item: item[0].count("{"))
+        self._items = [(_pattern(path), item) for path, item in paths]
         self._validators: dict[int, Draft202012Validator] = {}
 
     def check(self, method: str, path: str, response: TestResponse) -> None:

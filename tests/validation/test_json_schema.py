@@ -22,6 +22,9 @@ FIELDS: tuple[Attribute[Any], ...] = (
     fields.Milliseconds(),
     fields.Uri(),
     fields.Mailbox(),
+    fields.WebAddress(),
+    fields.Choice("POST", "PUT", otherwise="POST"),
+    fields.Headers(),
     fields.ListOf(fields.Mailbox()),
     fields.ListOf(fields.Text()),
 )
@@ -39,6 +42,10 @@ TEXTS = strategies.text(max_size=8) | strategies.sampled_from(
         "a@[1.2]",
         "",
         "http://h/",
+        "HTTPS://h:80?a",
+        "http://u@h",
+        "pUt",
+        "X-Key",
         "/p",
         "secret:x",
     )

@@ -82,10 +82,11 @@ def sent_cursors(body: Json, parameters: Mapping[str, str]) -> list[str]:
     """Find the cursors to let go of, in the body or the URL. Raises RefusedError(BadSearch)."""
     document = body if isinstance(body, dict) else {}
     wrong = [f"unknown parameter [{name}] in request body" for name in document.keys() - {"scroll_id"}]
-    sent = parameters.get("scroll_id", document.get("scroll_id", []))
-    cursors = [one for one in (sent if isinstance(sent, list) else [sent]) if isinstance(one, str)]
-    if not isinstance(body, dict | None) or len(cursors) != (len(sent) if isinstance(sent, list) else 1):
+    listed = document.get("scroll_id", [])
+    sent = listed if isinstance(listed, list) else [listed]
+    cursors = [one for one in sent if isinstance(one, str)]
+    if not isinstance(body, dict | None) or len(cursors) != len(sent):
         wrong.append("[scroll_id] must be a text or a list of texts")
     if wrong:
         raise RefusedError(BadSearch(tuple((PARSING, reason) for reason in wrong)))
-    return cursors
+    return [*cursors, *([parameters["scroll_id"]] if "scroll_id" in parameters else [])]

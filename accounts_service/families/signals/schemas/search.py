@@ -213,10 +213,14 @@ class _Reader:
         value = document.get(name)
         if value is None:
             return otherwise
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self.wrong(f"[{name}] must be a whole number from 0")
+        return self.whole(value, f"[{name}]", otherwise)
+
+    def whole(self, value: Json, what: str, otherwise: int) -> int:
+        # 25.0 is a whole number, as in JSON Schema.
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
+            self.wrong(f"{what} must be a whole number from 0")
             return otherwise
-        return value
+        return int(value)
 
     def window(self, search: Search) -> None:
         if search.start + search.size > WINDOW:
@@ -351,9 +355,7 @@ class _Reader:
         must = (*self.several(document, "must"), *self.several(document, "filter"))
         should, must_not = self.several(document, "should"), self.several(document, "must_not")
         least = document.get("minimum_should_match", 0 if must or not should else 1)
-        if isinstance(least, bool) or not isinstance(least, int) or least < 0:
-            self.wrong("[bool] minimum_should_match must be a whole number from 0")
-            least = 0
+        least = self.whole(least, "[bool] minimum_should_match", 0)
         optional = (AtLeast(should, least),) if least else ()
         return AllOf((*must, *optional, *(Not(part) for part in must_not)))
 
