@@ -12,12 +12,12 @@ import os
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Delete, Insert, Update, create_engine, event, exc, text
+from sqlalchemy import Connection, CursorResult, Delete, Insert, Row, Select, Update, create_engine, event, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -60,6 +60,10 @@ class Session:
     def read(self, statement: Statement, **values: Value) -> CursorResult[Any]:
         """Run a query with `values` by name."""
         return statement.run(self.connection, values)
+
+    def select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Run a query that is made for this request alone; its compiled form is of no use to another."""
+        return self.connection.execute(query, execution_options={"compiled_cache": None}).all()
 
     def lock(self, statement: Statement, **values: Value) -> None:
         """Take hold of a row till the transaction ends. Changes nothing that anybody could see."""

@@ -6,7 +6,6 @@ and the case fails for that. So a rule says exactly what is missing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,23 +47,7 @@ def _not_built(case: Case) -> bool:
         return True
     if case.line["method"] == "UNIT":
         return False
-    return any(needs(case) for needs in (_other_root, _search, _anonymous))
-
-
-# Each of these knows what is answered as long as the thing is not there, and
-# leaves out the cases that expect just that.
-
-
-def _other_root(case: Case) -> bool:
-    """`/_search/scroll`: 404 for everyone."""
-    return _path(case).startswith("/_search/") and _status(case) != 404
-
-
-def _search(case: Case) -> bool:
-    """`…/_search`: no such thing, or taken for an account of that name."""
-    if _account_path(case)[-1:] != ["_search"]:
-        return False
-    return _status(case) not in {401, 403} or "security_exception" in _expected(case)
+    return _anonymous(case)
 
 
 def _anonymous(case: Case) -> bool:
@@ -72,23 +55,9 @@ def _anonymous(case: Case) -> bool:
     return case.line["headers"].get(PEER) in ("127.0.0.33", "127.0.0.34") and _status(case) != 401
 
 
-def _path(case: Case) -> str:
-    return str(case.line["path"]).partition("?")[0]
-
-
-def _account_path(case: Case) -> list[str]:
-    path = _path(case)
-    root = "/_signals/account/"
-    return path.removeprefix(root).split("/") if path.startswith(root) else []
-
-
 def _status(case: Case) -> int | None:
     status: int | None = case.line["expect_status"]
     return status
-
-
-def _expected(case: Case) -> str:
-    return json.dumps({name: value for name, value in case.line.items() if name.startswith("expect")})
 
 
 RULES = (

@@ -13,7 +13,7 @@ from accounts_service.access.privileges import Open, privileges_of
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.views import FAMILY as SIGNALS
-from accounts_service.faults import Fault, Flaw, Json, Kind, Problem
+from accounts_service.faults import Fault, Flaw, Json, Kind, Problem, QueryFlaw, QueryProblem
 from accounts_service.web.family import Family
 
 
@@ -102,6 +102,34 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
     faults.NoSuchObject("DELETE", "email/x"): (
         {"status": 404, "error": "Account does not exist: email/x"},
         _problem(404, "Not Found"),
+    ),
+    faults.BadQuery(
+        (
+            QueryProblem(QueryFlaw.PARSING, "unknown query [foo]"),
+            QueryProblem(QueryFlaw.ILLEGAL_ARGUMENT, "[from] must be 0 in a scroll"),
+        )
+    ): (
+        {
+            "error": {
+                "root_cause": [
+                    {"type": "parsing_exception", "reason": "unknown query [foo]"},
+                    {"type": "illegal_argument_exception", "reason": "[from] must be 0 in a scroll"},
+                ],
+                "type": "parsing_exception",
+                "reason": "unknown query [foo]",
+            },
+            "status": 400,
+        },
+        _problem(
+            400,
+            "Bad Request",
+            detail="the query is not valid",
+            problems=["unknown query [foo]", "[from] must be 0 in a scroll"],
+        ),
+    ),
+    faults.NoSuchScroll(): (
+        _security_exception("No search context found", 404, kind="search_context_missing_exception"),
+        _problem(404, "Not Found", detail="no such scroll"),
     ),
     faults.Ambiguous("x", ("email/x", "slack/x")): (
         {"status": 409, "error": "There are several accounts called x: email/x, slack/x"},

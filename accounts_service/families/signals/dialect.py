@@ -13,7 +13,7 @@ from flask import Request, Response
 from accounts_service import faults
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
-from accounts_service.faults import Fault, Json, Kind, Problem
+from accounts_service.faults import Fault, Json, Kind, Problem, QueryFlaw
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
 
@@ -29,6 +29,11 @@ _EXPECTED = {
     Kind.OBJECT: "An object",
     Kind.HEADER_NAME: "The name of a header, once",
     Kind.HEADER_VALUE: "The value of a header",
+}
+
+_KINDS = {
+    QueryFlaw.PARSING: "parsing_exception",
+    QueryFlaw.ILLEGAL_ARGUMENT: "illegal_argument_exception",
 }
 
 
@@ -50,6 +55,8 @@ class SignalsDialect:
                 for challenge in challenges:
                     response.headers.add("WWW-Authenticate", challenge)
                 return response
+            case faults.NotPermitted() if _is_search(request):
+                return _elasticsearch(403, "security_exception", "Insufficient permissions")
             case faults.NotPermitted():
                 return _handler(403, "Insufficient permissions")
             case faults.ForbiddenHeader():
@@ -78,6 +85,11 @@ class SignalsDialect:
                 return _handler(415, "Accounts must be of content type application/json")
             case faults.BodyTooLarge(limit):
                 return _handler(413, f"The document is larger than {limit} bytes")
+            case faults.EmptyBody() if _is_search(request):
+                return _elasticsearch(400, "parsing_exception", "The document is empty")
+            case faults.MalformedBody(reason, line, column) if _is_search(request):
+                place = "" if line is None else f" at line {line}, column {column}"
+                return _elasticsearch(400, "parsing_exception", f"Invalid JSON document: {reason}{place}")
             case faults.EmptyBody():
                 return _invalid([("_", {"error": "The document is empty", "expected": "JSON document"})])
             case faults.MalformedBody(reason, line, column):
@@ -87,6 +99,10 @@ class SignalsDialect:
                 return _invalid([("_", error)])
             case faults.InvalidBody(problems):
                 return _invalid([self._told_as(problem) for problem in problems])
+            case faults.BadQuery(problems):
+                return _elasticsearch_all(400, [(_KINDS[problem.kind], problem.reason) for problem in problems])
+            case faults.NoSuchScroll():
+                return _elasticsearch(404, "search_context_missing_exception", "No search context found")
             case faults.NoSuchObject("DELETE", identifier):
                 return _handler(404, f"Account does not exist: {identifier}")
             case faults.NoSuchObject():
@@ -134,9 +150,23 @@ def _handler(status: int, error: str, detail: dict[str, Json] | None = None) -> 
     return json_response(document, status, pretty=True)
 
 
+def _is_search(request: Request) -> bool:
+    # Search Guard hands these on to Elasticsearch, which words what is wrong itself.
+    match request.path.split("/"):
+        case ["", "_signals", "account", "_search"] | ["", "_signals", "account", _, "_search"] | ["", "_search", *_]:
+            return True
+        case _:
+            return False
+
+
 def _elasticsearch(status: int, kind: str, reason: str) -> Response:
-    cause: dict[str, Json] = {"type": kind, "reason": reason}
-    return json_response({"error": {"root_cause": [cause], **cause}, "status": status}, status)
+    return _elasticsearch_all(status, [(kind, reason)])
+
+
+def _elasticsearch_all(status: int, errors: list[tuple[str, str]]) -> Response:
+    causes: list[Json] = [{"type": kind, "reason": reason} for kind, reason in errors]
+    kind, reason = errors[0]
+    return json_response({"error": {"root_cause": causes, "type": kind, "reason": reason}, "status": status}, status)
 
 
 def _later(status: int, error: str, retry_after: int) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
@@ -19,6 +19,24 @@ ACCOUNT = Table(
     Column("attributes", Text, nullable=False),
     Column("secrets", Text, nullable=False),
     UniqueConstraint("tenant", "type", "name"),
+)
+
+# What searches find: a row for each value of an account that is no secret. It
+# holds for one version, so that a statement can write the new ones beside the
+# old, and that what a release before us wrote is not found by what it was.
+# `folded` is `value` without regard to case, `rank` its text in sorting.
+ACCOUNT_TERM = Table(
+    "signals_account_term",
+    METADATA,
+    Column("uid", NAME, ForeignKey("signals_account.uid", ondelete="CASCADE"), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("field", NAME, nullable=False),
+    Column("value", NAME, nullable=False),
+    Column("folded", NAME, nullable=False),
+    Column("rank", NAME, nullable=False),
+    PrimaryKeyConstraint("uid", "version", "number"),
+    Index(None, "field", "folded"),
 )
 
 # Every state an account was in; both texts are null for a deletion. The newest

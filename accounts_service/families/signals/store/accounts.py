@@ -14,7 +14,8 @@ from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.access.roles import GLOBAL_TENANT
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.families.signals.store.terms import terms_of
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_TERM, ACCOUNT_VERSION
 from accounts_service.faults import (
     DestinationChanged,
     InUse,
@@ -27,6 +28,7 @@ from accounts_service.faults import (
 )
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
+from accounts_service.storage.lists import insertion_of_rows
 from accounts_service.storage.sealed import REFERENCE, Place
 from accounts_service.storage.statements import Statement, Value, given, insertion
 
@@ -114,10 +116,13 @@ _FIND = Statement(select(ACCOUNT).where(*_HERE))
 _FIND_AND_LOCK = Statement(select(ACCOUNT).where(*_HERE).with_for_update())
 _LAST_VERSION = Statement(select(func.coalesce(func.max(ACCOUNT_VERSION.c.version), 0)).where(*_BEFORE))
 
-_CREATE = RecordedStatement(insertion(ACCOUNT), insertion(ACCOUNT_VERSION))
+_TERMS = insertion_of_rows(ACCOUNT_TERM, ("uid", "version"), "terms")
+_CREATE = RecordedStatement(insertion(ACCOUNT), insertion(ACCOUNT_VERSION), _TERMS)
 _REPLACE = RecordedStatement(
     update(ACCOUNT).where(_THIS).values({name: given(name) for name in ("version", "attributes", "secrets")}),
     insertion(ACCOUNT_VERSION),
+    delete(ACCOUNT_TERM).where(ACCOUNT_TERM.c.uid == given("uid"), ACCOUNT_TERM.c.version < given("version")),
+    _TERMS,
 )
 _DELETE = RecordedStatement(
     delete(ACCOUNT).where(_THIS),
@@ -184,6 +189,7 @@ class Accounts(Store):
             version=version,
             attributes=_dump(document.attributes),
             secrets=_dump(sealed),
+            terms=terms_of(key.type, key.name, key.tenant, document.attributes),
             at_us=self._session.now_us,
         )
         return Written(version, created=there is None)

@@ -14,7 +14,7 @@ from accounts_service.families.signals.privileges import (
     requested_tenant,
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
-from accounts_service.families.signals.views import accounts, preview, searchguard
+from accounts_service.families.signals.views import accounts, preview, search, searchguard
 from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.errors import sent_path
@@ -42,7 +42,7 @@ _PRIVATE = "__user__"
 
 
 def _mounts(_: Settings) -> tuple[Mount, ...]:
-    return (Mount(segments=frozenset(("_signals", "_searchguard"))),)
+    return (Mount(segments=frozenset(("_signals", "_search", "_searchguard"))),)
 
 
 def _tenant_of(request: Request) -> str | None:
@@ -60,6 +60,7 @@ FAMILY = Family(
         no_internal_headers,
         gate.authenticated,
         gate.routed,
+        search.searches_apart,
         preview.ids_apart,
         no_private_tenant,
         gate.known_parameters,
@@ -69,7 +70,7 @@ FAMILY = Family(
     ),
     dialect=SignalsDialect,
     privileges=SignalsPrivilege,
-    views=(accounts.ROUTES, preview.ROUTES, searchguard.ROUTES),
+    views=(accounts.ROUTES, preview.ROUTES, search.ROUTES, searchguard.ROUTES),
     action_groups=ACTION_GROUPS,
     json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
     # Elasticsearch takes these everywhere; only `pretty` does something here.

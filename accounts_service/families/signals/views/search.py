@@ -1,0 +1,167 @@
+"""Searches: `/_signals/account/_search`, those of a tenant, and `/_search/scroll` to read on in either."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+
+from flask import Response
+
+from accounts_service.access.privileges import Either, Grant, InTenant
+from accounts_service.families.signals.privileges import SignalsPrivilege
+from accounts_service.families.signals.schemas.search import LARGEST_WINDOW, Search, read_continuation, read_search
+from accounts_service.families.signals.store.accounts import tenant_key
+from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
+from accounts_service.families.signals.views import preview
+from accounts_service.families.signals.views.accounts import ACCOUNT, answer, source
+from accounts_service.faults import Json, MethodNotAllowed, NoSuchScroll, RefusedError
+from accounts_service.web.body import has_body
+from accounts_service.web.family import Body, Routes
+from accounts_service.web.gate import Call
+
+ROUTES = Routes()
+
+SEARCH = "/_signals/account/_search"
+SEARCH_IN_TENANT = "/_signals/account/<tenant>/_search"
+SCROLL = "/_search/scroll"
+
+_METHODS = ("GET", "POST")
+_PARAMETERS = frozenset(("from", "size", "scroll"))
+
+# Asked for at the first page and again at each that follows.
+_GLOBALLY = Either(SignalsPrivilege.ACCOUNT_SEARCH, SignalsPrivilege.DESTINATION_SEARCH)
+_WITHIN = InTenant(SignalsPrivilege.TENANT_ACCOUNT_SEARCH, "tenant")
+_REVEAL_GLOBALLY = (SignalsPrivilege.ACCOUNT_REVEAL,)
+_REVEAL_WITHIN = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVEAL)
+
+
+def searches_apart(call: Call) -> None:
+    """Check that no account called `_search` is meant: there the search is, with its own methods."""
+    route = call.route
+    if route is not None and route.rule in (ACCOUNT, preview.ACCOUNT) and call.arguments["name"] == "_search":
+        raise RefusedError(MethodNotAllowed(call.request.method, call.uri, _METHODS))
+
+
+@ROUTES.route(
+    SEARCH,
+    methods=_METHODS,
+    privilege=_GLOBALLY,
+    optional=_REVEAL_GLOBALLY,
+    body=Body.OPTIONAL_JSON,
+    parameters=_PARAMETERS,
+)
+def search_accounts(call: Call) -> Response:
+    """Search the global accounts."""
+    return _search(call, "")
+
+
+@ROUTES.route(
+    SEARCH_IN_TENANT,
+    methods=_METHODS,
+    privilege=_WITHIN,
+    optional=_REVEAL_WITHIN,
+    body=Body.OPTIONAL_JSON,
+    parameters=_PARAMETERS,
+)
+def search_accounts_of_tenant(call: Call, tenant: str) -> Response:
+    """Search the accounts of a tenant, and the global ones with them."""
+    return _search(call, tenant_key(tenant))
+
+
+@ROUTES.route(
+    SCROLL,
+    methods=_METHODS,
+    privilege=SignalsPrivilege.SCROLL,
+    body=Body.OPTIONAL_JSON,
+    parameters=frozenset(("scroll", "scroll_id")),
+)
+def scroll(call: Call) -> Response:
+    """Read on in a search; its privilege is asked for again, as it may have been taken away."""
+    started = time.perf_counter_ns()
+    asked = read_continuation(_document(call), call.request.args)
+    with call.reading(Searches) as searches:
+        cursor = searches.opened(call.caller, asked.scroll_id)
+        search = replace(_search_of(cursor), scroll_seconds=asked.scroll_seconds)
+        grant = _granted(call, cursor.tenant)
+        page = searches.page(grant, cursor.tenant, search, cursor.last)
+        token = searches.sealed(call.caller, cursor.tenant, search, page.last, cursor.expires_us)
+        return answer(call, _shown(call, searches, grant, search, page, started, token))
+
+
+@ROUTES.route(
+    SCROLL,
+    methods=("DELETE",),
+    privilege=SignalsPrivilege.SCROLL_CLEAR,
+    body=Body.OPTIONAL_JSON,
+    parameters=frozenset(("scroll_id",)),
+)
+def end_scroll(call: Call) -> Response:
+    """End reading on. Nothing is kept here that could be freed."""
+    _document(call)
+    return answer(call, {"succeeded": True, "num_freed": 0})
+
+
+def _document(call: Call) -> Json:
+    # No body says the same as an empty object; null is a document, and no object.
+    return call.json if has_body(call.request) else {}
+
+
+def _search(call: Call, tenant: str) -> Response:
+    started = time.perf_counter_ns()
+    search = read_search(_document(call), call.request.args)
+    with call.reading(Searches) as searches:
+        page = searches.page(call.grant, tenant, search)
+        token = None
+        if search.scroll_seconds is not None:
+            token = searches.sealed(call.caller, tenant, search, page.last, None)
+        return answer(call, _shown(call, searches, call.grant, search, page, started, token))
+
+
+def _granted(call: Call, tenant: str) -> Grant:
+    if tenant:
+        return call.granted(_WITHIN, {"tenant": tenant}, _REVEAL_WITHIN)
+    return call.granted(_GLOBALLY, {}, _REVEAL_GLOBALLY)
+
+
+def _search_of(cursor: Cursor) -> Search:
+    """Read the search of a cursor anew: what another release wrote may mean nothing in this one."""
+    try:
+        return read_search(json.loads(cursor.body), {})
+    except RefusedError:
+        raise RefusedError(NoSuchScroll()) from None
+
+
+def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
+    call: Call, searches: Searches, grant: Grant, search: Search, page: Page, started: int, token: str | None
+) -> dict[str, Json]:
+    """Write an answer as Elasticsearch does. All that was found scores the same, unless it was sorted."""
+    score = None if search.sort else 1.0
+    hits: list[Json] = [_hit(call, searches, grant, search, hit, score) for hit in page.hits]
+    more = page.total > LARGEST_WINDOW
+    return {
+        **({} if token is None else {"_scroll_id": token}),
+        "took": (time.perf_counter_ns() - started) // 1_000_000,
+        "timed_out": False,
+        "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+        "hits": {
+            "total": {"value": LARGEST_WINDOW if more else page.total, "relation": "gte" if more else "eq"},
+            "max_score": score if hits else None,
+            "hits": hits,
+        },
+    }
+
+
+def _hit(  # noqa: PLR0913, PLR0917  # as above
+    call: Call, searches: Searches, grant: Grant, search: Search, hit: Hit, score: float | None
+) -> dict[str, Json]:
+    shown: dict[str, Json] = {
+        "_index": ".signals_accounts",
+        "_id": hit.account.key.scoped_id,
+        "_score": score,
+    }
+    if search.source is not None:
+        shown["_source"] = search.source.of(source(call, searches, hit.account, grant))
+    if search.sort:
+        shown["sort"] = list(hit.sort)
+    return shown
