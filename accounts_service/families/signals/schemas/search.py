@@ -118,8 +118,9 @@ def read_continuation(document: Json, parameters: Mapping[str, str]) -> Continua
     """
     notes = _Notes()
     body = notes.object("the body", document)
-    notes.only("the body", body, ("scroll", "scroll_id"))
-    given = {**parameters, **{name: notes.text(name, value) for name, value in body.items()}}
+    known = ("scroll", "scroll_id")
+    notes.only("the body", body, known)
+    given = {**parameters, **{name: notes.text(name, body[name]) for name in known if name in body}}
     seconds = notes.seconds(given["scroll"]) if "scroll" in given else None
     notes.raise_if_any()
     return Continuation(given.get("scroll_id", ""), seconds)
