@@ -199,24 +199,39 @@ class InvalidBody:
     problems: tuple[Problem, ...]
 
 
+class QueryFlaw(Enum):
+    """What kind of thing is wrong with a query."""
+
+    PARSING = "not in the language of queries"
+    ILLEGAL_ARGUMENT = "not possible, or not borne"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryProblem:
+    """One flaw of a query. `reason` names what was sent, and never repeats a value."""
+
+    kind: QueryFlaw
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadQuery:
+    """A search that makes no sense: all its problems, in the order in which they were met."""
+
+    problems: tuple[QueryProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchScroll:
+    """What should say how a search goes on does not: made up, too old, or somebody else's."""
+
+
 @dataclass(frozen=True, slots=True)
 class NoSuchObject:
     """What the path names does not exist. `identifier` is written as it was asked for."""
 
     method: str
     identifier: str
-
-
-@dataclass(frozen=True, slots=True)
-class BadSearch:
-    """A search that cannot be carried out: all its problems, each by the kind the family tells and a sentence."""
-
-    problems: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoSuchCursor:
-    """The cursor of a search is none of ours, not the caller's, or no longer good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +293,9 @@ Fault: TypeAlias = (
     | EmptyBody
     | MalformedBody
     | InvalidBody
+    | BadQuery
+    | NoSuchScroll
     | NoSuchObject
-    | BadSearch
-    | NoSuchCursor
     | Ambiguous
     | InUse
     | PrivateTenant

@@ -37,7 +37,8 @@ who holds it is shown or allowed more.
 
 _GROUPS = """\
 A member is an action, a pattern (`*` any characters, `?` one) or another group. Those of Search Guard that name index
-actions are there so that its configuration files can be used as they are; no route here asks for such an action.
+actions are there so that its configuration files can be used as they are; of such actions, routes here ask for those
+of scrolling alone, which cluster permissions decide.
 """
 
 _ROLES = """\

@@ -12,12 +12,12 @@ import os
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, CursorResult, Delete, Insert, Select, Update, create_engine, event, exc, text
+from sqlalchemy import Connection, CursorResult, Delete, Insert, Row, Select, Update, create_engine, event, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -31,6 +31,7 @@ from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
 
 _STATEMENT_SECONDS = 5
+_STEPS = 100_000
 LOCK_SECONDS = 3
 _QUEUE_SECONDS = 5
 _CONNECT_SECONDS = 3
@@ -61,9 +62,13 @@ class Session:
         """Run a query with `values` by name."""
         return statement.run(self.connection, values)
 
-    def select(self, statement: Select[Any]) -> CursorResult[Any]:
-        """Run a query that is made for this one request."""
-        return cast("CursorResult[Any]", self.connection.execute(statement))
+    def select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Run a query that is made for this request alone; its compiled form is of no use to another.
+
+        One that takes too long is ended, and the caller told to come again.
+        """
+        with _bounded(self.connection):
+            return self.connection.execute(query, execution_options={"compiled_cache": None}).all()
 
     def lock(self, statement: Statement, **values: Value) -> None:
         """Take hold of a row till the transaction ends. Changes nothing that anybody could see."""
@@ -85,6 +90,21 @@ class Session:
             if _is_about_a_foreign_key(error):
                 raise ForeignKeyError from error
             raise
+
+
+@contextmanager
+def _bounded(connection: Connection) -> Iterator[None]:
+    if connection.dialect.name != "sqlite":
+        # PostgreSQL has statement_timeout, SQLite asks us every so many steps.
+        yield
+        return
+    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    deadline = time.monotonic() + _STATEMENT_SECONDS
+    raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
 
 
 def _is_about_a_foreign_key(error: exc.IntegrityError) -> bool:
@@ -116,7 +136,7 @@ class Database(ABC):
     """A database and how to use it well. One per process, made after the fork."""
 
     def __init__(self, vault: Vault, clock: Callable[[], float]) -> None:
-        self.vault = vault
+        self._vault = vault
         self._clock = clock
 
     @contextmanager
@@ -126,7 +146,7 @@ class Database(ABC):
         Raises ReadInterruptedError, or RefusedError with Overloaded or Unavailable.
         """
         with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
-            yield store(Session(connection, self.vault, None, self._now_us()))
+            yield store(Session(connection, self._vault, None, self._now_us()))
 
     @contextmanager
     def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:
@@ -137,7 +157,7 @@ class Database(ABC):
         failed: then the outcome is unknown).
         """
         with self.begin() as connection:
-            yield store(Session(connection, self.vault, author, self._now_us()))
+            yield store(Session(connection, self._vault, author, self._now_us()))
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -303,7 +323,10 @@ class SqliteDatabase(Database):
 
 
 # PROTOCOL is what opening the write-ahead log gives up with when others open it again and again.
-_SQLITE_BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
+# INTERRUPT is what a query ends with that took too long.
+_SQLITE_BUSY = frozenset(
+    (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT)
+)
 
 # A full, failing, read-only or vanished disk.
 _SQLITE_OUTAGES = frozenset(

@@ -7,33 +7,22 @@ never change, only the values do.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BindParameter,
-    Boolean,
-    ColumnElement,
     Connection,
     CursorResult,
     Delete,
     Insert,
     Select,
     Table,
-    Text,
     Update,
     bindparam,
-    cast,
     insert,
-    literal,
-    literal_column,
-    select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 Value: TypeAlias = str | int | bytes | None
 Change: TypeAlias = Insert | Update | Delete
@@ -57,90 +46,6 @@ def insertion(table: Table, prefix: str = "", **others: str) -> Insert:
             if column is not table.autoincrement_column
         }
     )
-
-
-class Glob(FunctionElement[bool]):
-    """A column is as a pattern; case counts on both databases, other than with LIKE on SQLite.
-
-    https://www.sqlite.org/lang_expr.html#glob,
-    https://www.postgresql.org/docs/current/functions-matching.html
-    """
-
-    name = "glob"
-    type = Boolean()
-    inherit_cache = True
-
-    @classmethod
-    def of(cls, column: ColumnElement[str], parts: Iterable[tuple[bool, str]]) -> Glob:
-        """Take a pattern as parts: `*` and `?` where the flag is set, else text."""
-        listed = list(parts)
-        glob = "".join(text if wild else re.sub(r"([*?\[])", r"[\1]", text) for wild, text in listed)
-        likes = {"*": "%", "?": "_"}
-        like = "".join(likes[text] if wild else re.sub(r"([\\%_])", r"\\\1", text) for wild, text in listed)
-        return cls(column, literal(glob), literal(like))
-
-
-@compiles(Glob, "sqlite")
-def _glob_sqlite(element: Glob, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # SQLAlchemy's own
-    column, glob, _ = element.clauses
-    return f"({compiler.process(column, **options)} GLOB {compiler.process(glob, **options)})"
-
-
-@compiles(Glob, "postgresql")
-def _glob_postgresql(element: Glob, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, _, like = element.clauses
-    return f"({compiler.process(column, **options)} LIKE {compiler.process(like, **options)})"
-
-
-class _EachRow(FunctionElement[Any]):
-    """The elements of a JSON list."""
-
-    name = "each_row"
-    inherit_cache = True
-
-
-@compiles(_EachRow, "sqlite")
-def _each_row_sqlite(element: _EachRow, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # SQLAlchemy's own
-    return f"json_each({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_EachRow, "postgresql")
-def _each_row_postgresql(element: _EachRow, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    return f"json_array_elements(CAST({compiler.process(element.clauses, **options)} AS json))"
-
-
-class _Item(FunctionElement[str]):
-    """An element of a JSON list, by its number, as text."""
-
-    name = "item"
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(_Item, "sqlite")
-def _item_sqlite(element: _Item, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    row, number = element.clauses
-    return f"json_extract({compiler.process(row, **options)}, '$[' || {compiler.process(number, **options)} || ']')"
-
-
-@compiles(_Item, "postgresql")
-def _item_postgresql(element: _Item, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    row, number = element.clauses
-    return f"({compiler.process(row, **options)} ->> {compiler.process(number, **options)})"
-
-
-def insertion_of_each(table: Table, name: str, own: Sequence[str]) -> Insert:
-    """Insert a row for each element of the JSON list that is given under `name`.
-
-    An element is a list of the columns' values in their order, but for the
-    columns in `own`, which are given once for all. However many rows, it is one
-    statement, and can be part of another.
-    """
-    row = _EachRow(given(name)).table_valued("value").alias("each_row").c.value
-    others = [column for column in table.columns if column.name not in own]
-    values = [cast(_Item(row, literal_column(str(number))), column.type) for number, column in enumerate(others)]
-    names = [*own, *(column.name for column in others)]
-    return insert(table).from_select(names, select(*(cast(given(one), table.c[one].type) for one in own), *values))
 
 
 def claim(table: Table) -> Insert:

@@ -44,8 +44,8 @@ GET     /_signals/account/_search                                      401    20
 POST    /_signals/account/_search                                      401    200     200   200      403       403    403        200
 GET     /_signals/account/<tenant>/_search                             401    403     403   200      403       403    200        200
 POST    /_signals/account/<tenant>/_search                             401    403     403   200      403       403    200        200
-GET     /_search/scroll                                                401    403     403   400      400       403    403        403
-POST    /_search/scroll                                                401    403     403   400      400       403    403        403
+GET     /_search/scroll                                                401    403     403   404      404       403    403        403
+POST    /_search/scroll                                                401    403     403   404      404       403    403        403
 DELETE  /_search/scroll                                                401    403     403   200      200       403    403        403
 GET     /_searchguard/authinfo                                         401    200     200   200      200       200    200        200
 POST    /_searchguard/authinfo                                         401    200     200   200      200       200    200        200

@@ -13,7 +13,7 @@ from accounts_service.access.privileges import Open, privileges_of
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.views import FAMILY as SIGNALS
-from accounts_service.faults import Fault, Flaw, Json, Kind, Problem
+from accounts_service.faults import Fault, Flaw, Json, Kind, Problem, QueryFlaw, QueryProblem
 from accounts_service.web.description import HEADERS
 from accounts_service.web.family import Body, Family, says_what_it_refuses
 from tests.web.toy import make_family
@@ -107,23 +107,33 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
         {"status": 404, "error": "Account does not exist: email/x"},
         _problem(404, "Not Found"),
     ),
-    faults.BadSearch((("parsing_exception", "one"), ("illegal_argument_exception", "two"))): (
+    faults.BadQuery(
+        (
+            QueryProblem(QueryFlaw.PARSING, "unknown query [foo]"),
+            QueryProblem(QueryFlaw.ILLEGAL_ARGUMENT, "[from] must be 0 in a scroll"),
+        )
+    ): (
         {
             "error": {
                 "root_cause": [
-                    {"type": "parsing_exception", "reason": "one"},
-                    {"type": "illegal_argument_exception", "reason": "two"},
+                    {"type": "parsing_exception", "reason": "unknown query [foo]"},
+                    {"type": "illegal_argument_exception", "reason": "[from] must be 0 in a scroll"},
                 ],
                 "type": "parsing_exception",
-                "reason": "one",
+                "reason": "unknown query [foo]",
             },
             "status": 400,
         },
-        _problem(400, "Bad Request", detail="one; two"),
+        _problem(
+            400,
+            "Bad Request",
+            detail="the query is not valid",
+            problems=["unknown query [foo]", "[from] must be 0 in a scroll"],
+        ),
     ),
-    faults.NoSuchCursor(): (
+    faults.NoSuchScroll(): (
         _security_exception("No search context found", 404, kind="search_context_missing_exception"),
-        _problem(404, "Not Found"),
+        _problem(404, "Not Found", detail="no such scroll"),
     ),
     faults.Ambiguous("x", ("email/x", "slack/x")): (
         {"status": 409, "error": "There are several accounts called x: email/x, slack/x"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,12 +15,16 @@ from alembic.util.exc import CommandError
 from sqlalchemy import inspect, text
 
 from accounts_service import app
+from accounts_service.families.signals.store.accounts import Document, Key
+from accounts_service.families.signals.tables import ACCOUNT_TERM
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Database, SqliteDatabase
 from accounts_service.storage.migrations import SchemaMismatchError
 from accounts_service.storage.tables import METADATA
-from tests.storage.kit import opened, put, sqlite
+from tests.storage.kit import opened, put, rows, sqlite
+from tests.support.installation import Installation
+from tests.support.service import Service
 
 
 @pytest.fixture(params=("sqlite", "postgresql"))
@@ -82,6 +87,42 @@ def test_the_way_up_and_down_can_be_gone_again_and_again(empty: Database) -> Non
         migrations.downgrade(empty, "base")
         assert migrations.current(empty) is None
         assert tables(empty) <= {"alembic_version"}
+
+
+def test_accounts_of_the_first_release_are_found_after_the_upgrade(empty_url: str, tmp_path: Path) -> None:
+    attributes = {"host": "Mail.example", "port": 587, "debug": True, "default_to": ["a@b.example", "c@d.example"]}
+    with opened(empty_url) as database:
+        migrations.upgrade(database, "0001")
+        with database.begin() as connection:
+            for number in range(1001):  # More than are filled in at once.
+                values = {
+                    "uid": f"u{number:04}",
+                    "tenant": "blue" if number % 2 else "",
+                    "name": f"N{number:04}",
+                    "attributes": json.dumps(attributes | ({"user": "x" * 257} if number == 7 else {})),
+                }
+                connection.execute(
+                    text(
+                        "INSERT INTO signals_account (uid, tenant, type, name, version, attributes, secrets)"
+                        " VALUES (:uid, :tenant, 'email', :name, 3, :attributes, '{}')"
+                    ),
+                    values,
+                )
+        migrations.upgrade(database)
+        filled = rows(database, ACCOUNT_TERM)
+        # Written anew by this release, an account has the same terms.
+        key = Key("email", "N0001", "blue")
+        put(database, key, Document(attributes, {}, frozenset()))
+        written = [tuple(row)[2:] for row in rows(database, ACCOUNT_TERM) if row.uid == "u0001"]
+    assert [tuple(row)[2:] for row in filled if row.uid == "u0001"] == written
+    assert {row.version for row in filled} == {3}
+    assert not [row for row in filled if row.field == "user"]
+    service = Service(Installation(tmp_path / "installation", empty_url))
+    query = {"bool": {"must": [{"match": {"host": "mail.EXAMPLE"}}, {"term": {"default_to": "c@d.example"}}]}}
+    answer = service.ask("POST", "/_signals/account/_search", json={"query": query, "sort": "port", "size": 1})
+    service.close()
+    assert answer.json["hits"]["total"] == {"value": 501, "relation": "eq"}
+    assert answer.json["hits"]["hits"][0]["sort"] == [587]
 
 
 def test_an_empty_database_is_told_to_be_upgraded(empty: Database) -> None:

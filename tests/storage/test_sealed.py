@@ -413,3 +413,15 @@ def test_no_key_and_no_secret_is_shown_by_repr() -> None:
     account = Account(Key("email", "x"), PLACE.uid, 1, {"host": "h"}, {"password": envelope})
     assert CANARY not in repr(document)
     assert envelope not in repr(account)
+
+
+def test_a_token_opens_in_its_place_alone_and_only_as_it_was_sealed() -> None:
+    vault = Vault(Keyring.generate())
+    place = Place("signals", "scroll", "cursor")
+    token = vault.seal_token(place, "é\U0001f600")
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    assert vault.open_token(place, token) == "é\U0001f600"
+    assert vault.open_token(Place("signals", "scroll", "other"), token) is None
+    assert Vault(Keyring.generate()).open_token(place, token) is None
+    for spoiled in ("", "A", "é", token + "=", token + "AAAA", token[:-2], token[4:], vault.seal(place, "x")):
+        assert vault.open_token(place, spoiled) is None

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, exc, insert, text
+from sqlalchemy import Connection, exc, func, insert, literal, select, text
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.store.accounts import Key
@@ -18,7 +18,7 @@ from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import database as module
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Database, SqliteDatabase
-from tests.storage.kit import CANARY, VAULT, audited, document, opened, put, rows, sqlite
+from tests.storage.kit import CANARY, VAULT, Bare, audited, document, opened, put, rows, sqlite
 
 
 @pytest.fixture
@@ -320,3 +320,17 @@ def test_a_file_that_is_gone_is_an_outage_and_not_made_anew(database: SqliteData
     assert not database.path.exists()
     (tmp_path / "away.db").rename(database.path)
     assert put(database).version == 2
+
+
+def test_a_query_that_takes_too_long_is_ended_and_the_next_is_not(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = select(literal(1).label("number")).cte(recursive=True)
+    numbers = numbers.union_all(select(numbers.c.number + 1).where(numbers.c.number < 10**9))
+    endless = select(func.count()).select_from(numbers)
+    monkeypatch.setattr(module, "_STATEMENT_SECONDS", 0.05)
+    with opened(sqlite_url) as database:
+        with refused(Overloaded()), database.reading(Bare) as bare:
+            bare.session.select(endless)
+        with database.reading(Bare) as bare:
+            assert bare.session.select(select(literal(1))) == [(1,)]

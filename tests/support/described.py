@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
@@ -26,7 +27,7 @@ class Described:
 
     def check(self, method: str, path: str, response: TestResponse) -> None:
         """Raise AssertionError when `path` is described, and this answer of it is not."""
-        operation = self._operation(method, path.partition("?")[0])
+        operation = self._operation(method, unquote(path.partition("?")[0]))
         if operation is None:
             return
         asked = f"{method} {path}: {response.status_code}"

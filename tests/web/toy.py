@@ -94,12 +94,12 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["broken", reason, line, column], 422
         case faults.InvalidBody(problems):
             return ["wrong", *(".".join(map(str, problem.path)) for problem in problems)], 422
+        case faults.BadQuery(problems):
+            return ["ask again", *(problem.reason for problem in problems)], 422
+        case faults.NoSuchScroll():
+            return ["lost the page"], 404
         case faults.NoSuchObject(_, identifier):
             return ["gone", identifier], 404
-        case faults.BadSearch(problems):
-            return ["search", *(reason for _, reason in problems)], 400
-        case faults.NoSuchCursor():
-            return ["lost"], 404
         case faults.Ambiguous(identifier, choices):
             return ["which", identifier, *choices], 409
         case faults.InUse():

@@ -72,10 +72,11 @@ class AdminDialect:
             case faults.InvalidBody(problems):
                 paths: list[Json] = [".".join(map(str, found.path)) for found in problems]
                 return problem(400, "the body is not valid", {"attributes": paths})
-            case faults.BadSearch(problems):
-                return problem(400, "; ".join(reason for _, reason in problems))
-            case faults.NoSuchCursor():
-                return problem(404)
+            case faults.BadQuery(found):
+                reasons: list[Json] = [one.reason for one in found]
+                return problem(400, "the query is not valid", {"problems": reasons})
+            case faults.NoSuchScroll():
+                return problem(404, "no such scroll")
             case faults.Ambiguous(identifier, choices):
                 return problem(409, f"{identifier} is several: {', '.join(choices)}")
             case faults.InUse():

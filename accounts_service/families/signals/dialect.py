@@ -13,7 +13,7 @@ from flask import Request, Response
 from accounts_service import faults
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
-from accounts_service.faults import Fault, Json, Kind, Problem
+from accounts_service.faults import Fault, Json, Kind, Problem, QueryFlaw
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
@@ -30,6 +30,11 @@ _EXPECTED = {
     Kind.OBJECT: "An object",
     Kind.HEADER_NAME: "The name of a header, once",
     Kind.HEADER_VALUE: "The value of a header",
+}
+
+_KINDS = {
+    QueryFlaw.PARSING: "parsing_exception",
+    QueryFlaw.ILLEGAL_ARGUMENT: "illegal_argument_exception",
 }
 
 
@@ -73,14 +78,14 @@ class SignalsDialect:
                     response.headers.add("WWW-Authenticate", challenge)
                 return response
             case faults.NotPermitted() if _is_search(request):
-                return _elasticsearch(403, ("security_exception", "Insufficient permissions"))
+                return _elasticsearch(403, "security_exception", "Insufficient permissions")
             case faults.NotPermitted():
                 return _handler(403, "Insufficient permissions")
             case faults.ForbiddenHeader():
                 reason = "Illegal parameter in http or transport request found."
-                return _elasticsearch(403, ("security_exception", reason))
+                return _elasticsearch(403, "security_exception", reason)
             case faults.BadOrigin():
-                return _elasticsearch(400, ("illegal_argument_exception", "Invalid X-Forwarded-Forheader"))
+                return _elasticsearch(400, "illegal_argument_exception", "Invalid X-Forwarded-Forheader")
             case faults.NoSuchRoute(method, uri):
                 return json_response({"error": f"no handler found for uri [{uri}] and method [{method}]"}, 400)
             case faults.MethodNotAllowed(method, uri, allowed):
@@ -94,19 +99,21 @@ class SignalsDialect:
                 noun = "parameter" if len(names) == 1 else "parameters"
                 listed = ", ".join(f"[{name}]" for name in names)
                 reason = f"request [{path}] contains unrecognized {noun}: {listed}"
-                return _elasticsearch(400, ("illegal_argument_exception", reason))
+                return _elasticsearch(400, "illegal_argument_exception", reason)
             case faults.UnexpectedBody(method, path):
                 reason = f"request [{method} {path}] does not support having a body"
-                return _elasticsearch(400, ("illegal_argument_exception", reason))
+                return _elasticsearch(400, "illegal_argument_exception", reason)
             case faults.UnsupportedMediaType():
                 return _handler(415, "Accounts must be of content type application/json")
             case faults.BodyTooLarge(limit):
                 return _handler(413, f"The document is larger than {limit} bytes")
+            case faults.EmptyBody() if _is_search(request):
+                return _elasticsearch(400, "parsing_exception", "The document is empty")
+            case faults.MalformedBody(reason, line, column) if _is_search(request):
+                place = "" if line is None else f" at line {line}, column {column}"
+                return _elasticsearch(400, "parsing_exception", f"Invalid JSON document: {reason}{place}")
             case faults.EmptyBody():
                 return _invalid([("_", {"error": "The document is empty", "expected": "JSON document"})])
-            case faults.MalformedBody(reason, line, column) if _is_search(request):
-                place = "" if line is None else f"[{line}:{column}] "
-                return _elasticsearch(400, ("parsing_exception", f"{place}{reason}"))
             case faults.MalformedBody(reason, line, column):
                 error: dict[str, Json] = {"error": f"Invalid JSON document: {reason}"}
                 if line is not None:
@@ -114,14 +121,14 @@ class SignalsDialect:
                 return _invalid([("_", error)])
             case faults.InvalidBody(problems):
                 return _invalid([self._told_as(problem) for problem in problems])
+            case faults.BadQuery(problems):
+                return _elasticsearch_all(400, [(_KINDS[problem.kind], problem.reason) for problem in problems])
+            case faults.NoSuchScroll():
+                return _elasticsearch(404, "search_context_missing_exception", "No search context found")
             case faults.NoSuchObject("DELETE", identifier):
                 return _handler(404, f"Account does not exist: {identifier}")
             case faults.NoSuchObject():
                 return _handler(404, "Not found")
-            case faults.BadSearch(problems):
-                return _elasticsearch(400, *problems)
-            case faults.NoSuchCursor():
-                return _elasticsearch(404, ("search_context_missing_exception", "No search context found"))
             case faults.Ambiguous(identifier, choices):
                 return _handler(409, f"There are several accounts called {identifier}: {', '.join(choices)}")
             case faults.InUse():
@@ -166,13 +173,22 @@ def _handler(status: int, error: str, detail: dict[str, Json] | None = None) -> 
 
 
 def _is_search(request: Request) -> bool:
-    # Search Guard hands searches on to Elasticsearch, and with them the answers.
-    return request.path.endswith(("/_search", "/scroll"))
+    # Search Guard hands these on to Elasticsearch, which words what is wrong itself.
+    match request.path.split("/"):
+        case ["", "_signals", "account", "_search"] | ["", "_signals", "account", _, "_search"] | ["", "_search", *_]:
+            return True
+        case _:
+            return False
 
 
-def _elasticsearch(status: int, *causes: tuple[str, str]) -> Response:
-    told: list[dict[str, Json]] = [{"type": kind, "reason": reason} for kind, reason in causes]
-    return json_response({"error": {"root_cause": [*told], **told[0]}, "status": status}, status)
+def _elasticsearch(status: int, kind: str, reason: str) -> Response:
+    return _elasticsearch_all(status, [(kind, reason)])
+
+
+def _elasticsearch_all(status: int, errors: list[tuple[str, str]]) -> Response:
+    causes: list[Json] = [{"type": kind, "reason": reason} for kind, reason in errors]
+    kind, reason = errors[0]
+    return json_response({"error": {"root_cause": causes, "type": kind, "reason": reason}, "status": status}, status)
 
 
 def _later(status: int, error: str, retry_after: int) -> Response:

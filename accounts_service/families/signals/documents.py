@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
-from accounts_service.families.signals.schemas.search import FIELDS
+from accounts_service.families.signals.schemas.search import MAPPED
 from accounts_service.faults import Json
 from accounts_service.validation.json_schema import JsonSchema, in_any_case, record
 from accounts_service.web.description import Answer, Takes, Term
@@ -156,7 +156,6 @@ _CASE: dict[str, JsonSchema] = {"case_insensitive": {"type": "boolean"}}
 
 _LEAVES: list[JsonSchema] = [
     _one("match_all", _only()),
-    _one("match_none", _only()),
     _one("match", _about_a_field(_either("query"))),
     _one("term", _about_a_field(_either("value", **_CASE))),
     _one("terms", _about_a_field(_WORDS)),
@@ -200,10 +199,12 @@ _QUERY: JsonSchema = {
 
 _ORDER: JsonSchema = {
     "anyOf": [
-        {"type": "string", "enum": [*sorted(FIELDS), "_score", "_doc"]},
+        {"type": "string", "enum": [*sorted(MAPPED), "_score", "_doc"]},
         {
             "type": "object",
-            "propertyNames": {"enum": [*sorted(f"{field}.keyword" for field in FIELDS)]},
+            "minProperties": 1,
+            "maxProperties": 1,
+            "propertyNames": {"enum": [*sorted(f"{field}.keyword" for field in MAPPED)]},
             "additionalProperties": _only(
                 order={"type": "string", "enum": ["asc", "desc"]},
                 missing={"type": "string", "enum": ["_first", "_last"]},

@@ -25,11 +25,14 @@ class SignalsPrivilege(Privilege):
         _GLOBAL + "account/reveal",
         "See the secrets of accounts in clear, and keep them while changing where they are sent.",
     )
-    ACCOUNT_SEARCH = _GLOBAL + "account/search", "Find accounts; their secrets appear as references."
-    DESTINATION_SEARCH = _GLOBAL + "destination/search", "Find accounts, as it was called in 2019."
-    SCROLL = "indices:data/read/scroll", "Go on with a search, page by page; its own privilege is asked for again."
-    SCROLL_CLEAR = "indices:data/read/scroll/clear", "Let go of the cursor of a search."
-    TENANT_ACCOUNT_SEARCH = _TENANT + "account/search", "Find accounts of the tenant, and the global ones."
+    ACCOUNT_SEARCH = _GLOBAL + "account/search", "Search the global accounts."
+    DESTINATION_SEARCH = _GLOBAL + "destination/search", "Search the global accounts, as in 2019."
+    TENANT_ACCOUNT_SEARCH = (
+        _TENANT + "account/search",
+        "Search the accounts of the tenant, and the global ones with them.",
+    )
+    SCROLL = "indices:data/read/scroll", "Read on in a search, for which its own privilege is asked again."
+    SCROLL_CLEAR = "indices:data/read/scroll/clear", "End reading on in a search."
     DESTINATION_GET = _GLOBAL + "destination/get", "Read an account by its id alone, as in 2019."
     DESTINATION_PUT = _GLOBAL + "destination/put", "Create or replace an account by its id alone, as in 2019."
     DESTINATION_DELETE = _GLOBAL + "destination/delete", "Delete an account by its id alone, as in 2019."

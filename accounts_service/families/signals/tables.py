@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
@@ -31,6 +21,24 @@ ACCOUNT = Table(
     UniqueConstraint("tenant", "type", "name"),
 )
 
+# What searches find: a row for each value of an account that is no secret. It
+# holds for one version, so that a statement can write the new ones beside the
+# old, and that what a release before us wrote is not found by what it was.
+# `folded` is `value` without regard to case, `rank` its text in sorting.
+ACCOUNT_TERM = Table(
+    "signals_account_term",
+    METADATA,
+    Column("uid", NAME, ForeignKey("signals_account.uid", ondelete="CASCADE"), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("field", NAME, nullable=False),
+    Column("value", NAME, nullable=False),
+    Column("folded", NAME, nullable=False),
+    Column("rank", NAME, nullable=False),
+    PrimaryKeyConstraint("uid", "version", "number"),
+    Index(None, "field", "folded"),
+)
+
 # Every state an account was in; both texts are null for a deletion. The newest
 # row of a name says which version comes next, so none comes twice.
 ACCOUNT_VERSION = Table(
@@ -45,24 +53,6 @@ ACCOUNT_VERSION = Table(
     Column("attributes", Text),
     Column("secrets", Text),
     PrimaryKeyConstraint("tenant", "type", "name", "version"),
-)
-
-# What searches look at: a row for each value of each attribute that is no secret.
-# `folded` is the value in no case, as Python folds it, so that both databases
-# find the same; `rank` sorts, numbers by size. Rows of older versions go with
-# the write that makes the newest.
-ACCOUNT_TERM = Table(
-    "signals_account_term",
-    METADATA,
-    Column("uid", NAME, ForeignKey("signals_account.uid", ondelete="CASCADE"), nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("field", NAME, nullable=False),
-    Column("value", NAME, nullable=False),
-    Column("folded", NAME, nullable=False),
-    Column("rank", NAME, nullable=False),
-    PrimaryKeyConstraint("uid", "version", "number"),
-    Index(None, "field", "folded"),
 )
 
 # A row a name, whatever the types it is used with: what the preview's form locks.

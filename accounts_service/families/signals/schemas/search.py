@@ -1,590 +1,567 @@
-"""What a search asks for: the query language of Elasticsearch, as far as accounts need it.
+"""The body of a search: read whole, with every problem told at once.
 
-https://www.elastic.co/guide/en/elasticsearch/reference/current/query-dsl.html
-— every attribute is a keyword: it is compared as a whole, not word by word.
-`.keyword` after a field's name changes nothing. What is not known here is
-refused by its name, and everything that is wrong is told at once.
+The part of Elasticsearch's request that makes sense for accounts:
+https://www.elastic.co/guide/en/elasticsearch/reference/current/search-search.html
+and …/query-dsl.html. What is not known is refused by name: a filter that was
+passed over would show more than was asked for.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
+from accounts_service.families.signals.schemas import simple_query
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
-from accounts_service.faults import BadSearch, Json, RefusedError
+from accounts_service.families.signals.schemas.queries import (
+    NOTHING,
+    Bool,
+    ByField,
+    Equal,
+    Exists,
+    Fields,
+    Ids,
+    MatchAll,
+    OneOf,
+    Prefix,
+    Query,
+    Sort,
+    Special,
+    Wild,
+    Wildcard,
+)
+from accounts_service.families.signals.schemas.sources import EVERYTHING, SourceFilter
+from accounts_service.faults import BadQuery, Json, QueryFlaw, QueryProblem, RefusedError
+from accounts_service.validation import fields as kinds
 
-WINDOW = 10_000
-_MOST_CLAUSES = 256
-_MOST_VALUES = 1000
-_LONGEST_PATTERN = 1000
-_SIZE = 10
-_SHORTEST_SCROLL_MS, _LONGEST_SCROLL_MS = 1000, 24 * 3600 * 1000
+LARGEST_WINDOW = 10_000
+MOST_CLAUSES = 256
+MOST_VALUES = 1000
+LONGEST_PATTERN = 1000
+MOST_SORTS = 8
+_MOST_PROBLEMS = 100
+_LONGEST_NAME = 100
+_DEFAULT_SIZE = 10
+_SHORTEST_SCROLL, _LONGEST_SCROLL = 1, 24 * 60 * 60
 
-PARSING = "parsing_exception"
-ILLEGAL = "illegal_argument_exception"
-_NO_MAPPING = "query_shard_exception"
+_KEYWORD = ".keyword"
 
-# What can be sorted by. Secrets are no fields: nothing finds or orders them.
-FIELDS = frozenset(
-    (
-        *("_name", "type", "_tenant"),
-        *(name for schema in SCHEMAS.values() for name in schema.fields if name not in schema.marked("secret")),
-    )
+# Fields that some account may have a value of that can be seen. A secret of one
+# type may share its name with a plain attribute of another; which values are
+# there to be found is decided when they are written.
+MAPPED = frozenset(("_name", "type", "_tenant")) | {
+    name for schema in SCHEMAS.values() for name in schema.fields if name not in schema.marked("secret")
+}
+NUMERIC = frozenset(
+    name for schema in SCHEMAS.values() for name, kind in schema.fields.items() if isinstance(kind, kinds.WholeNumber)
 )
 
-
-class Wild(Enum):
-    """What stands for other characters in a pattern."""
-
-    ONE = "?"
-    MANY = "*"
-
-
-Pattern: TypeAlias = tuple["str | Wild", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MatchAll:
-    """Every account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Equals:
-    """Some value of the fields (none: of any) is one of `values`; `folded`: in any case."""
-
-    fields: tuple[str, ...]
-    values: tuple[str, ...]
-    folded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Like:
-    """Some value of the fields (none: of any) is as the pattern; `folded`: in any case."""
-
-    fields: tuple[str, ...]
-    pattern: Pattern
-    folded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Has:
-    """The field has a value."""
-
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ids:
-    """The account has one of these ids."""
-
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Each of these holds."""
-
-    parts: tuple[Query, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AtLeast:
-    """`least` of these hold."""
-
-    parts: tuple[Query, ...]
-    least: int
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """This does not hold."""
-
-    part: Query
-
-
-Query: TypeAlias = "MatchAll | Equals | Like | Has | Ids | AllOf | AtLeast | Not"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One key of the sort. `_score` and `_doc` are the same for all accounts."""
-
-    field: str
-    descending: bool = False
-    missing_first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Which attributes a hit shows, by patterns; `includes` empty: all."""
-
-    nothing: bool = False
-    includes: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
-
-    def of(self, source: dict[str, Json]) -> dict[str, Json]:
-        """Leave out of `source` what is not asked for."""
-        return {
-            name: value
-            for name, value in source.items()
-            if (not self.includes or any(_fits(name, pattern) for pattern in self.includes))
-            and not any(_fits(name, pattern) for pattern in self.excludes)
-        }
-
-
-def _fits(name: str, pattern: str) -> bool:
-    # No classes of characters, as with Elasticsearch.
-    return fnmatchcase(name, pattern.replace("[", "[[]"))
+_UNITS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME = re.compile(r"([0-9]{1,18})(nanos|micros|ms|s|m|h|d)\Z")
+_NUMBER = re.compile(r"-?[0-9]{1,18}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search as it was asked for. `scroll_ms`: how long its cursor is to hold, if it wants one."""
+    """A search that makes sense. `body` is what it was made from, as far as the next page needs it."""
 
-    query: Query = MatchAll()
-    start: int = 0
-    size: int = _SIZE
-    order: tuple[Order, ...] = ()
-    shown: Shown = Shown()
-    scroll_ms: int | None = None
-
-    @classmethod
-    def of(cls, body: Json, parameters: Mapping[str, str]) -> Search:
-        """Read a body (None: none was sent) and `from`, `size`, `scroll` of the URL, which win.
-
-        Raises RefusedError(BadSearch) with everything that is wrong.
-        """
-        return _Reader().search(body, parameters)
+    query: Query
+    sort: tuple[Sort, ...]
+    source: SourceFilter | None
+    start: int
+    size: int
+    scroll_seconds: int | None
+    body: str = field(repr=False)
 
 
-def lifetime(text: str) -> int:
-    """Read how long a cursor is to hold (`60s`), in milliseconds. Raises RefusedError(BadSearch)."""
-    reader = _Reader()
-    milliseconds = reader.scroll(text)
-    reader.end()
-    return milliseconds
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What asks for the next page of a scroll; without a new length of time the old one goes on."""
+
+    scroll_id: str
+    scroll_seconds: int | None
 
 
-class _Reader:
-    """Reads a search and keeps what is wrong with it."""
+def read_search(document: Json, parameters: Mapping[str, str]) -> Search:
+    """Read a search: its body, and the parameters of the URL, which win.
+
+    Raises RefusedError(BadQuery) with every problem.
+    """
+    notes = _Notes()
+    body = notes.object("the body", document)
+    notes.only("the body", body, ("query", "from", "size", "sort", "_source"))
+    start = notes.window("from", body, parameters)
+    size = notes.window("size", body, parameters)
+    seconds = notes.seconds(parameters["scroll"]) if "scroll" in parameters else None
+    search = Search(
+        _query(notes, body["query"]) if "query" in body else MatchAll(),
+        _sorts(notes, body.get("sort", [])),
+        _source(notes, body.get("_source", True)),
+        start or 0,
+        _DEFAULT_SIZE if size is None else size,
+        seconds,
+        "",
+    )
+    _window(notes, search, scrolls="scroll" in parameters)
+    notes.raise_if_any()
+    kept = {name: body[name] for name in ("query", "sort", "_source") if name in body}
+    return replace(search, body=json.dumps({**kept, "size": search.size}, ensure_ascii=False))
+
+
+def read_continuation(document: Json, parameters: Mapping[str, str]) -> Continuation:
+    """Read what asks for the next page; here the body wins, as it does with Elasticsearch.
+
+    Raises RefusedError(BadQuery). Without an id the answer is that of an unknown one.
+    """
+    notes = _Notes()
+    body = notes.object("the body", document)
+    known = ("scroll", "scroll_id")
+    notes.only("the body", body, known)
+    given = {**parameters, **{name: notes.text(name, body[name]) for name in known if name in body}}
+    seconds = notes.seconds(given["scroll"]) if "scroll" in given else None
+    notes.raise_if_any()
+    return Continuation(given.get("scroll_id", ""), seconds)
+
+
+def check_ended(document: Json) -> None:
+    """Check what names scrolls that are to end: one, or a list. Raises RefusedError(BadQuery) with every problem."""
+    notes = _Notes()
+    body = notes.object("the body", document)
+    notes.only("the body", body, ("scroll_id",))
+    named = body.get("scroll_id", [])
+    for one in named if isinstance(named, list) else [named]:
+        notes.text("scroll_id", one)
+    notes.raise_if_any()
+
+
+class _EnoughError(Exception):
+    """A limit is passed; there is no sense in reading on."""
+
+
+class _Notes:
+    """What has been found wrong so far."""
 
     def __init__(self) -> None:
-        self.problems: list[tuple[str, str]] = []
-        self.clauses = 0
+        self._problems: list[QueryProblem] = []
+        self._clauses = 0
 
-    def wrong(self, reason: str, kind: str = PARSING) -> None:
-        self.problems.append((kind, reason))
+    def parsing(self, reason: str) -> None:
+        """Note something that is not in the language."""
+        self._problems.append(QueryProblem(QueryFlaw.PARSING, reason))
 
-    def end(self) -> None:
-        if self.problems:
-            raise RefusedError(BadSearch(tuple(self.problems)))
+    def illegal(self, reason: str) -> None:
+        """Note something that is, but goes too far."""
+        self._problems.append(QueryProblem(QueryFlaw.ILLEGAL_ARGUMENT, reason))
 
-    def search(self, body: Json, parameters: Mapping[str, str]) -> Search:
-        document = self.mapping(body if body is not None else {}, "the body")
-        for name in document.keys() - {"query", "from", "size", "sort", "_source"}:
-            self.wrong(f"Unknown key [{name}]; known are query, from, size, sort and _source")
-        scroll = parameters.get("scroll")
-        search = Search(
-            self.query(document["query"]) if document.get("query") is not None else MatchAll(),
-            self.number("from", document, parameters, 0),
-            self.number("size", document, parameters, _SIZE),
-            self.order(document.get("sort")),
-            self.source(document.get("_source")),
-            None if scroll is None else self.scroll(scroll),
-        )
-        self.window(search)
-        self.end()
-        return search
+    def raise_if_any(self) -> None:
+        """Raise RefusedError(BadQuery) with what was noted. Nobody reads more than a hundred."""
+        if self._problems:
+            raise RefusedError(BadQuery(tuple(self._problems[:_MOST_PROBLEMS])))
 
-    # -- the page -------------------------------------------------------------
+    def clause(self) -> None:
+        """Count a clause. Raises _EnoughError once there are too many."""
+        self._clauses += 1
+        if self._clauses > MOST_CLAUSES:
+            self.illegal(f"too many clauses: a query has at most {MOST_CLAUSES}")
+            raise _EnoughError
 
-    def number(self, name: str, document: Mapping[str, Json], parameters: Mapping[str, str], otherwise: int) -> int:
-        text = parameters.get(name)
-        if text is not None and text != "-1":
-            if not re.fullmatch(r"[0-9]{1,9}", text):
-                self.wrong(f"Failed to parse [{name}] with value [{text}]; a whole number from 0", ILLEGAL)
-                return otherwise
-            return int(text)
-        value = document.get(name)
-        if value is None:
-            return otherwise
-        return self.whole(value, f"[{name}]", otherwise)
-
-    def whole(self, value: Json, what: str, otherwise: int) -> int:
-        # 25.0 is a whole number, as in JSON Schema.
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
-            self.wrong(f"{what} must be a whole number from 0")
-            return otherwise
-        return int(value)
-
-    def window(self, search: Search) -> None:
-        if search.start + search.size > WINDOW:
-            self.wrong(
-                f"Result window is too large, from + size must be less than or equal to: [{WINDOW}] "
-                f"but was [{search.start + search.size}]. See the scroll api for a more efficient way.",
-                ILLEGAL,
-            )
-        if search.scroll_ms is not None and search.start:
-            self.wrong("using [from] is not allowed in a scroll context", ILLEGAL)
-        if search.scroll_ms is not None and not search.size:
-            self.wrong("[size] cannot be [0] in a scroll context", ILLEGAL)
-
-    def scroll(self, text: str) -> int:
-        found = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h|d)", text)
-        unit = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-        milliseconds = int(found[1]) * unit[found[2]] if found else 0
-        if not _SHORTEST_SCROLL_MS <= milliseconds <= _LONGEST_SCROLL_MS:
-            self.wrong(f"Failed to parse [scroll] with value [{text[:100]}]; a time from 1s to 24h", ILLEGAL)
-        return milliseconds
-
-    def order(self, sort: Json) -> tuple[Order, ...]:
-        keys = sort if isinstance(sort, list) else [] if sort is None else [sort]
-        if len(keys) > len(FIELDS):
-            self.wrong(f"[sort] takes at most {len(FIELDS)} keys", ILLEGAL)
-            return ()
-        return tuple(order for key in keys for order in self._keys(key))
-
-    def _keys(self, key: Json) -> Iterator[Order]:
-        if isinstance(key, str):
-            key = {key: {}}
-        for field, options in self.mapping(key, "[sort]").items():
-            if isinstance(options, str):
-                options = {"order": options}  # noqa: PLW2901  # the short form
-            named = self.mapping(options, f"[sort] of [{field}]")
-            self.only(named, {"order", "missing", "unmapped_type", "mode"}, f"[sort] of [{field}]")
-            direction = self.one_of(named, "order", ("asc", "desc"), "desc" if field == "_score" else "asc")
-            missing = self.one_of(named, "missing", ("_last", "_first"), "_last")
-            name = _plain(field)
-            if name not in FIELDS | {"_score", "_doc"} and "unmapped_type" not in named:
-                self.wrong(f"No mapping found for [{field}] in order to sort on", _NO_MAPPING)
-            yield Order(name, direction == "desc", missing == "_first")
-
-    def source(self, value: Json) -> Shown:
-        if value is None or value is True:
-            return Shown()
-        if value is False:
-            return Shown(nothing=True)
-        if isinstance(value, dict):
-            self.only(value, {"includes", "excludes", "include", "exclude"}, "[_source]")
-            includes = self.texts(value.get("includes", value.get("include", [])), "[_source] includes")
-            return Shown(
-                includes=includes,
-                excludes=self.texts(value.get("excludes", value.get("exclude", [])), "[_source] excludes"),
-            )
-        return Shown(includes=self.texts(value, "[_source]"))
-
-    # -- the query -------------------------------------------------------------
-
-    def query(self, value: Json) -> Query:
-        self.clauses += 1
-        if self.clauses == _MOST_CLAUSES + 1:
-            self.wrong(f"too many clauses: at most {_MOST_CLAUSES}", ILLEGAL)
-        if self.clauses > _MOST_CLAUSES:
-            return MatchAll()
-        document = self.mapping(value, "a query")
-        if len(document) != 1:
-            if isinstance(value, dict):
-                self.wrong(f"a query has one name, not {len(document)}")
-            return MatchAll()
-        ((name, inner),) = document.items()
-        read = _QUERIES.get(name)
-        if read is None:
-            self.wrong(f"unknown query [{name}]")
-            return MatchAll()
-        return read(self, inner)
-
-    def match_all(self, value: Json) -> Query:
-        self.only(self.mapping(value, "[match_all]"), {"boost", "_name"}, "[match_all]")
-        return MatchAll()
-
-    def match_none(self, value: Json) -> Query:
-        self.only(self.mapping(value, "[match_none]"), {"boost", "_name"}, "[match_none]")
-        return Not(MatchAll())
-
-    def match(self, value: Json) -> Query:
-        field, options = self.about_a_field(value, "match", "query", {"operator", "boost", "_name"})
-        return Equals((field,), (_folded(self.text(options, "query", "[match]")),), folded=True)
-
-    def term(self, value: Json) -> Query:
-        field, options = self.about_a_field(value, "term", "value", {"case_insensitive", "boost", "_name"})
-        text, folded = self.text(options, "value", "[term]"), self.flag(options, "case_insensitive")
-        return Equals((field,), (_folded(text) if folded else text,), folded)
-
-    def terms(self, value: Json) -> Query:
-        document = dict(self.mapping(value, "[terms]"))
-        for name in ("boost", "_name"):
-            document.pop(name, None)
-        if len(document) != 1:
-            self.wrong("[terms] takes one field")
-            return MatchAll()
-        ((field, values),) = document.items()
-        return Equals((_plain(field),), self.texts(values, "[terms]", listed=True), folded=False)
-
-    def ids(self, value: Json) -> Query:
-        document = self.mapping(value, "[ids]")
-        self.only(document, {"values", "boost", "_name"}, "[ids]")
-        return Ids(self.texts(document.get("values", []), "[ids]"))
-
-    def prefix(self, value: Json) -> Query:
-        field, options = self.about_a_field(value, "prefix", "value", {"case_insensitive", "boost", "_name"})
-        text, folded = self.text(options, "value", "[prefix]"), self.flag(options, "case_insensitive")
-        return Like((field,), self.pattern((_folded(text) if folded else text, Wild.MANY)), folded)
-
-    def wildcard(self, value: Json) -> Query:
-        options = {"wildcard", "case_insensitive", "boost", "_name", "rewrite"}
-        field, named = self.about_a_field(value, "wildcard", "value", options)
-        key = "wildcard" if "wildcard" in named else "value"
-        text, folded = self.text(named, key, "[wildcard]"), self.flag(named, "case_insensitive")
-        return Like((field,), self.pattern(_wild(_folded(text) if folded else text)), folded)
-
-    def exists(self, value: Json) -> Query:
-        document = self.mapping(value, "[exists]")
-        self.only(document, {"field", "boost", "_name"}, "[exists]")
-        return Has(_plain(self.text(document, "field", "[exists]")))
-
-    def boolean(self, value: Json) -> Query:
-        document = self.mapping(value, "[bool]")
-        self.only(
-            document, {"must", "filter", "should", "must_not", "minimum_should_match", "boost", "_name"}, "[bool]"
-        )
-        must = (*self.several(document, "must"), *self.several(document, "filter"))
-        should, must_not = self.several(document, "should"), self.several(document, "must_not")
-        least = document.get("minimum_should_match", 0 if must or not should else 1)
-        least = self.whole(least, "[bool] minimum_should_match", 0)
-        optional = (AtLeast(should, least),) if least else ()
-        return AllOf((*must, *optional, *(Not(part) for part in must_not)))
-
-    def several(self, document: Mapping[str, Json], name: str) -> tuple[Query, ...]:
-        value = document.get(name, [])
-        return tuple(self.query(part) for part in (value if isinstance(value, list) else [value]))
-
-    def simple_query_string(self, value: Json) -> Query:
-        document = self.mapping(value, "[simple_query_string]")
-        known = {"query", "fields", "default_operator", "analyze_wildcard", "lenient", "flags", "boost", "_name"}
-        self.only(document, known, "[simple_query_string]")
-        fields = self.texts(document.get("fields", []), "[simple_query_string] fields")
-        named = tuple(_plain(field.partition("^")[0]) for field in fields)
-        operator = self.one_of(document, "default_operator", ("or", "and"), "or")
-        text = self.text(document, "query", "[simple_query_string]")
-        words = _Words(text, () if "*" in named else named, all_of=operator == "and")
-        query = words.read()
-        self.clauses += words.count
-        if self.clauses > _MOST_CLAUSES or _depth(query) > _DEEPEST:
-            self.wrong(f"too many clauses: at most {_MOST_CLAUSES}, at most {_DEEPEST} deep", ILLEGAL)
-            return MatchAll()
-        return query
-
-    # -- values ----------------------------------------------------------------
-
-    def mapping(self, value: Json, what: str) -> dict[str, Json]:
+    def object(self, where: str, value: Json) -> dict[str, Json]:
+        """Take an object."""
         if isinstance(value, dict):
             return value
-        self.wrong(f"{what} must be an object")
+        self.parsing(f"{where} must be an object")
         return {}
 
-    def only(self, document: Mapping[str, Json], known: set[str], what: str) -> None:
-        for name in document:
+    def only(self, where: str, given: Collection[str], known: Collection[str]) -> None:
+        """Note each name that is not known here."""
+        for name in given:
             if name not in known:
-                self.wrong(f"{what} does not support [{name}]")
+                self.parsing(f"{where} does not support {_named(name)}")
 
-    def about_a_field(self, value: Json, name: str, short: str, known: set[str]) -> tuple[str, Mapping[str, Json]]:
-        document = self.mapping(value, f"[{name}]")
-        if len(document) != 1:
-            if isinstance(value, dict):
-                self.wrong(f"[{name}] takes one field")
-            return "", {short: ""}
-        ((field, inner),) = document.items()
-        options = inner if isinstance(inner, dict) else {short: inner}
-        self.only(options, {short, *known}, f"[{name}]")
-        return _plain(field), options
+    def text(self, where: str, value: Json) -> str:
+        """Take a text."""
+        if isinstance(value, str):
+            return value
+        self.parsing(f"[{where}] must be a string")
+        return ""
 
-    def text(self, document: Mapping[str, Json], name: str, what: str) -> str:
-        value = document.get(name)
-        text = _text(value)
-        if text is None:
-            self.wrong(f"{what} needs a [{name}] that is a text, a number or a boolean")
-            return ""
-        return text
+    def keyword(self, where: str, value: Json) -> str:
+        """Take a value to compare with: a number or boolean as JSON writes it."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float):
+            return json.dumps(value)
+        self.parsing(f"{where} needs a string, a number or a boolean as its value")
+        return ""
 
-    def texts(self, value: Json, what: str, *, listed: bool = False) -> tuple[str, ...]:
-        values = value if isinstance(value, list) else [value]
-        if len(values) > _MOST_VALUES:
-            self.wrong(f"{what} takes at most {_MOST_VALUES} values", ILLEGAL)
-            return ()
-        texts = [_text(one) for one in values]
-        if None in texts or (listed and not isinstance(value, list)):
-            self.wrong(f"{what} takes a list of texts")
-            return ()
-        return tuple(text for text in texts if text is not None)
-
-    def flag(self, document: Mapping[str, Json], name: str) -> bool:
-        value = document.get(name, False)
+    def flag(self, where: str, options: Mapping[str, Json], name: str) -> bool:
+        """Take true or false; false if it is left out."""
+        value = options.get(name, False)
         if not isinstance(value, bool):
-            self.wrong(f"[{name}] must be true or false")
+            self.parsing(f"{where}: [{name}] must be true or false")
         return value is True
 
-    def one_of(self, document: Mapping[str, Json], name: str, choices: tuple[str, ...], otherwise: str) -> str:
-        value = document.get(name, otherwise)
+    def choice(self, where: str, options: Mapping[str, Json], name: str, choices: tuple[str, ...]) -> str:
+        """Take one of `choices`, in any case; the first if it is left out."""
+        value = options.get(name, choices[0])
         if isinstance(value, str) and value.lower() in choices:
             return value.lower()
-        self.wrong(f"[{name}] must be one of {', '.join(choices)}")
-        return otherwise
+        self.parsing(f"{where}: [{name}] must be one of [{', '.join(choices)}]")
+        return choices[0]
 
-    def pattern(self, pattern: Pattern) -> Pattern:
-        if sum(len(part) if isinstance(part, str) else 1 for part in pattern) > _LONGEST_PATTERN:
-            self.wrong(f"a pattern has at most {_LONGEST_PATTERN} characters", ILLEGAL)
-            return ()
+    def common(self, where: str, options: Mapping[str, Json]) -> None:
+        """Check what every query takes and nothing here depends on: all scores are 1."""
+        boost = options.get("boost", 1)
+        if isinstance(boost, bool) or not isinstance(boost, int | float) or boost < 0:
+            self.parsing(f"{where}: [boost] must be a number that is not negative")
+        if not isinstance(options.get("_name", ""), str):
+            self.parsing(f"{where}: [_name] must be a string")
+
+    def pattern(self, where: str, value: Json) -> str:
+        """Take a pattern of bearable length."""
+        pattern = self.keyword(where, value)
+        if len(pattern) > LONGEST_PATTERN:
+            self.illegal(f"{where}: a pattern has at most {LONGEST_PATTERN} characters")
         return pattern
 
+    def window(self, name: str, body: Mapping[str, Json], parameters: Mapping[str, str]) -> int | None:
+        """Take `from` or `size`; both places are checked, the URL wins."""
+        inside = self._whole(name, body[name]) if name in body else None
+        if name not in parameters:
+            return inside
+        text = parameters[name]
+        if not _NUMBER.match(text):
+            self.illegal(f"parameter [{name}] must be a whole number")
+            return inside
+        return inside if int(text) == -1 else self._not_negative(name, int(text))
 
-_QUERIES: dict[str, Callable[[_Reader, Any], Query]] = {
-    "match_all": _Reader.match_all,
-    "match_none": _Reader.match_none,
-    "match": _Reader.match,
-    "term": _Reader.term,
-    "terms": _Reader.terms,
-    "ids": _Reader.ids,
-    "prefix": _Reader.prefix,
-    "wildcard": _Reader.wildcard,
-    "exists": _Reader.exists,
-    "simple_query_string": _Reader.simple_query_string,
-    "bool": _Reader.boolean,
-}
+    def _whole(self, name: str, value: Json) -> int | None:
+        # 25.0 is a whole number, as in JSON Schema.
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            self.parsing(f"[{name}] must be a whole number")
+            return None
+        return self._not_negative(name, int(value))
 
-
-def _plain(field: str) -> str:
-    return field.removesuffix(".keyword")
-
-
-def _text(value: Json) -> str | None:
-    if isinstance(value, str):
+    def _not_negative(self, name: str, value: int) -> int | None:
+        if value < 0:
+            self.illegal(f"[{name}] must not be negative, and is [{value}]")
+            return None
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(int(value)) if value == int(value) else str(value)
-    return None
+
+    def seconds(self, text: str) -> int | None:
+        """Take a length of time, https://www.elastic.co/guide/en/elasticsearch/reference/current/api-conventions.html."""
+        match = _TIME.match(text)
+        seconds = int(match[1]) * _UNITS[match[2]] if match else 0.0
+        if not match:
+            self.illegal("[scroll] must be a whole number with a unit, like [60s] or [1m]")
+        elif not _SHORTEST_SCROLL <= seconds <= _LONGEST_SCROLL:
+            self.illegal("[scroll] must be between [1s] and [24h]")
+        else:
+            return int(seconds)
+        return None
 
 
-def _folded(text: str) -> str:
-    return text.casefold()
+def _window(notes: _Notes, search: Search, *, scrolls: bool) -> None:
+    if scrolls and search.start:
+        notes.illegal("[from] must be 0 in a scroll")
+    if scrolls and not search.size:
+        notes.illegal("[size] must not be 0 in a scroll")
+    if search.start + search.size > LARGEST_WINDOW:
+        notes.illegal(
+            f"Result window is too large, [from] + [size] must be at most [{LARGEST_WINDOW}] "
+            f"but is [{search.start + search.size}]; a scroll reads more"
+        )
 
 
-def _wild(text: str) -> Pattern:
-    """Read `*` and `?`; a backslash takes the next character as it is."""
+def _named(name: str) -> str:
+    return f"[{name[:_LONGEST_NAME]}]"
+
+
+def _field(name: str) -> str:
+    # Everything is a keyword, so the subfield of that name is the field itself.
+    return name.removesuffix(_KEYWORD)
+
+
+# -- Queries ------------------------------------------------------------------
+
+
+def _query(notes: _Notes, value: Json) -> Query:
+    try:
+        return _clause(notes, value)
+    except _EnoughError:
+        return NOTHING
+
+
+def _clause(notes: _Notes, value: Json) -> Query:
+    notes.clause()
+    query = notes.object("a query", value)
+    if isinstance(value, dict) and len(query) != 1:
+        notes.parsing("a query is an object with one name, that of its kind")
+    queries: list[Query] = []
+    for kind, content in query.items():
+        if kind in _KINDS:
+            queries.append(_KINDS[kind](notes, content))
+        else:
+            notes.parsing(f"unknown query {_named(kind)}")
+    return queries[0] if queries else NOTHING
+
+
+_COMMON = ("boost", "_name")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a query asks of one field. `options`: those of the long form."""
+
+    field: str
+    value: Json
+    options: Mapping[str, Json]
+
+
+def _of_field(notes: _Notes, kind: str, content: Json, *others: str, main: tuple[str, ...] = ("value",)) -> _Asked:
+    """Take `{field: value}` or `{field: {main: value, …}}`."""
+    where = f"[{kind}]"
+    fields = notes.object(where, content)
+    if isinstance(content, dict) and len(fields) != 1:
+        notes.parsing(f"{where} needs one field, not {len(fields)}")
+    for name, asked in fields.items():
+        if not isinstance(asked, dict):
+            return _Asked(_field(name), asked, {})
+        notes.only(where, asked, (*main, *others, *_COMMON))
+        notes.common(where, asked)
+        values = [asked[one] for one in main if one in asked]
+        if len(values) != 1:
+            notes.parsing(f"{where} needs [{'] or ['.join(main)}] for {_named(name)}")
+        return _Asked(_field(name), values[0] if values else "", asked)
+    return _Asked("", "", {})
+
+
+def _match_all(notes: _Notes, content: Json) -> Query:
+    options = notes.object("[match_all]", content)
+    notes.only("[match_all]", options, _COMMON)
+    notes.common("[match_all]", options)
+    return MatchAll()
+
+
+def _match(notes: _Notes, content: Json) -> Query:
+    asked = _of_field(notes, "match", content, "operator", main=("query",))
+    # A keyword is one word: whether all words must match or some makes no difference.
+    notes.choice("[match]", asked.options, "operator", ("or", "and"))
+    return Equal((asked.field,), notes.keyword("[match]", asked.value), any_case=True)
+
+
+def _term(notes: _Notes, content: Json) -> Query:
+    asked = _of_field(notes, "term", content, "case_insensitive")
+    any_case = notes.flag("[term]", asked.options, "case_insensitive")
+    return Equal((asked.field,), notes.keyword("[term]", asked.value), any_case)
+
+
+def _terms(notes: _Notes, content: Json) -> Query:
+    asked = notes.object("[terms]", content)
+    # A list stands for values; `_name` is a field of accounts, and the name of a query.
+    fields = [name for name, value in asked.items() if name not in _COMMON or isinstance(value, list)]
+    notes.common("[terms]", {name: value for name, value in asked.items() if name not in fields})
+    if isinstance(content, dict) and len(fields) != 1:
+        notes.parsing(f"[terms] needs one field, not {len(fields)}")
+    if not fields:
+        return NOTHING
+    return OneOf(_field(fields[0]), _values(notes, "[terms]", asked[fields[0]], notes.keyword))
+
+
+def _values(notes: _Notes, where: str, value: Json, take: Callable[[str, Json], str]) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        notes.parsing(f"{where} needs a list of values")
+        return ()
+    if len(value) > MOST_VALUES:
+        notes.illegal(f"{where}: a list has at most {MOST_VALUES} values")
+        return ()
+    return tuple(take(where, element) for element in value)
+
+
+def _ids(notes: _Notes, content: Json) -> Query:
+    options = notes.object("[ids]", content)
+    notes.only("[ids]", options, ("values", *_COMMON))
+    notes.common("[ids]", options)
+    if isinstance(content, dict) and "values" not in options:
+        notes.parsing("[ids] needs [values]")
+    values = options.get("values", [])
+    return Ids(_values(notes, "[ids]", [values] if isinstance(values, str) else values, notes.keyword))
+
+
+def _prefix(notes: _Notes, content: Json) -> Query:
+    asked = _of_field(notes, "prefix", content, "case_insensitive")
+    any_case = notes.flag("[prefix]", asked.options, "case_insensitive")
+    return Prefix((asked.field,), notes.pattern("[prefix]", asked.value), any_case)
+
+
+def _wildcard(notes: _Notes, content: Json) -> Query:
+    asked = _of_field(notes, "wildcard", content, "case_insensitive", main=("value", "wildcard"))
+    any_case = notes.flag("[wildcard]", asked.options, "case_insensitive")
+    return Wildcard(asked.field, _pattern(notes.pattern("[wildcard]", asked.value)), any_case)
+
+
+def _pattern(text: str) -> tuple[str | Wild, ...]:
+    """Read `*` and `?`, and a backslash before what shall mean itself; runs of `*` are one."""
     parts: list[str | Wild] = []
     literal = ""
     characters = iter(text)
-    for character in characters:
-        if character in "*?":
-            wild = Wild(character)
-            if literal:
-                parts.append(literal)
-                literal = ""
-            if wild is Wild.ONE or parts[-1:] != [Wild.MANY]:
-                parts.append(wild)
-        else:
-            literal += next(characters, "\\") if character == "\\" else character
+    for char in characters:
+        if char not in "*?":
+            # At the end it means itself.
+            literal += next(characters, char) if char == "\\" else char
+            continue
+        if literal:
+            parts.append(literal)
+            literal = ""
+        wild = Wild.ANY if char == "*" else Wild.ONE
+        if wild is Wild.ONE or parts[-1:] != [Wild.ANY]:
+            parts.append(wild)
     return (*parts, literal) if literal else tuple(parts)
 
 
-_WORD = re.compile(
-    r'(?P<operator>[+|])|(?P<minus>-)|(?P<open>\()|(?P<close>\))|"(?P<phrase>(?:[^"\\]|\\.)*)"?|'
-    r"(?P<word>(?:[^\s+|()\"\\]|\\.|\\\Z)+)",
-    re.DOTALL,
-)
+def _exists(notes: _Notes, content: Json) -> Query:
+    options = notes.object("[exists]", content)
+    notes.only("[exists]", options, ("field", *_COMMON))
+    notes.common("[exists]", options)
+    if isinstance(content, dict) and "field" not in options:
+        notes.parsing("[exists] needs [field]")
+    return Exists(_field(notes.text("field", options.get("field", ""))))
 
 
-class _Words:
-    """Reads a simple query string. Nothing in it is an error; operators bind from left to right.
-
-    https://lucene.apache.org/core/9_0_0/queryparser/org/apache/lucene/queryparser/simple/SimpleQueryParser.html
-    """
-
-    def __init__(self, text: str, fields: tuple[str, ...], *, all_of: bool) -> None:
-        self._tokens = list(_WORD.finditer(text))
-        self._position = 0
-        self._fields = fields
-        self._all_of = all_of
-        self.count = 0
-
-    def read(self) -> Query:
-        """Read the whole text; an empty one finds nothing."""
-        found: Query | None = None
-        while self._position < len(self._tokens):
-            part = self._group(depth=0)
-            if part is not None:
-                found = part if found is None else self._joined(found, part, None)
-        return Not(MatchAll()) if found is None else found
-
-    def _group(self, depth: int) -> Query | None:
-        top: Query | None = None
-        operator: str | None = None
-        negated = False
-        while self._position < len(self._tokens):
-            token = self._tokens[self._position]
-            self._position += 1
-            match token.lastgroup:
-                case "close":
-                    break
-                case "operator":
-                    operator = token["operator"] if top is not None else None
-                    continue
-                case "minus":
-                    negated = not negated
-                    continue
-                case "open":
-                    part = self._group(depth + 1) if depth < _DEEPEST else None
-                case "phrase":
-                    part = self._equal(_unescaped(token["phrase"]))
-                case _:
-                    part = self._word(token["word"])
-            if part is not None:
-                part = Not(part) if negated else part
-                top = part if top is None else self._joined(top, part, operator)
-            operator, negated = None, False
-        return top
-
-    def _joined(self, top: Query, part: Query, operator: str | None) -> Query:
-        if operator == "+" or (operator is None and self._all_of):
-            return AllOf((*top.parts, part)) if isinstance(top, AllOf) else AllOf((top, part))
-        if isinstance(top, AtLeast):
-            return AtLeast((*top.parts, part), 1)
-        return AtLeast((top, part), 1)
-
-    def _word(self, word: str) -> Query | None:
-        if word == "*":
-            return MatchAll()
-        if word.endswith("*") and not word.endswith("\\*"):
-            self.count += 1
-            return Like(self._fields, (_folded(_unescaped(word[:-1])), Wild.MANY), folded=True)
-        return self._equal(_unescaped(word))
-
-    def _equal(self, text: str) -> Query | None:
-        if not text:
-            return None
-        self.count += 1
-        return Equals(self._fields, (_folded(text),), folded=True)
+def _simple_query_string(notes: _Notes, content: Json) -> Query:
+    where = "[simple_query_string]"
+    options = notes.object(where, content)
+    # Keywords are not analysed, and no value is of a wrong type: the last two change nothing.
+    notes.only(where, options, ("query", "fields", "default_operator", "analyze_wildcard", "lenient", *_COMMON))
+    notes.common(where, options)
+    notes.flag(where, options, "analyze_wildcard")
+    notes.flag(where, options, "lenient")
+    conjunction = notes.choice(where, options, "default_operator", ("or", "and")) == "and"
+    if isinstance(content, dict) and "query" not in options:
+        notes.parsing(f"{where} needs [query]")
+    fields = _fields(_values(notes, f"{where} fields", options["fields"], notes.text) if "fields" in options else None)
+    try:
+        text = notes.text("query", options.get("query", ""))
+        return simple_query.parse(text, fields, conjunction=conjunction, counted=notes.clause)
+    except simple_query.TooDeepError:
+        notes.illegal(f"{where}: parentheses stand deeper than {simple_query.DEEPEST} within each other")
+        return NOTHING
 
 
-# As deep as the databases and their expressions take it.
-_DEEPEST = 24
+def _fields(patterns: tuple[str, ...] | None) -> Fields:
+    """Find the fields meant; a `^boost` after a name has no effect, as all scores are 1."""
+    if patterns is None:
+        return None
+    names = [pattern.partition("^")[0] for pattern in patterns]
+    if "*" in names:
+        return None
+    wanted = SourceFilter(tuple(map(_field, names)), ())
+    return tuple(sorted(name for name in MAPPED if names and wanted.keeps(name)))
 
 
-def _depth(query: Query) -> int:
-    match query:
-        case AllOf(parts) | AtLeast(parts, _):
-            return 1 + max(map(_depth, parts), default=0)
-        case Not(part):
-            return 1 + _depth(part)
-        case _:
-            return 1
+_OCCURRENCES = ("must", "filter", "should", "must_not")
 
 
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+def _bool(notes: _Notes, content: Json) -> Query:
+    options = notes.object("[bool]", content)
+    notes.only("[bool]", options, (*_OCCURRENCES, "minimum_should_match", *_COMMON))
+    notes.common("[bool]", options)
+    must, filters, should, must_not = (_clauses(notes, options.get(name, [])) for name in _OCCURRENCES)
+    minimum = options.get("minimum_should_match", 1 if should and not must and not filters else 0)
+    if isinstance(minimum, bool) or not isinstance(minimum, int | float) or minimum != int(minimum):
+        notes.parsing("[bool]: [minimum_should_match] must be a whole number")
+        minimum = 0
+    # Negative: so many of them may be missing.
+    minimum = int(minimum)
+    minimum = minimum if minimum >= 0 else len(should) + minimum
+    return Bool((*must, *filters), should, must_not, max(minimum, 0))
+
+
+def _clauses(notes: _Notes, value: Json) -> tuple[Query, ...]:
+    return tuple(_clause(notes, element) for element in (value if isinstance(value, list) else [value]))
+
+
+_KINDS: dict[str, Callable[[_Notes, Json], Query]] = {
+    "match_all": _match_all,
+    "match": _match,
+    "term": _term,
+    "terms": _terms,
+    "ids": _ids,
+    "prefix": _prefix,
+    "wildcard": _wildcard,
+    "exists": _exists,
+    "simple_query_string": _simple_query_string,
+    "bool": _bool,
+}
+
+
+# -- Sorting ------------------------------------------------------------------
+
+_SPECIAL = {"_score": Special.SCORE, "_doc": Special.DOC}
+_Options: TypeAlias = Mapping[str, Json]
+
+
+def _sorts(notes: _Notes, value: Json) -> tuple[Sort, ...]:
+    elements = value if isinstance(value, list) else [value]
+    if len(elements) > MOST_SORTS:
+        notes.illegal(f"[sort] has at most {MOST_SORTS} keys")
+        return ()
+    sorts = tuple(sort for element in elements for sort in _sort(notes, element))
+    # By score alone is how results come anyway; Elasticsearch does not call it sorted.
+    return () if sorts == (Special.SCORE,) else sorts[:MOST_SORTS]
+
+
+def _sort(notes: _Notes, element: Json) -> list[Sort]:
+    if isinstance(element, str):
+        return _sort_by(notes, element, {})
+    if not isinstance(element, dict) or not element:
+        notes.parsing("[sort] takes names of fields, and objects with the name of a field")
+        return []
+    if len(element) > MOST_SORTS:
+        notes.illegal(f"[sort] has at most {MOST_SORTS} keys")
+        return []
+    sorts: list[Sort] = []
+    for name, options in element.items():
+        sorts += _sort_by(notes, name, {"order": options} if isinstance(options, str) else _options(notes, options))
+    return sorts
+
+
+def _options(notes: _Notes, value: Json) -> _Options:
+    return notes.object("[sort]", value)
+
+
+def _sort_by(notes: _Notes, name: str, options: _Options) -> list[Sort]:
+    notes.only("[sort]", options, ("order",) if name in _SPECIAL else ("order", "missing", "unmapped_type"))
+    descending = notes.choice("[sort]", options, "order", ("asc", "desc")) == "desc"
+    if name in _SPECIAL:
+        return [_SPECIAL[name]]
+    missing_first = notes.choice("[sort]", options, "missing", ("_last", "_first")) == "_first"
+    unmapped = notes.text("unmapped_type", options["unmapped_type"]) if "unmapped_type" in options else None
+    plain = _field(name)
+    if plain not in MAPPED and unmapped is None:
+        notes.illegal(f"No mapping found for {_named(name)} in order to sort on")
+    return [ByField(plain, descending, missing_first, numeric=plain in NUMERIC)]
+
+
+# -- What is shown ------------------------------------------------------------
+
+
+def _source(notes: _Notes, value: Json) -> SourceFilter | None:
+    if isinstance(value, bool):
+        return EVERYTHING if value else None
+    if not isinstance(value, dict):
+        return SourceFilter(_patterns(notes, value), ())
+    notes.only("[_source]", value, ("include", "includes", "exclude", "excludes"))
+    return SourceFilter(
+        *(
+            tuple(pattern for name in names if name in value for pattern in _patterns(notes, value[name]))
+            for names in (("include", "includes"), ("exclude", "excludes"))
+        )
+    )
+
+
+def _patterns(notes: _Notes, value: Json) -> tuple[str, ...]:
+    return _values(notes, "[_source]", [value] if isinstance(value, str) else value, notes.text)

@@ -14,6 +14,7 @@ from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.access.roles import GLOBAL_TENANT
 from accounts_service.families.signals.privileges import SignalsPrivilege
+from accounts_service.families.signals.store.terms import terms_of
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_TERM, ACCOUNT_VERSION
 from accounts_service.faults import (
     DestinationChanged,
@@ -27,8 +28,9 @@ from accounts_service.faults import (
 )
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
+from accounts_service.storage.lists import insertion_of_rows
 from accounts_service.storage.sealed import REFERENCE, Place
-from accounts_service.storage.statements import Statement, Value, given, insertion, insertion_of_each
+from accounts_service.storage.statements import Statement, Value, given, insertion
 
 FAMILY_NAME = "signals"
 
@@ -114,7 +116,7 @@ _FIND = Statement(select(ACCOUNT).where(*_HERE))
 _FIND_AND_LOCK = Statement(select(ACCOUNT).where(*_HERE).with_for_update())
 _LAST_VERSION = Statement(select(func.coalesce(func.max(ACCOUNT_VERSION.c.version), 0)).where(*_BEFORE))
 
-_TERMS = insertion_of_each(ACCOUNT_TERM, "terms", own=("uid", "version"))
+_TERMS = insertion_of_rows(ACCOUNT_TERM, ("uid", "version"), "terms")
 _CREATE = RecordedStatement(insertion(ACCOUNT), insertion(ACCOUNT_VERSION), _TERMS)
 _REPLACE = RecordedStatement(
     update(ACCOUNT).where(_THIS).values({name: given(name) for name in ("version", "attributes", "secrets")}),
@@ -187,7 +189,7 @@ class Accounts(Store):
             version=version,
             attributes=_dump(document.attributes),
             secrets=_dump(sealed),
-            terms=_terms(key, document.attributes),
+            terms=terms_of(key.type, key.name, key.tenant, document.attributes),
             at_us=self._session.now_us,
         )
         return Written(version, created=there is None)
@@ -291,23 +293,6 @@ def _reveals(grant: Grant, key: Key) -> bool:
 
 def _account(key: Key, row: Row[Any]) -> Account:
     return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
-
-
-# As Elasticsearch's `ignore_above`: longer values are kept, and not found.
-_LONGEST_TERM = 256
-
-
-def _terms(key: Key, attributes: Mapping[str, Any]) -> str:
-    """Write what searches look at, as a JSON list of rows: number, field, value, folded value, rank."""
-    own = {"_name": key.name, "type": key.type} | ({"_tenant": key.tenant} if key.tenant else {})
-    rows: list[tuple[int, str, str, str, str]] = []
-    for name, held in {**attributes, **own}.items():
-        for value in held if isinstance(held, list) else [held]:
-            text = value if isinstance(value, str) else json.dumps(value)
-            if len(text) <= _LONGEST_TERM or name in own:
-                rank = f"{value:020d}" if isinstance(value, int) and not isinstance(value, bool) else text
-                rows.append((len(rows), name, text, text.casefold(), rank))
-    return json.dumps(rows, ensure_ascii=False)
 
 
 def _path(secret: str) -> tuple[str, ...]:

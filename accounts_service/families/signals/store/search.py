@@ -1,24 +1,26 @@
-"""Searches over accounts: the same answer from both databases.
+"""Searches in accounts, page by page.
 
-Values are compared as bytes or in the folded form that was stored with them;
-neither database is ever asked about case. The order is total, since the key of
-an account ends it, so a page can start after any account.
+A query becomes one statement of SQLAlchemy Core over the terms of accounts
+(tables.py). Nothing that was sent gets into its text, and nothing in it depends
+on how a database compares: equality and order are by code point on both, case
+was folded when the term was written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, assert_never
+from dataclasses import field as attribute
+from typing import Any, assert_never
 
 from sqlalchemy import (
     ColumnElement,
-    FromClause,
+    Row,
     Select,
     and_,
+    bindparam,
     case,
-    exists,
     false,
     func,
     literal,
@@ -28,179 +30,304 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.compiler import SQLCompiler
 
-from accounts_service.families.signals.schemas.search import (
-    WINDOW,
-    AllOf,
-    AtLeast,
-    Equals,
-    Has,
+from accounts_service.access.decisions import normal_tenant
+from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
+from accounts_service.access.roles import Identity
+from accounts_service.families.signals.schemas.queries import (
+    Bool,
+    ByField,
+    Equal,
+    Exists,
+    Fields,
     Ids,
-    Like,
     MatchAll,
-    Not,
-    Order,
-    Pattern,
+    OneOf,
+    Prefix,
     Query,
-    Search,
+    Sort,
+    Special,
     Wild,
+    Wildcard,
 )
-from accounts_service.families.signals.store.accounts import Account, Accounts, Key
+from accounts_service.families.signals.schemas.search import LARGEST_WINDOW, Search
+from accounts_service.families.signals.store.accounts import FAMILY_NAME, Account, Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_TERM
-from accounts_service.storage.statements import Glob
+from accounts_service.faults import BadQuery, Json, NoSuchScroll, NotPermitted, QueryFlaw, QueryProblem, RefusedError
+from accounts_service.storage.lists import listed, texts
+from accounts_service.storage.sealed import Place
 
-# A value for each key of the order, and the account's key; where a page begins after.
-Place: TypeAlias = "tuple[str | int | None, ...]"
+LONGEST_CURSOR = 64 * 1024
+_CURSOR = Place(FAMILY_NAME, "scroll", "cursor")
+_CURSOR_FORMAT = 1
+_MICROSECONDS = 1_000_000
 
-_KEY = (ACCOUNT.c.tenant, ACCOUNT.c.type, ACCOUNT.c.name)
-_NUMBERS = frozenset(("port", "proxy_port", "session_timeout"))
+# Where an account stands in the order of a search: what it is sorted by, then what names it.
+Position = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An account that was found, with what it was sorted by."""
+    """An account that was found, and the values by which it was sorted."""
 
     account: Account
-    sorted_by: tuple[str | int | float | None, ...]
+    sort: tuple[str | int | float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a search found. `total` counts no further than WINDOW; `last`: where the next page begins after."""
+    """Some of what was found. `total` counts to `LARGEST_WINDOW` and no further; `last` is where the page ends."""
 
     hits: tuple[Hit, ...]
     total: int
-    more: bool
-    last: Place | None
+    last: Position | None
 
 
-class AccountSearch(Accounts):
-    """Finds accounts of the tenants that are named; the empty one has the global accounts."""
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How a search goes on. Nothing of it is kept here: the caller has it, sealed."""
 
-    def search(self, tenants: Iterable[str], search: Search, after: Place | None = None) -> Page:
-        """Find one page, from `search.start` or after a place."""
-        there = and_(ACCOUNT.c.tenant.in_(sorted(tenants)), _condition(search.query))
-        counted = self._session.select(
-            select(func.count()).select_from(select(literal(1)).where(there).limit(WINDOW + 1).subquery())
-        ).scalar_one()
-        keys = [key for order in search.order for key in _keys(order)] + [_Key(column) for column in _KEY]
-        columns = [key.column.label(f"key_{number}") for number, key in enumerate(keys)]
-        page: Select[Any] = select(ACCOUNT, *columns).where(there).order_by(*(key.ordering for key in keys))
+    realm: str
+    name: str
+    tenant: str
+    body: str = attribute(repr=False)
+    last: Position | None = attribute(repr=False)
+    expires_us: int
+
+
+class Searches(Accounts):
+    """Searches in the accounts of a tenant and the global ones, or, with the empty tenant, in the global ones alone."""
+
+    def page(self, grant: Grant, tenant: str, search: Search, after: Position | None = None) -> Page:
+        """Find accounts; those that come after a position, or from `search.start` on.
+
+        Raises RefusedError(NotPermitted) outside the grant's scope.
+        """
+        found = and_(ACCOUNT.c.tenant.in_(_visible(grant, tenant)), _condition(search.query))
+        counted = select(literal(1)).where(found).limit(LARGEST_WINDOW + 1).subquery()
+        ((total,),) = self._session.select(select(func.count()).select_from(counted))
+        fields = [sort for sort in search.sort if isinstance(sort, ByField)]
+        ranked = select(ACCOUNT, *(_rank(sort).label(f"rank_{number}") for number, sort in enumerate(fields)))
+        there = ranked.where(found).subquery()
+        keys = _keys(there.c, fields)
+        query = select(there).order_by(*(key.desc() if down else key.asc() for key, down in keys))
         if after is not None:
-            page = page.where(_follows(keys, after))
-        rows = self._session.select(page.offset(search.start).limit(search.size)).all() if search.size else []
-        hits = tuple(Hit(_account(row), _sorted_by(search.order, _place(row, len(keys)))) for row in rows)
-        last = _place(rows[-1], len(keys)) if rows else after
-        return Page(hits, min(counted, WINDOW), counted > WINDOW, last)
+            query = query.where(_later(keys, _values(after, len(fields))))
+        rows = self._session.select(query.offset(search.start).limit(search.size))
+        hits = tuple(Hit(_account(row), tuple(_sort_values(search.sort, row))) for row in rows)
+        return Page(hits, total, _position(rows[-1], len(fields)) if rows else after)
+
+    def sealed(self, caller: Identity, tenant: str, search: Search, last: Position | None, until: int | None) -> str:
+        """Write how the search goes on after `last`, for the caller alone.
+
+        It holds for as long as the search says, or else until `until`.
+        Raises RefusedError(BadQuery) when it gets too long to be sent.
+        """
+        seconds = search.scroll_seconds
+        expires_us = until if seconds is None else self._session.now_us + seconds * _MICROSECONDS
+        text = json.dumps(
+            [_CURSOR_FORMAT, caller.realm, caller.name, tenant, search.body, last, expires_us], ensure_ascii=False
+        )
+        token = self._session.vault.seal_token(_CURSOR, text)
+        if len(token) > LONGEST_CURSOR:
+            reason = "the search is too long for a scroll"
+            raise RefusedError(BadQuery((QueryProblem(QueryFlaw.ILLEGAL_ARGUMENT, reason),)))
+        return token
+
+    def opened(self, caller: Identity, token: str) -> Cursor:
+        """Read what `sealed` wrote.
+
+        Raises RefusedError(NoSuchScroll) unless it is whole, the caller's and not too old.
+        """
+        text = self._session.vault.open_token(_CURSOR, token) if len(token) <= LONGEST_CURSOR else None
+        match [] if text is None else json.loads(text):
+            case [1, str(realm), str(name), str(tenant), str(body), list() | None as last, int(expires_us)] if (
+                realm,
+                name,
+            ) == (caller.realm, caller.name) and self._session.now_us < expires_us:
+                return Cursor(realm, name, tenant, body, None if last is None else tuple(last), expires_us)
+            case _:
+                raise RefusedError(NoSuchScroll())
 
 
-def _account(row: Any) -> Account:  # noqa: ANN401  # a row has the columns it was asked for
+def _visible(grant: Grant, tenant: str) -> tuple[str, ...]:
+    match grant.scope:
+        case Everything() if not tenant:
+            return ("",)
+        case Tenants(names) if tenant and normal_tenant(tenant) in names:
+            # A tenant may use what is global, so it may see that it is there.
+            return ("", tenant)
+        case Everything() | Tenants() | Own() | Nothing():
+            raise RefusedError(NotPermitted())
+
+
+def _account(row: Row[Any]) -> Account:
     key = Key(row.type, row.name, row.tenant)
     return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
 
 
-def _place(row: Any, count: int) -> Place:  # noqa: ANN401
-    return tuple(row[len(ACCOUNT.columns) + number] for number in range(count))
+# -- Queries ------------------------------------------------------------------
 
-
-def _sorted_by(orders: Sequence[Order], place: Place) -> tuple[str | int | float | None, ...]:
-    values: list[str | int | float | None] = []
-    rest = iter(place)
-    for order in orders:
-        if order.field == "_score":
-            values.append(1.0)
-        elif order.field == "_doc":
-            values.append(0)
-        else:
-            absent, rank = next(rest), next(rest)
-            there = bool(absent) is order.missing_first
-            values.append(None if not there else int(rank or 0) if order.field in _NUMBERS else rank)
-    return tuple(values)
-
-
-# -- order ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    column: ColumnElement[Any]
-    descending: bool = False
-
-    @property
-    def ordering(self) -> ColumnElement[Any]:
-        return self.column.desc() if self.descending else self.column.asc()
-
-    def beyond(self, value: str | int | None) -> ColumnElement[bool]:
-        return self.column < value if self.descending else self.column > value
-
-
-def _keys(order: Order) -> list[_Key]:
-    if order.field in ("_score", "_doc"):
-        return []
-    term = ACCOUNT_TERM.alias()
-    # Of several values the one that comes first, as with Elasticsearch.
-    first = func.max(term.c.rank) if order.descending else func.min(term.c.rank)
-    rank = select(first).where(term.c.uid == ACCOUNT.c.uid, term.c.field == order.field).scalar_subquery()
-    absent, there = (0, 1) if order.missing_first else (1, 0)
-    return [
-        _Key(case((rank.is_(None), absent), else_=there)),
-        _Key(func.coalesce(rank, ""), order.descending),
-    ]
-
-
-def _follows(keys: Sequence[_Key], place: Place) -> ColumnElement[bool]:
-    """Compare with a place, key by key: row values do not help where directions differ."""
-    ways: list[ColumnElement[bool]] = []
-    for number, (key, value) in enumerate(zip(keys, place, strict=True)):
-        before = [one.column == other for one, other in zip(keys[:number], place[:number], strict=True)]
-        ways.append(and_(*before, key.beyond(value)))
-    return or_(*ways)
-
-
-# -- conditions ----------------------------------------------------------------
+_OF_ACCOUNT = (ACCOUNT_TERM.c.uid, ACCOUNT_TERM.c.version)
 
 
 def _condition(query: Query) -> ColumnElement[bool]:  # noqa: PLR0911  # one case a query
     match query:
         case MatchAll():
             return true()
-        case Equals(fields, values, folded):
-            return _some_term(fields, lambda term: (term.c.folded if folded else term.c.value).in_(values))
-        case Like(fields, pattern, folded):
-            return _some_term(fields, lambda term: Glob.of(term.c.folded if folded else term.c.value, _wild(pattern)))
-        case Has(field):
-            return _some_term((field,), lambda _: true())
+        case Equal(fields, value, any_case):
+            # The folded text leads the way in the index, whether or not case counts.
+            folded = ACCOUNT_TERM.c.folded == value.casefold()
+            return _has(fields, folded if any_case else and_(folded, ACCOUNT_TERM.c.value == value))
+        case OneOf(field, values):
+            return _has((field,), ACCOUNT_TERM.c.value.in_(_list(values)))
         case Ids(values):
-            keys = [key for value in values if (key := _key(value)) is not None]
-            return tuple_(*_KEY).in_(keys) if keys else false()
-        case AllOf(parts):
-            return and_(true(), *map(_condition, parts))
-        case AtLeast(parts, 1):
-            return or_(false(), *map(_condition, parts))
-        case AtLeast(parts, least):
-            held = [case((_condition(part), 1), else_=0) for part in parts]
-            return sum(held, literal(0)) >= least
-        case Not(part):
-            return not_(_condition(part))
+            return _IDENTIFIER.in_(_list(_identifiers(values)))
+        case Prefix(fields, prefix, any_case):
+            return _has(fields, _begins(*_compared(prefix, any_case=any_case)))
+        case Wildcard(field, pattern, any_case):
+            column = ACCOUNT_TERM.c.folded if any_case else ACCOUNT_TERM.c.value
+            folded_pattern = (part.casefold() if isinstance(part, str) and any_case else part for part in pattern)
+            return _has((field,), _Like(column, tuple(folded_pattern)))
+        case Exists(field):
+            return _has((field,), true())
+        case Bool(must, should, must_not, minimum):
+            return and_(
+                true(),
+                *map(_condition, must),
+                *(not_(_condition(one)) for one in must_not),
+                _at_least(minimum, [_condition(one) for one in should]),
+            )
         case _:
             assert_never(query)
 
 
-def _some_term(fields: tuple[str, ...], holds: Callable[[FromClause], ColumnElement[bool]]) -> ColumnElement[bool]:
-    term = ACCOUNT_TERM.alias()
-    of_fields = (term.c.field.in_(fields),) if fields else ()
-    return exists().where(term.c.uid == ACCOUNT.c.uid, *of_fields, holds(term))
+def _has(fields: Fields, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    within = true() if fields is None else ACCOUNT_TERM.c.field.in_(fields)
+    return tuple_(ACCOUNT.c.uid, ACCOUNT.c.version).in_(select(*_OF_ACCOUNT).where(within, condition))
 
 
-def _wild(pattern: Pattern) -> tuple[tuple[bool, str], ...]:
-    return tuple((True, part.value) if isinstance(part, Wild) else (False, part) for part in pattern)
+def _compared(text: str, *, any_case: bool) -> tuple[ColumnElement[str], str]:
+    return (ACCOUNT_TERM.c.folded, text.casefold()) if any_case else (ACCOUNT_TERM.c.value, text)
 
 
-def _key(identifier: str) -> tuple[str, str, str] | None:
-    match identifier.split("/"):
-        case [account_type, name]:
-            return "", account_type, name
-        case [tenant, account_type, name]:
-            return tenant, account_type, name
-        case _:
-            return None
+def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    # Not LIKE: on SQLite it passes over case, but of ASCII only.
+    return func.substr(column, 1, len(prefix)) == prefix
+
+
+def _at_least(minimum: int, conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    if minimum == 0:
+        return true()
+    if minimum > len(conditions):
+        return false()
+    if minimum == 1:
+        return or_(*conditions)
+    return _sum([case((condition, 1), else_=0) for condition in conditions]) >= minimum
+
+
+def _sum(terms: Sequence[ColumnElement[int]]) -> ColumnElement[int]:
+    # Halved and halved again: SQLite bears an expression of a thousand levels, Python less.
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return _sum(terms[:middle]).self_group() + _sum(terms[middle:]).self_group()
+
+
+def _list(values: Iterable[str]) -> Select[str]:
+    return texts(bindparam(None, listed((value,) for value in values), unique=True))
+
+
+_IDENTIFIER = ACCOUNT.c.tenant + "/" + ACCOUNT.c.type + "/" + ACCOUNT.c.name
+
+
+def _identifiers(values: Iterable[str]) -> list[str]:
+    # `type/name` of a global account, whose tenant is empty, or `tenant/type/name`.
+    # No part has a slash: a path with an encoded one is refused.
+    return ["/" + value if value.count("/") == 1 else value for value in values if not value.startswith("/")]
+
+
+class _Like(ColumnElement[bool]):
+    """The column is as the pattern says; case counts."""
+
+    # What is compiled holds the pattern, so another pattern is another statement.
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[str], pattern: tuple[str | Wild, ...]) -> None:
+        self.column = column
+        self.pattern = pattern
+
+
+@compiles(_Like, "sqlite")
+def _like_on_sqlite(like: _Like, compiler: SQLCompiler, **options: object) -> str:
+    signs = {Wild.ANY: "*", Wild.ONE: "?"}
+    escaped = str.maketrans({sign: f"[{sign}]" for sign in "*?["})
+    return str(compiler.process(like.column.op("GLOB")(_written(like.pattern, signs, escaped)), **options))
+
+
+@compiles(_Like, "postgresql")
+def _like_on_postgresql(like: _Like, compiler: SQLCompiler, **options: object) -> str:
+    signs = {Wild.ANY: "%", Wild.ONE: "_"}
+    escaped = str.maketrans({sign: f"\\{sign}" for sign in "%_\\"})
+    return str(compiler.process(like.column.like(_written(like.pattern, signs, escaped)), **options))
+
+
+def _written(pattern: Iterable[str | Wild], signs: dict[Wild, str], escaped: dict[int, str]) -> str:
+    return "".join(part.translate(escaped) if isinstance(part, str) else signs[part] for part in pattern)
+
+
+# -- Order --------------------------------------------------------------------
+
+_NAMES = ("tenant", "type", "name")
+
+
+def _rank(sort: ByField) -> ColumnElement[Any]:
+    extreme = func.max if sort.descending else func.min
+    here = (ACCOUNT_TERM.c.uid == ACCOUNT.c.uid, ACCOUNT_TERM.c.version == ACCOUNT.c.version)
+    return select(extreme(ACCOUNT_TERM.c.rank)).where(*here, ACCOUNT_TERM.c.field == sort.field).scalar_subquery()
+
+
+def _keys(
+    columns: ReadOnlyColumnCollection[str, Any], fields: Sequence[ByField]
+) -> list[tuple[ColumnElement[Any], bool]]:
+    """Make what a search is ordered by, none of it ever null; each with whether it goes down."""
+    keys: list[tuple[ColumnElement[Any], bool]] = []
+    for number, sort in enumerate(fields):
+        rank = columns[f"rank_{number}"]
+        keys.append((case((rank.is_(None), 1), else_=0), sort.missing_first))
+        keys.append((func.coalesce(rank, ""), sort.descending))
+    return [*keys, *((columns[name], False) for name in _NAMES)]
+
+
+def _position(row: Row[Any], ranks: int) -> Position:
+    return tuple(getattr(row, name) for name in (*(f"rank_{number}" for number in range(ranks)), *_NAMES))
+
+
+def _values(position: Position, ranks: int) -> list[Json]:
+    """Write a position as values of `_keys`."""
+    values: list[Json] = []
+    for rank in position[:ranks]:
+        values += [1 if rank is None else 0, rank or ""]
+    return [*values, *position[ranks:]]
+
+
+def _later(keys: Sequence[tuple[ColumnElement[Any], bool]], values: Sequence[Json]) -> ColumnElement[bool]:
+    ways = []
+    for number, ((key, down), value) in enumerate(zip(keys, values, strict=True)):
+        same = [earlier == its for (earlier, _), its in zip(keys[:number], values, strict=False)]
+        ways.append(and_(*same, key < value if down else key > value))
+    return or_(*ways)
+
+
+def _sort_values(sorts: Iterable[Sort], row: Row[Any]) -> Iterable[str | int | float | None]:
+    number = 0
+    for sort in sorts:
+        if isinstance(sort, Special):
+            yield sort.value
+            continue
+        rank: str | None = getattr(row, f"rank_{number}")
+        number += 1
+        yield int(rank) if rank is not None and sort.numeric else rank

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 from werkzeug.routing import BaseConverter
 
-from accounts_service.access.privileges import InTenant
+from accounts_service.access.privileges import Grant, InTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import schema_of
@@ -150,14 +150,14 @@ def found(call: Call, accounts: Accounts, account: Account, identifier: str) -> 
         "_version": account.version,
         "_seq_no": account.version - 1,
         "_primary_term": 1,
-        "_source": source(call, accounts, account),
+        "_source": source(call, accounts, account, call.grant),
     }
 
 
-def source(call: Call, accounts: Accounts, account: Account) -> dict[str, Json]:
-    """Write what an account holds, its secrets as the caller may see them."""
+def source(call: Call, accounts: Accounts, account: Account, grant: Grant) -> dict[str, Json]:
+    """Write what an account holds, its secrets as the grant allows."""
     clear = call.services.settings.signals_secrets_in_reads == "clear"
-    shown = schema_of(account.key.type).shown(account.attributes, accounts.shown(call.grant, account, clear=clear))
+    shown = schema_of(account.key.type).shown(account.attributes, accounts.shown(grant, account, clear=clear))
     of_tenant: dict[str, Json] = {"_tenant": account.key.tenant} if account.key.tenant else {}
     return {"type": account.key.type, "_name": account.key.name, **of_tenant, **shown}
 

@@ -1,141 +1,178 @@
-"""Searches: `_search` over the global accounts and a tenant's, and the cursor that goes on with one."""
+"""Searches: `/_signals/account/_search`, those of a tenant, and `/_search/scroll` to read on in either."""
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 
 from flask import Response
 
-from accounts_service.access.privileges import Either, InTenant
+from accounts_service.access.privileges import Either, Grant, InTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.schemas.cursor import Cursor, sent_cursor, sent_cursors
-from accounts_service.families.signals.schemas.search import Search
+from accounts_service.families.signals.schemas.search import (
+    LARGEST_WINDOW,
+    Search,
+    check_ended,
+    read_continuation,
+    read_search,
+)
 from accounts_service.families.signals.store.accounts import tenant_key
-from accounts_service.families.signals.store.search import AccountSearch, Page
+from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
 from accounts_service.families.signals.views.accounts import answer, source
-from accounts_service.faults import BadSearch, Json, NoSuchCursor
+from accounts_service.faults import BadQuery, Json, NoSuchScroll, RefusedError
+from accounts_service.web.body import has_body
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
 ROUTES = Routes()
 
-_GLOBAL = Either(SignalsPrivilege.ACCOUNT_SEARCH, SignalsPrivilege.DESTINATION_SEARCH)
-_OF_TENANT = InTenant(SignalsPrivilege.TENANT_ACCOUNT_SEARCH, "tenant")
-_REVEAL = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVEAL)
+SEARCH = "/_signals/account/_search"
+SEARCH_IN_TENANT = "/_signals/account/<tenant>/_search"
+SCROLL = "/_search/scroll"
+
+_METHODS = ("GET", "POST")
 _PARAMETERS = frozenset(("from", "size", "scroll"))
 
+# Asked for at the first page and again at each that follows.
+_GLOBALLY = Either(SignalsPrivilege.ACCOUNT_SEARCH, SignalsPrivilege.DESTINATION_SEARCH)
+_WITHIN = InTenant(SignalsPrivilege.TENANT_ACCOUNT_SEARCH, "tenant")
+_REVEAL_GLOBALLY = (SignalsPrivilege.ACCOUNT_REVEAL,)
+_REVEAL_WITHIN = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVEAL)
+
 
 @ROUTES.route(
-    "/_signals/account/_search",
-    methods=("GET", "POST"),
-    privilege=_GLOBAL,
-    optional=_REVEAL,
+    SEARCH,
+    methods=_METHODS,
+    privilege=_GLOBALLY,
+    optional=_REVEAL_GLOBALLY,
     body=Body.OPTIONAL_JSON,
     parameters=_PARAMETERS,
     takes=documents.SEARCH,
     answers={200: documents.HITS},
-    raises=(BadSearch,),
+    raises=(BadQuery,),
 )
 def search_accounts(call: Call) -> Response:
-    """Find global accounts; their secrets are shown as in reads, and never searched."""
-    return _first_page(call, "")
+    """Search the global accounts."""
+    return _search(call, "")
 
 
 @ROUTES.route(
-    "/_signals/account/<tenant>/_search",
-    methods=("GET", "POST"),
-    privilege=_OF_TENANT,
-    optional=_REVEAL,
+    SEARCH_IN_TENANT,
+    methods=_METHODS,
+    privilege=_WITHIN,
+    optional=_REVEAL_WITHIN,
     body=Body.OPTIONAL_JSON,
     parameters=_PARAMETERS,
     takes=documents.SEARCH,
     answers={200: documents.HITS},
-    raises=(BadSearch,),
+    raises=(BadQuery,),
 )
 def search_accounts_of_tenant(call: Call, tenant: str) -> Response:
-    """Find accounts of a tenant, and the global ones."""
-    return _first_page(call, tenant_key(tenant))
+    """Search the accounts of a tenant, and the global ones with them."""
+    return _search(call, tenant_key(tenant))
 
 
 @ROUTES.route(
-    "/_search/scroll",
-    methods=("GET", "POST"),
+    SCROLL,
+    methods=_METHODS,
     privilege=SignalsPrivilege.SCROLL,
     body=Body.OPTIONAL_JSON,
     parameters=frozenset(("scroll", "scroll_id")),
     takes=documents.CURSOR,
     answers={200: documents.HITS},
-    raises=(BadSearch, NoSuchCursor),
+    raises=(BadQuery, NoSuchScroll),
 )
 def scroll(call: Call) -> Response:
-    """Give the next page of a search; the privilege of the search is asked for again."""
-    text, scroll_ms = sent_cursor(call.json, call.request.args)
-    vault = call.services.database.vault
-    cursor = Cursor.opened(vault, text, call.caller, _now_ms())
-    requirement = _OF_TENANT if cursor.tenant else _GLOBAL
-    call.grant = call.granted(requirement, {"tenant": cursor.tenant}, _REVEAL)
-    return _page(call, cursor, scroll_ms)
+    """Read on in a search; its privilege is asked for again, as it may have been taken away."""
+    started = time.perf_counter_ns()
+    asked = read_continuation(_document(call), call.request.args)
+    with call.reading(Searches) as searches:
+        cursor = searches.opened(call.caller, asked.scroll_id)
+        search = replace(_search_of(cursor), scroll_seconds=asked.scroll_seconds)
+        grant = _granted(call, cursor.tenant)
+        page = searches.page(grant, cursor.tenant, search, cursor.last)
+        token = searches.sealed(call.caller, cursor.tenant, search, page.last, cursor.expires_us)
+        return answer(call, _shown(call, searches, grant, search, page, started, token))
 
 
 @ROUTES.route(
-    "/_search/scroll",
+    SCROLL,
     methods=("DELETE",),
     privilege=SignalsPrivilege.SCROLL_CLEAR,
     body=Body.OPTIONAL_JSON,
     parameters=frozenset(("scroll_id",)),
     takes=documents.CURSORS,
     answers={200: documents.CLEARED},
-    raises=(BadSearch,),
+    raises=(BadQuery,),
 )
-def clear_scroll(call: Call) -> Response:
-    """Let go of cursors. None is kept here, so nothing is freed; each ends with its time."""
-    sent_cursors(call.json, call.request.args)
+def end_scroll(call: Call) -> Response:
+    """End reading on. Nothing is kept here that could be freed."""
+    check_ended(_document(call))
     return answer(call, {"succeeded": True, "num_freed": 0})
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _document(call: Call) -> Json:
+    # No body says the same as an empty object; null is a document, and no object.
+    return call.json if has_body(call.request) else {}
 
 
-def _first_page(call: Call, tenant: str) -> Response:
-    search = Search.of(call.json, call.request.args)
-    cursor = Cursor(call.caller.realm, call.caller.name, tenant, call.json, search)
-    return _page(call, cursor, search.scroll_ms)
+def _search(call: Call, tenant: str) -> Response:
+    started = time.perf_counter_ns()
+    search = read_search(_document(call), call.request.args)
+    with call.reading(Searches) as searches:
+        page = searches.page(call.grant, tenant, search)
+        token = None
+        if search.scroll_seconds is not None:
+            token = searches.sealed(call.caller, tenant, search, page.last, None)
+        return answer(call, _shown(call, searches, call.grant, search, page, started, token))
 
 
-def _page(call: Call, cursor: Cursor, scroll_ms: int | None) -> Response:
-    started = _now_ms()
-    with call.reading(AccountSearch) as accounts:
-        page = accounts.search({"", cursor.tenant}, cursor.search, cursor.last)
-        hits = [_hit(call, accounts, cursor.search, number, page) for number in range(len(page.hits))]
-    document = {"took": _now_ms() - started, "timed_out": False, **_found(cursor.search, page, hits)}
-    if scroll_ms is not None:
-        vault = call.services.database.vault
-        document = {"_scroll_id": cursor.after(page.last).sealed(vault, started + scroll_ms), **document}
-    return answer(call, document)
+def _granted(call: Call, tenant: str) -> Grant:
+    if tenant:
+        return call.granted(_WITHIN, {"tenant": tenant}, _REVEAL_WITHIN)
+    return call.granted(_GLOBALLY, {}, _REVEAL_GLOBALLY)
 
 
-def _found(search: Search, page: Page, hits: list[Json]) -> dict[str, Json]:
+def _search_of(cursor: Cursor) -> Search:
+    """Read the search of a cursor anew: what another release wrote may mean nothing in this one."""
+    try:
+        return read_search(json.loads(cursor.body), {})
+    except RefusedError:
+        raise RefusedError(NoSuchScroll()) from None
+
+
+def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
+    call: Call, searches: Searches, grant: Grant, search: Search, page: Page, started: int, token: str | None
+) -> dict[str, Json]:
+    """Write an answer as Elasticsearch does. All that was found scores the same, unless it was sorted."""
+    score = None if search.sort else 1.0
+    hits: list[Json] = [_hit(call, searches, grant, search, hit, score) for hit in page.hits]
+    more = page.total > LARGEST_WINDOW
     return {
+        **({} if token is None else {"_scroll_id": token}),
+        "took": (time.perf_counter_ns() - started) // 1_000_000,
+        "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
         "hits": {
-            "total": {"value": page.total, "relation": "gte" if page.more else "eq"},
-            "max_score": None if search.order or not hits else 1.0,
+            "total": {"value": LARGEST_WINDOW if more else page.total, "relation": "gte" if more else "eq"},
+            "max_score": score if hits else None,
             "hits": hits,
         },
     }
 
 
-def _hit(call: Call, accounts: AccountSearch, search: Search, number: int, page: Page) -> Json:
-    hit = page.hits[number]
+def _hit(  # noqa: PLR0913, PLR0917  # as above
+    call: Call, searches: Searches, grant: Grant, search: Search, hit: Hit, score: float | None
+) -> dict[str, Json]:
     shown: dict[str, Json] = {
         "_index": ".signals_accounts",
         "_id": hit.account.key.scoped_id,
-        "_score": None if search.order else 1.0,
+        "_score": score,
     }
-    if not search.shown.nothing:
-        shown["_source"] = search.shown.of(source(call, accounts, hit.account))
-    if search.order:
-        shown["sort"] = [*hit.sorted_by]
+    if search.source is not None:
+        shown["_source"] = search.source.of(source(call, searches, hit.account, grant))
+    if search.sort:
+        shown["sort"] = list(hit.sort)
     return shown
