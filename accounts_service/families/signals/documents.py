@@ -6,14 +6,21 @@ from dataclasses import replace
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
-from accounts_service.families.signals.schemas.search import MAPPED
+from accounts_service.families.signals.schemas.search import (
+    LARGEST_WINDOW,
+    LONGEST_PATTERN,
+    MAPPED,
+    MOST_CLAUSES,
+    MOST_SORTS,
+    MOST_VALUES,
+)
 from accounts_service.faults import Json
 from accounts_service.validation.json_schema import JsonSchema, in_any_case, record
 from accounts_service.web.description import Answer, Takes, Term
 
 _TEXT: JsonSchema = {"type": "string"}
 _VERSION: JsonSchema = {"type": "integer", "minimum": 1}
-_PAGE: JsonSchema = {"type": "integer", "minimum": -1, "maximum": 5000}
+_PAGE: JsonSchema = {"type": "integer", "minimum": -1, "maximum": LARGEST_WINDOW}
 _TIME: JsonSchema = {"type": "string", "pattern": "^([1-9][0-9]?m|[1-9][0-9]?s|[1-9]h|1[0-9]h|2[0-4]h)$"}
 _IGNORED = "Taken, and does nothing here."
 
@@ -131,8 +138,10 @@ CREATED_BY_ID, UPDATED_BY_ID, DELETED_BY_ID = (
 
 # -- Searches ------------------------------------------------------------------
 
-_WORD: JsonSchema = {"type": ["string", "number", "boolean"], "maxLength": 500}
-_WORDS: JsonSchema = {"type": "array", "items": _WORD, "maxItems": 100}
+_WORD: JsonSchema = {"type": ["string", "number", "boolean"]}
+_PATTERN: JsonSchema = {**_WORD, "maxLength": LONGEST_PATTERN}
+_NAMES: JsonSchema = {"type": "array", "items": _TEXT, "maxItems": MOST_VALUES}
+_WORDS: JsonSchema = {"type": "array", "items": _WORD, "maxItems": MOST_VALUES}
 
 
 def _about_a_field(value: JsonSchema) -> JsonSchema:
@@ -147,9 +156,9 @@ def _only(**properties: JsonSchema) -> JsonSchema:
     return {"type": "object", "properties": {**properties}, "additionalProperties": False}
 
 
-def _either(name: str, **more: JsonSchema) -> JsonSchema:
+def _either(name: str, value: JsonSchema = _WORD, **more: JsonSchema) -> JsonSchema:
     """Describe the short form of a query, and the one with options."""
-    return {"anyOf": [_WORD, {**_only(**{name: _WORD}, **more), "required": [name]}]}
+    return {"anyOf": [value, {**_only(**{name: value}, **more), "required": [name]}]}
 
 
 _CASE: dict[str, JsonSchema] = {"case_insensitive": {"type": "boolean"}}
@@ -159,16 +168,16 @@ _LEAVES: list[JsonSchema] = [
     _one("match", _about_a_field(_either("query"))),
     _one("term", _about_a_field(_either("value", **_CASE))),
     _one("terms", _about_a_field(_WORDS)),
-    _one("ids", _only(values=_WORDS)),
-    _one("prefix", _about_a_field(_either("value", **_CASE))),
-    _one("wildcard", _about_a_field(_either("value", **_CASE))),
+    _one("ids", {**_only(values=_WORDS), "required": ["values"]}),
+    _one("prefix", _about_a_field(_either("value", _PATTERN, **_CASE))),
+    _one("wildcard", _about_a_field(_either("value", _PATTERN, **_CASE))),
     _one("exists", {**_only(field=_TEXT), "required": ["field"]}),
     _one(
         "simple_query_string",
         {
             **_only(
-                query={"type": "string", "maxLength": 200},
-                fields={"type": "array", "items": _TEXT, "maxItems": 20},
+                query=_TEXT,
+                fields=_NAMES,
                 default_operator=in_any_case(("and", "or")),
                 analyze_wildcard={"type": "boolean"},
             ),
@@ -177,7 +186,7 @@ _LEAVES: list[JsonSchema] = [
     ),
 ]
 
-_SOME: JsonSchema = {"type": "array", "items": {"anyOf": [*_LEAVES]}, "maxItems": 8}
+_SOME: JsonSchema = {"type": "array", "items": {"anyOf": [*_LEAVES]}, "maxItems": MOST_CLAUSES}
 
 _QUERY: JsonSchema = {
     "title": "Query",
@@ -191,7 +200,7 @@ _QUERY: JsonSchema = {
                 filter=_SOME,
                 should=_SOME,
                 must_not=_SOME,
-                minimum_should_match={"type": "integer", "minimum": 0, "maximum": 8},
+                minimum_should_match={"type": "integer"},
             ),
         ),
     ],
@@ -217,18 +226,18 @@ _SHOWN_OF_A_HIT: JsonSchema = {
     "anyOf": [
         {"type": "boolean"},
         _TEXT,
-        _WORDS,
-        _only(includes=_WORDS, excludes=_WORDS),
+        _NAMES,
+        _only(includes=_NAMES, excludes=_NAMES),
     ]
 }
 
-_SIZE: JsonSchema = {"type": "integer", "minimum": 0, "maximum": 5000}
+_SIZE: JsonSchema = {"type": "integer", "minimum": 0, "maximum": LARGEST_WINDOW}
 
 _ASKED: dict[str, JsonSchema] = {
     "query": _QUERY,
     "from": _SIZE,
     "size": _SIZE,
-    "sort": {"type": "array", "items": _ORDER, "maxItems": 5},
+    "sort": {"type": "array", "items": _ORDER, "maxItems": MOST_SORTS},
     "_source": _SHOWN_OF_A_HIT,
 }
 
