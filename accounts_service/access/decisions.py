@@ -104,12 +104,16 @@ class Permissions:
                 self._decided[action] = decided
         return decided
 
+    def excludes(self, action: str) -> bool:
+        """Tell whether an exclusion names a cluster action, or the act that it amounts to."""
+        return any(map(self._excluded.matches, _acts_of(action)))
+
     def cluster_anew(self, action: str) -> bool:
         """Decide as `cluster` does, and remember nothing: for actions that callers make up."""
         return (
             level_of(action) is not Level.TENANT
             and not action.startswith(_RESERVED)
-            and not any(map(self._excluded.matches, _acts_of(action)))
+            and not self.excludes(action)
             and self._allowed.matches(action)
         )
 
@@ -164,6 +168,10 @@ class Rules:
         if level_of(action) is Level.TENANT:
             return permissions.tenant(action, tenant or GLOBAL_TENANT, identity)
         return permissions.cluster_anew(action)
+
+    def excludes(self, identity: Identity, privilege: Privilege) -> bool:
+        """Tell whether a role of `identity` excludes `privilege`, which is more than not to hold it."""
+        return self.permissions(self.effective_roles(identity)).excludes(privilege.action)
 
     def tenants(self, identity: Identity, reading: Iterable[str], writing: Iterable[str]) -> dict[str, bool]:
         """Name the tenants in which `identity` may do one of these tenant actions; true where one that writes."""

@@ -317,7 +317,7 @@ class SqliteDatabase(Database):
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         if code in _SQLITE_BUSY:
             return RefusedError(Overloaded())
-        if code in _SQLITE_OUTAGES:
+        if code in _SQLITE_OUTAGES or str(error.orig).startswith(_SQLITE_NOT_MIGRATED):
             return RefusedError(Unavailable())
         return error
 
@@ -327,6 +327,9 @@ class SqliteDatabase(Database):
 _SQLITE_BUSY = frozenset(
     (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT)
 )
+
+# The schema is not there yet, or was taken back under us; SQLite says so in words only.
+_SQLITE_NOT_MIGRATED = ("no such table", "no such column")
 
 # A full, failing, read-only or vanished disk.
 _SQLITE_OUTAGES = frozenset(

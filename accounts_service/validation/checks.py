@@ -76,9 +76,25 @@ _HEADER_NAME = re.compile(rf"{HEADER_NAME}\Z")
 _HEADER_VALUE = re.compile(rf"{HEADER_VALUE}\Z")
 
 
+# What frames a message or belongs to one connection (RFC 9110 sections 6.5 and 7.6.1), and what
+# says where a request goes or what it is, whatever its address says.
+_OF_THE_CLIENT = frozenset(
+    (
+        *("connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "host", "forwarded", "x-forwarded-for", "x-forwarded-host"),
+        *("x-forwarded-port", "x-forwarded-proto", "x-forwarded-server", "x-host", "x-original-host"),
+        *("x-original-url", "x-rewrite-url", "x-http-method-override"),
+    )
+)
+
+
 def is_header_name(text: str) -> bool:
-    """Tell whether `text` can be the name of a header (RFC 9110 section 5.1: a token)."""
-    return _HEADER_NAME.match(text) is not None
+    """Tell whether `text` can be the name of a header that one may choose.
+
+    RFC 9110 section 5.1: a token; and none that decides where the request goes,
+    since the other headers and the password would go there with it.
+    """
+    return _HEADER_NAME.match(text) is not None and text.lower() not in _OF_THE_CLIENT
 
 
 def is_header_value(text: str) -> bool:

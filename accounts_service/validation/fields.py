@@ -213,8 +213,8 @@ class WebAddress(Attribute[str]):
 class Choice(Attribute[str]):
     """One of `choices`, in any case; kept as it is listed."""
 
-    def __init__(self, *choices: str, otherwise: str) -> None:
-        super().__init__(otherwise=otherwise)
+    def __init__(self, *choices: str, otherwise: str, destination: bool = False) -> None:
+        super().__init__(otherwise=otherwise, destination=destination)
         self.choices = choices
 
     def accept(self, value: Json) -> str:
@@ -251,7 +251,7 @@ class Headers(Attribute[dict[str, str]]):
         for name, text in value.items():
             try:
                 if not is_header_name(name) or name.lower() in seen:
-                    raise flawed(NotA(Kind.HEADER_NAME), name)
+                    raise flawed(NotA(Kind.HEADER_NAME))  # It may be a secret that was put in the wrong place.
                 seen.add(name.lower())
                 headers[name] = self._value(text)
             except ValidationError as error:

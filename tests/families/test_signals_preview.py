@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from accounts_service.families.signals import examples
+from accounts_service.families.signals.store.accounts import Account
+from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.faults import Json
 from tests.support.service import Service
 
@@ -78,6 +82,32 @@ def test_another_type_replaces_the_account_and_its_version_goes_on(service: Serv
         ("delete", "slack/alerts", 4),
         ("put", "email/alerts", 4),
     ]
+
+
+def test_versions_of_an_id_go_on_whatever_its_type(service: Service) -> None:
+    service.put(ID, SLACK)
+    service.put(ID, SLACK)
+    assert service.delete(ID).json["_version"] == 3
+    assert service.put(ID, EMAIL).json == {"_id": "alerts", "_version": 4, "result": "created"}
+
+
+def test_a_deletion_waits_for_a_change_of_type(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.put(ID, EMAIL)
+    begun, real = threading.Event(), PreviewAccounts._delete
+
+    def slowly(accounts: PreviewAccounts, there: Account) -> None:
+        real(accounts, there)
+        begun.set()
+        time.sleep(0.3)
+
+    monkeypatch.setattr(PreviewAccounts, "_delete", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        changing = pool.submit(service.put, ID, SLACK)
+        assert begun.wait(10)
+        monkeypatch.setattr(PreviewAccounts, "_delete", real)
+        assert pool.submit(service.delete, ID).result().status_code == 200
+        assert changing.result().status_code == 200
+    assert service.get(ID).status_code == 404
 
 
 def test_another_type_is_refused_while_the_account_is_used(service: Service) -> None:

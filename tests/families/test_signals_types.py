@@ -75,9 +75,33 @@ def test_every_header_is_a_secret_of_its_own(service: Service) -> None:
     shown = service.get(WEBHOOK, by="manager").json["_source"]
     assert shown["headers"].keys() == {"Authorization", "X-Key"}
     assert all(REFERENCE.fullmatch(value) for value in shown["headers"].values())
-    kept = {**shown, "headers": {"Authorization": shown["headers"]["Authorization"], "X-Other": "c"}}
+    kept = {**shown, "headers": {"Authorization": shown["headers"]["Authorization"], "X-Key": "c"}}
     assert service.put(WEBHOOK, kept, by="manager").status_code == 200
-    assert service.get(WEBHOOK).json["_source"]["headers"] == {"Authorization": "Bearer a", "X-Other": "c"}
+    assert service.get(WEBHOOK).json["_source"]["headers"] == {"Authorization": "Bearer a", "X-Key": "c"}
+    del kept["headers"]["X-Key"]
+    assert service.put(WEBHOOK, kept, by="manager").status_code == 200
+    assert service.get(WEBHOOK).json["_source"]["headers"] == {"Authorization": "Bearer a"}
+
+
+@pytest.mark.parametrize("change", ({"method": "GET"}, {"headers": {"X-Route": "elsewhere"}}))
+def test_a_kept_secret_stays_where_nothing_may_lead_the_request_elsewhere(
+    service: Service, change: dict[str, Json]
+) -> None:
+    service.put(WEBHOOK, GOOD)
+    shown = service.get(WEBHOOK, by="manager").json["_source"]
+    changed = {**shown, **change}
+    if "headers" in change:
+        changed["headers"] = {**shown["headers"], "X-Route": "elsewhere"}
+    assert "password" in service.put(WEBHOOK, changed, by="manager").json["detail"]
+    assert service.put(WEBHOOK, {**changed, "password": "new", "headers": {}}, by="manager").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ("Host", "host", "Transfer-Encoding", "Content-Length", "X-Forwarded-Host", "Connection")
+)
+def test_a_header_that_decides_where_a_request_goes_cannot_be_chosen(service: Service, name: str) -> None:
+    answer = service.put(WEBHOOK, {**GOOD, "headers": {name: "evil.example"}})
+    assert answer.json["error"] == "'headers': Invalid value"
 
 
 def test_a_kept_header_goes_nowhere_else(service: Service) -> None:
@@ -87,7 +111,7 @@ def test_a_kept_header_goes_nowhere_else(service: Service) -> None:
     assert answer.status_code == 400
     assert set(answer.json["detail"]) == {"headers", "password"}
     swapped = {**shown, "headers": {"X-Other": shown["headers"]["Authorization"]}}
-    assert set(service.put(WEBHOOK, swapped, by="manager").json["detail"]) == {"headers"}
+    assert "headers" in service.put(WEBHOOK, swapped).json["detail"]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +119,10 @@ def test_a_kept_header_goes_nowhere_else(service: Service) -> None:
     (
         ("X-Key: a", None, "An object"),
         ([], None, "An object"),
-        ({"X Key": "a"}, "X Key", "The name of a header, once"),
-        ({"": "a"}, "", "The name of a header, once"),
-        ({"X-Key\r\nX-Evil": "a"}, "X-Key\r\nX-Evil", "The name of a header, once"),
-        ({"x-key": "a", "X-Key": "b"}, "X-Key", "The name of a header, once"),
+        ({"X Key": "a"}, None, "The name of a header, once"),
+        ({"": "a"}, None, "The name of a header, once"),
+        ({"X-Key\r\nX-Evil": "a"}, None, "The name of a header, once"),
+        ({"x-key": "a", "X-Key": "b"}, None, "The name of a header, once"),
         ({"X-Key": "a\r\nX-Evil: b"}, None, "The value of a header"),
         ({"X-Key": "canary\n"}, None, "The value of a header"),
         ({"X-Key": 7}, None, "The value of a header"),

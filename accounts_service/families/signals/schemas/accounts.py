@@ -92,7 +92,7 @@ class WebhookSchema(AccountSchema):
     needs: ClassVar[Mapping[str, str]] = {"password": "user"}
 
     url = fields.WebAddress(required=True, destination=True)
-    method = fields.Choice("POST", "PUT", "PATCH", "GET", "DELETE", otherwise="POST")
+    method = fields.Choice("POST", "PUT", "PATCH", "GET", "DELETE", otherwise="POST", destination=True)
     headers = fields.Headers()
     user = fields.Text(destination=True)
     password = fields.Text(secret=True)

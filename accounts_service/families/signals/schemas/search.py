@@ -41,6 +41,9 @@ LARGEST_WINDOW = 10_000
 MOST_CLAUSES = 256
 MOST_VALUES = 1000
 LONGEST_PATTERN = 1000
+LONGEST_QUERY_STRING = 4000
+MOST_SOURCE_PATTERNS = 64
+LONGEST_SOURCE_PATTERN = 200
 MOST_SORTS = 8
 _MOST_PROBLEMS = 100
 _LONGEST_NAME = 100
@@ -193,7 +196,7 @@ class _Notes:
         if isinstance(value, str):
             return value
         if isinstance(value, int | float):
-            return json.dumps(value)
+            return json.dumps(int(value) if not isinstance(value, bool) and value == int(value) else value)
         self.parsing(f"{where} needs a string, a number or a boolean as its value")
         return ""
 
@@ -445,9 +448,12 @@ def _simple_query_string(notes: _Notes, content: Json) -> Query:
     fields = _fields(_values(notes, f"{where} fields", options["fields"], notes.text) if "fields" in options else None)
     try:
         text = notes.text("query", options.get("query", ""))
+        if len(text) > LONGEST_QUERY_STRING:
+            notes.illegal(f"{where}: [query] has at most {LONGEST_QUERY_STRING} characters")
+            return NOTHING
         return simple_query.parse(text, fields, conjunction=conjunction, counted=notes.clause)
     except simple_query.TooDeepError:
-        notes.illegal(f"{where}: parentheses stand deeper than {simple_query.DEEPEST} within each other")
+        notes.illegal(f"{where}: operators and parentheses stand deeper than {simple_query.DEEPEST} within each other")
         return NOTHING
 
 
@@ -564,4 +570,11 @@ def _source(notes: _Notes, value: Json) -> SourceFilter | None:
 
 
 def _patterns(notes: _Notes, value: Json) -> tuple[str, ...]:
-    return _values(notes, "[_source]", [value] if isinstance(value, str) else value, notes.text)
+    patterns = _values(notes, "[_source]", [value] if isinstance(value, str) else value, notes.text)
+    if len(patterns) > MOST_SOURCE_PATTERNS or any(len(pattern) > LONGEST_SOURCE_PATTERN for pattern in patterns):
+        # Each is held against each attribute of each hit.
+        notes.illegal(
+            f"[_source] has at most {MOST_SOURCE_PATTERNS} patterns of at most {LONGEST_SOURCE_PATTERN} characters"
+        )
+        return ()
+    return patterns

@@ -30,7 +30,7 @@ _OPERATORS = frozenset('+|()"')
 
 
 class TooDeepError(Exception):
-    """More parentheses within each other than `DEEPEST`."""
+    """More within each other than `DEEPEST`: parentheses, or operators that take turns."""
 
 
 @dataclass(slots=True)
@@ -97,7 +97,19 @@ def parse(  # noqa: C901  # one branch a character that means something
     while len(levels) > 1:
         inner = levels.pop().left
         levels[-1].take(inner, otherwise=conjunction)
-    return NOTHING if levels[0].left is None else levels[0].left
+    query = NOTHING if levels[0].left is None else levels[0].left
+    if _depth(query) > 2 * DEEPEST:
+        raise TooDeepError
+    return query
+
+
+def _depth(query: Query) -> int:
+    # Level by level: `a|b+c|d+…` is as deep as it is long, and each level is a call of Python's in what compiles it.
+    depth, level = 0, [query]
+    while level:
+        depth += 1
+        level = [part for one in level if isinstance(one, Bool) for part in (*one.must, *one.should, *one.must_not)]
+    return depth
 
 
 def _operand(word: str, fields: Fields, *, wild: bool) -> Query | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.access.decisions import normal_tenant
@@ -29,8 +30,10 @@ from accounts_service.faults import (
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
 from accounts_service.storage.lists import insertion_of_rows
-from accounts_service.storage.sealed import REFERENCE, Place
+from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError
 from accounts_service.storage.statements import Statement, Value, given, insertion
+
+log = structlog.get_logger(__name__)
 
 FAMILY_NAME = "signals"
 
@@ -157,6 +160,14 @@ class Accounts(Store):
             reveals = clear or _reveals(grant, account.key)
             shown[name] = vault.open(place, envelope) if reveals else vault.reference(place, envelope)
         return shown
+
+    def shown_if_readable(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
+        """Show the account's secrets, or none of them when one cannot be read: among many, one must not hide all."""
+        try:
+            return self.shown(grant, account, clear=clear)
+        except UnreadableSecretError:
+            log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid)
+            return {}
 
     def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
         """Create the account or replace it as a whole.
@@ -305,7 +316,11 @@ def _dump(values: Mapping[str, Any]) -> str:
 
 def _moved(there: Account | None, document: Document) -> tuple[str, ...]:
     before = {} if there is None else there.attributes
-    return tuple(sorted(name for name in document.destinations if before.get(name) != document.attributes.get(name)))
+    moved = {name for name in document.destinations if before.get(name) != document.attributes.get(name)}
+    # One more header may lead the request elsewhere: there is no list of all that do.
+    held = set() if there is None else there.secrets.keys()
+    moved |= {_path(name)[0] for name in document.secrets.keys() - held if "." in name}
+    return tuple(sorted(moved))
 
 
 def _difference(there: Account | None, document: Document) -> dict[str, Any]:

@@ -52,9 +52,11 @@ class PreviewAccounts(Accounts):
         self._session.lock(_CLAIM, tenant=key.tenant, name=key.name)
         there = self._only(grant, key.tenant, key.name, lock=True)
         self._check(conditions, there)
-        if there is None or there.key.type == key.type:
+        if there is not None and there.key.type == key.type:
             return self._put(grant, key, document, there)
         last: int = self._session.read(_LAST_VERSION, tenant=key.tenant, name=key.name).scalar_one()
+        if there is None:
+            return self._put(grant, key, document, None, last)
         self._delete(there)
         return Written(self._put(grant, key, document, None, last).version, created=False)
 
@@ -63,6 +65,8 @@ class PreviewAccounts(Accounts):
 
         Raises RefusedError: NoSuchObject, Ambiguous, PreconditionFailed or InUse.
         """
+        # Who waited for a row to be unlocked does not see the one that took its place.
+        self._session.lock(_CLAIM, tenant=tenant, name=name)
         there = self._only(grant, tenant, name, lock=True)
         if there is None:
             raise RefusedError(NoSuchObject("DELETE", name))

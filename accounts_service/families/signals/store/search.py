@@ -101,12 +101,16 @@ class Cursor:
 class Searches(Accounts):
     """Searches in the accounts of a tenant and the global ones, or, with the empty tenant, in the global ones alone."""
 
-    def page(self, grant: Grant, tenant: str, search: Search, after: Position | None = None) -> Page:
+    def page(
+        self, grant: Grant, tenant: str, search: Search, after: Position | None = None, *, with_global: bool = True
+    ) -> Page:
         """Find accounts; those that come after a position, or from `search.start` on.
 
+        A tenant's search finds the global accounts as well, unless told otherwise.
         Raises RefusedError(NotPermitted) outside the grant's scope.
         """
-        found = and_(ACCOUNT.c.tenant.in_(_visible(grant, tenant)), _condition(search.query))
+        visible = [one for one in _visible(grant, tenant) if one or with_global]
+        found = and_(ACCOUNT.c.tenant.in_(visible), _condition(search.query, apart=_leaves(search.query) > _JOINED))
         counted = select(literal(1)).where(found).limit(LARGEST_WINDOW + 1).subquery()
         ((total,),) = self._session.select(select(func.count()).select_from(counted))
         fields = [sort for sort in search.sort if isinstance(sort, ByField)]
@@ -174,40 +178,54 @@ def _account(row: Row[Any]) -> Account:
 _OF_ACCOUNT = (ACCOUNT_TERM.c.uid, ACCOUNT_TERM.c.version)
 
 
-def _condition(query: Query) -> ColumnElement[bool]:  # noqa: PLR0911  # one case a query
+# So many lists of terms PostgreSQL may join with the accounts. It looks for the best
+# order of the joins, and the time for that grows without bound: a hundred take seconds.
+_JOINED = 6
+
+
+def _leaves(query: Query) -> int:
+    if not isinstance(query, Bool):
+        return 1
+    return sum(map(_leaves, (*query.must, *query.should, *query.must_not)))
+
+
+def _condition(query: Query, *, apart: bool) -> ColumnElement[bool]:  # noqa: PLR0911  # one case a query
+    """Write a query as a condition; `apart`: with each list of terms looked up by itself, never joined."""
     match query:
         case MatchAll():
             return true()
         case Equal(fields, value, any_case):
             # The folded text leads the way in the index, whether or not case counts.
             folded = ACCOUNT_TERM.c.folded == value.casefold()
-            return _has(fields, folded if any_case else and_(folded, ACCOUNT_TERM.c.value == value))
+            return _has(fields, folded if any_case else and_(folded, ACCOUNT_TERM.c.value == value), apart=apart)
         case OneOf(field, values):
-            return _has((field,), ACCOUNT_TERM.c.value.in_(_list(values)))
+            return _has((field,), ACCOUNT_TERM.c.value.in_(_list(values)), apart=apart)
         case Ids(values):
             return _IDENTIFIER.in_(_list(_identifiers(values)))
         case Prefix(fields, prefix, any_case):
-            return _has(fields, _begins(*_compared(prefix, any_case=any_case)))
+            return _has(fields, _begins(*_compared(prefix, any_case=any_case)), apart=apart)
         case Wildcard(field, pattern, any_case):
             column = ACCOUNT_TERM.c.folded if any_case else ACCOUNT_TERM.c.value
             folded_pattern = (part.casefold() if isinstance(part, str) and any_case else part for part in pattern)
-            return _has((field,), _Like(column, tuple(folded_pattern)))
+            return _has((field,), _Like(column, tuple(folded_pattern)), apart=apart)
         case Exists(field):
-            return _has((field,), true())
+            return _has((field,), true(), apart=apart)
         case Bool(must, should, must_not, minimum):
             return and_(
                 true(),
-                *map(_condition, must),
-                *(not_(_condition(one)) for one in must_not),
-                _at_least(minimum, [_condition(one) for one in should]),
+                *(_condition(one, apart=apart) for one in must),
+                *(not_(_condition(one, apart=apart)) for one in must_not),
+                _at_least(minimum, [_condition(one, apart=apart) for one in should]),
             )
         case _:
             assert_never(query)
 
 
-def _has(fields: Fields, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _has(fields: Fields, condition: ColumnElement[bool], *, apart: bool) -> ColumnElement[bool]:
     within = true() if fields is None else ACCOUNT_TERM.c.field.in_(fields)
-    return tuple_(ACCOUNT.c.uid, ACCOUNT.c.version).in_(select(*_OF_ACCOUNT).where(within, condition))
+    listed_there = tuple_(ACCOUNT.c.uid, ACCOUNT.c.version).in_(select(*_OF_ACCOUNT).where(within, condition))
+    # A condition within CASE is no join to PostgreSQL.
+    return case((listed_there, 1), else_=0) == 1 if apart else listed_there
 
 
 def _compared(text: str, *, any_case: bool) -> tuple[ColumnElement[str], str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Response
 from werkzeug.routing import BaseConverter
 
-from accounts_service.access.privileges import Grant, InTenant
+from accounts_service.access.privileges import InTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.schemas.accounts import schema_of
+from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
 from accounts_service.faults import InUse, Json, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
@@ -150,16 +152,22 @@ def found(call: Call, accounts: Accounts, account: Account, identifier: str) -> 
         "_version": account.version,
         "_seq_no": account.version - 1,
         "_primary_term": 1,
-        "_source": source(call, accounts, account, call.grant),
+        "_source": source(account, accounts.shown(call.grant, account, clear=in_clear(call))),
     }
 
 
-def source(call: Call, accounts: Accounts, account: Account, grant: Grant) -> dict[str, Json]:
-    """Write what an account holds, its secrets as the grant allows."""
-    clear = call.services.settings.signals_secrets_in_reads == "clear"
-    shown = schema_of(account.key.type).shown(account.attributes, accounts.shown(grant, account, clear=clear))
+def source(account: Account, secrets: Mapping[str, str]) -> dict[str, Json]:
+    """Write what an account holds, with its secrets as they may be shown."""
+    schema = SCHEMAS.get(account.key.type)
+    # A later release, gone back from, may have left a type that is not known here.
+    shown = {**account.attributes, **secrets} if schema is None else schema.shown(account.attributes, secrets)
     of_tenant: dict[str, Json] = {"_tenant": account.key.tenant} if account.key.tenant else {}
     return {"type": account.key.type, "_name": account.key.name, **of_tenant, **shown}
+
+
+def in_clear(call: Call) -> bool:
+    """Tell whether every reader sees secrets in clear, as the installation has it."""
+    return call.services.settings.signals_secrets_in_reads == "clear"
 
 
 def result(identifier: str, version: int, done: str) -> dict[str, Json]:

@@ -20,8 +20,8 @@ from accounts_service.families.signals.schemas.search import (
 )
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
-from accounts_service.families.signals.views.accounts import answer, source
-from accounts_service.faults import BadQuery, Json, NoSuchScroll, RefusedError
+from accounts_service.families.signals.views.accounts import answer, in_clear, source
+from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
 from accounts_service.web.body import has_body
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -33,6 +33,7 @@ SEARCH_IN_TENANT = "/_signals/account/<tenant>/_search"
 SCROLL = "/_search/scroll"
 
 _METHODS = ("GET", "POST")
+_LONGEST_NS = 10_000_000_000
 _PARAMETERS = frozenset(("from", "size", "scroll"))
 
 # Asked for at the first page and again at each that follows.
@@ -92,7 +93,7 @@ def scroll(call: Call) -> Response:
         cursor = searches.opened(call.caller, asked.scroll_id)
         search = replace(_search_of(cursor), scroll_seconds=asked.scroll_seconds)
         grant = _granted(call, cursor.tenant)
-        page = searches.page(grant, cursor.tenant, search, cursor.last)
+        page = searches.page(grant, cursor.tenant, search, cursor.last, with_global=_may_see_global(call))
         token = searches.sealed(call.caller, cursor.tenant, search, page.last, cursor.expires_us)
         return answer(call, _shown(call, searches, grant, search, page, started, token))
 
@@ -122,11 +123,17 @@ def _search(call: Call, tenant: str) -> Response:
     started = time.perf_counter_ns()
     search = read_search(_document(call), call.request.args)
     with call.reading(Searches) as searches:
-        page = searches.page(call.grant, tenant, search)
+        page = searches.page(call.grant, tenant, search, with_global=_may_see_global(call))
         token = None
         if search.scroll_seconds is not None:
             token = searches.sealed(call.caller, tenant, search, page.last, None)
         return answer(call, _shown(call, searches, call.grant, search, page, started, token))
+
+
+def _may_see_global(call: Call) -> bool:
+    # A tenant's search shows what is global to who holds nothing but the
+    # tenant's privilege, but an exclusion wins through every door.
+    return not call.snapshot.rules.excludes(call.caller, SignalsPrivilege.ACCOUNT_SEARCH)
 
 
 def _granted(call: Call, tenant: str) -> Grant:
@@ -148,7 +155,12 @@ def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
 ) -> dict[str, Json]:
     """Write an answer as Elasticsearch does. All that was found scores the same, unless it was sorted."""
     score = None if search.sort else 1.0
-    hits: list[Json] = [_hit(call, searches, grant, search, hit, score) for hit in page.hits]
+    hits: list[Json] = []
+    for hit in page.hits:
+        if time.perf_counter_ns() - started > _LONGEST_NS:
+            # As a query is that takes too long.
+            raise RefusedError(Overloaded())
+        hits.append(_hit(call, searches, grant, search, hit, score))
     more = page.total > LARGEST_WINDOW
     return {
         **({} if token is None else {"_scroll_id": token}),
@@ -172,7 +184,8 @@ def _hit(  # noqa: PLR0913, PLR0917  # as above
         "_score": score,
     }
     if search.source is not None:
-        shown["_source"] = search.source.of(source(call, searches, hit.account, grant))
+        secrets = searches.shown_if_readable(grant, hit.account, clear=in_clear(call))
+        shown["_source"] = search.source.of(source(hit.account, secrets))
     if search.sort:
         shown["sort"] = list(hit.sort)
     return shown
