@@ -138,7 +138,7 @@ class Settings:
         _choice("references", "clear"),
         "references",
         "What who may read a Signals account, but not `reveal` it, sees of its secrets: `references`, or `clear` for "
-        "the secrets themselves, as Search Guard has it.",
+        "the secrets themselves, as Search Guard has it; a tenant's search then shows those of global accounts, too.",
     )
     trusted_socket_users: tuple[str, ...] = _setting(
         (),

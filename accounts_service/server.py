@@ -7,6 +7,7 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn has no types
 
+from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
 from accounts_service.app import create_app
 from accounts_service.config import Settings
 from accounts_service.web.dispatcher import Dispatcher
@@ -34,6 +35,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "forwarder_headers": "",
             "forwarded_allow_ips": "",
             "header_map": "drop",
+            # A token may be as long as its authenticator takes it, with the scheme before it.
+            "limit_request_field_size": LONGEST_TOKEN + 256,
             # A connection or lock made before the fork would be shared.
             "preload_app": False,
             "umask": 0o117 if self._settings.bind.startswith("unix:") else 0o077,

@@ -303,3 +303,9 @@ def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path
     empty = tmp_path / "empty.db"
     sqlite3.connect(empty).close()
     assert "accounts-service db upgrade" in start(ACCOUNTS_DATABASE_URL=f"sqlite:///{empty}").stderr
+
+
+@pytest.mark.parametrize(("length", "status"), ((16 * 1024 - 7, 401), (20 * 1024, 431)))
+def test_a_token_may_be_as_long_as_one_is_read(served: Served, length: int, status: int) -> None:
+    answer = served.ask("GET", EMAIL, by=None, headers={"Authorization": "Bearer " + "a" * length})
+    assert answer.status == status

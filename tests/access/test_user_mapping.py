@@ -229,3 +229,9 @@ def test_a_mapping_names_all_its_sources() -> None:
 def test_a_header_may_be_written_in_capitals(path: str) -> None:
     assert parse_path(path) == ("request", "headers", "x-proxy-user")
     assert parse_path("user_entry.attributes.Room") == ("user_entry", "attributes", "Room")
+
+
+def test_true_is_no_name() -> None:
+    attributes: dict[str, Json] = {"jwt": {"sub": True, "roles": [True, "a", 7, None]}}
+    assert source("jwt.roles").values(attributes) == ["a", "7"]
+    assert source("jwt.sub").values(attributes) == []

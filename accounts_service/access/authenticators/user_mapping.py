@@ -51,7 +51,8 @@ def _find(value: Json, path: tuple[str | int, ...]) -> list[str]:
         else:
             return []
     leaves = value if isinstance(value, list) else [value]
-    return [str(leaf) for leaf in leaves if isinstance(leaf, str | int | float)]
+    # true is no name: as a role it would be called True.
+    return [str(leaf) for leaf in leaves if isinstance(leaf, str | int | float) and not isinstance(leaf, bool)]
 
 
 @dataclass(frozen=True, slots=True)
