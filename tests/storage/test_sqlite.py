@@ -258,9 +258,16 @@ def test_an_extended_code_means_what_its_kind_means(database: Database, code: in
 
 def test_any_other_error_is_a_bug_and_stays_one(database: Database) -> None:
     with pytest.raises(exc.OperationalError), database.looking() as connection:
-        connection.execute(text("SELECT * FROM nowhere"))
+        connection.execute(text("SELECT nothing("))
     with pytest.raises(exc.OperationalError), database.begin() as connection:
-        connection.execute(text("SELECT * FROM nowhere"))
+        connection.execute(text("SELECT nothing("))
+
+
+@pytest.mark.parametrize("query", ("SELECT * FROM nowhere", "SELECT nothing FROM sqlite_master"))
+def test_a_schema_that_is_not_there_is_an_outage(database: Database, query: str) -> None:
+    with pytest.raises(RefusedError) as caught, database.looking() as connection:
+        connection.execute(text(query))
+    assert caught.value.fault == Unavailable()
 
 
 class Undoable(sqlite3.Connection):
