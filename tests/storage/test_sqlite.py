@@ -263,7 +263,7 @@ def test_any_other_error_is_a_bug_and_stays_one(database: Database) -> None:
         connection.execute(text("SELECT nothing("))
 
 
-@pytest.mark.parametrize("query", ("SELECT * FROM nowhere", "SELECT nothing FROM sqlite_master"))
+@pytest.mark.parametrize("query", ("SELECT * FROM nowhere", "SELECT absent FROM sqlite_master"))
 def test_a_schema_that_is_not_there_is_an_outage(database: Database, query: str) -> None:
     with pytest.raises(RefusedError) as caught, database.looking() as connection:
         connection.execute(text(query))
