@@ -1,4 +1,4 @@
-"""Search Guard Signals: its accounts, in the current form."""
+"""Search Guard Signals: accounts in the current form and that of 2019, searches, and what callers are told of themselves."""
 
 from __future__ import annotations
 
