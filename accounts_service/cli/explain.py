@@ -15,10 +15,10 @@ from accounts_service.access import explanations
 from accounts_service.access.configuration import Configuration
 from accounts_service.access.decisions import Rules, normal_tenant
 from accounts_service.access.explanations import Decision
+from accounts_service.access.log_ins import Caller, caller_of
 from accounts_service.access.privileges import Level, Open, Privilege, describe, level_of, privileges_of
 from accounts_service.access.roles import GLOBAL_TENANT, REALM, Address, Identity
 from accounts_service.access.snapshot import BadConfigurationError, LastGood, in_use, rules_of
-from accounts_service.cli.log_ins import Caller, caller_of
 from accounts_service.cli.shared import settings_of_environment
 from accounts_service.config import Settings
 from accounts_service.faults import BadPath, Json, MethodNotAllowed, NoSuchRoute

@@ -111,6 +111,13 @@ def lets_everybody_in(domain: Domain) -> bool:
     return domain.type == ANONYMOUS and len(names) == 1 and domain.conditions.for_user(names[0])
 
 
+def anonymous_identities(configuration: Configuration, domain: Domain) -> Iterator[Identity]:
+    """Give those whom an anonymous domain is sure to take callers for, with all that they are sure to have."""
+    for name in _names(domain):
+        if _can_be(domain, name):
+            yield _known(configuration, Identity(REALM, name), domain)[0]
+
+
 def _names(domain: Domain) -> tuple[str, ...]:
     """Name whom a domain always takes callers for; nobody if they, or a proxy or issuer, say so."""
     if domain.mapping.user_name is None:
