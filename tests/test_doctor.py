@@ -547,6 +547,28 @@ def test_a_server_that_refuses_is_told_without_its_words(tmp_path: Path, postgre
     assert "refuses what the service asks: InsufficientPrivilege 42501 -> see that the tables" in result.stdout
 
 
+def test_a_database_that_does_not_exist_or_is_no_text_fails_and_nothing_falls(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    name = f"ascii_{uuid.uuid4().hex[:8]}"
+    url = make_url(postgresql_url).set(database=name).render_as_string(hide_password=False)
+    result = Patient(tmp_path / "before", url).run()
+    assert re.search("^FAIL database: PostgreSQL .*(does not exist|cannot be reached)", result.stdout, re.MULTILINE)
+    engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        )
+    try:
+        result = Patient(tmp_path / "after", url).run()
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))
+        engine.dispose()
+    assert (result.exit_code, isinstance(result.exception, SystemExit)) == (1, True)
+    assert "create it anew with ENCODING 'UTF8'" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("name", "mode", "status"),
     (
