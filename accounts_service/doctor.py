@@ -1,6 +1,8 @@
 """Checks of an installation: what is wrong or likely to be, and what to do about it.
 
-They look and change nothing. A finding names files, roles, users and settings;
+They look and write nothing themselves. But whoever opens a SQLite database
+after a crash recovers it: SQLite takes its -wal into the main file, and -wal
+and -shm may go. A finding names files, roles, users and settings;
 no value of a secret, no hash and no password of the database.
 """
 
@@ -19,8 +21,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounts_service import app
 from accounts_service.access import action_groups
-from accounts_service.access.authenticators import TRUSTED_ORIGIN
-from accounts_service.access.configuration import USERS, Configuration, NetworkSettings
+from accounts_service.access.authenticators import ANONYMOUS, TRUSTED_ORIGIN
+from accounts_service.access.configuration import AUTHC, USERS, Configuration, NetworkSettings, is_key_set
+from accounts_service.access.documents import load
+from accounts_service.access.log_ins import anonymous_identities, depends_on_origin, lets_everybody_in
 from accounts_service.access.roles import REALM, Identity, Role
 from accounts_service.access.snapshot import (
     BadConfigurationError,
@@ -35,7 +39,15 @@ from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.checkup import PostgresFacts, SqliteFacts, facts_of, name_of
+from accounts_service.storage.checkup import (
+    PostgresFacts,
+    SqliteFacts,
+    damaged,
+    facts_of,
+    is_ambiguous,
+    name_of,
+    state_of,
+)
 from accounts_service.storage.database import Database, ReadInterruptedError, SqliteDatabase, open_database
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
 
@@ -86,6 +98,14 @@ def _fail(check: str, text: str, todo: str) -> Finding:
     return Finding(Status.FAIL, check, text, todo)
 
 
+def _carried_out(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Go on with the other checks when one meets what nobody foresaw; of that only the type, for words may quote."""
+    try:
+        yield from findings
+    except Exception as error:  # noqa: BLE001  # whatever it is, the rest is still to be told
+        yield _fail(check, f"could not be carried out ({type(error).__name__})", "see what is special about it here")
+
+
 def examine(environment: Mapping[str, str], *, secrets: bool = False) -> Iterator[Finding]:
     """Check the installation that `environment` describes; with `secrets`, also that the keys open all of them."""
     try:
@@ -99,11 +119,21 @@ def examine(environment: Mapping[str, str], *, secrets: bool = False) -> Iterato
     try:
         keyring = load_keyring(settings.keys_file)
     except BadKeysFileError as error:
-        yield _fail("keys", str(error), "restore the keys file; without it no secret can be opened")
+        yield _fail("keys", str(error), _todo_about_keys(settings.keys_file))
     else:
         yield _ok("keys", f"{len(keyring.wrapping)} in {settings.keys_file}, {keyring.active} is active")
-    yield from _configuration(settings)
-    yield from _database(settings, keyring, secrets=secrets)
+    yield from _carried_out("configuration", _configuration(settings))
+    yield from _carried_out("database", _database(settings, keyring, secrets=secrets))
+
+
+def _todo_about_keys(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "restore the keys file; without it no secret can be opened"
+    if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o027:
+        return f"chmod 600 {path}"
+    return "restore the keys file; without it no secret can be opened"
 
 
 # -- Configuration ------------------------------------------------------------
@@ -125,20 +155,59 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
         yield _ok("configuration", f"{settings.config_dir} has no problem")
     configuration = found.configuration
     for left_out in configuration.left_out:
-        yield _warn("left-out", left_out, "nobody is recognised by it; remove it, or use another kind of domain")
-    yield from _modes_of_users(settings.config_dir / USERS)
-    yield from judge_roles(configuration, built_ins)
-    yield from judge_users(configuration, built_ins)
-    yield from judge_network(configuration, settings)
+        yield _warn("left-out", left_out, _todo_about_left_out(left_out))
+    yield from _modes(settings.config_dir)
+    for check, findings in (
+        ("roles", judge_roles(configuration, built_ins)),
+        ("users", judge_users(configuration, built_ins)),
+        ("anonymous", judge_anonymous(configuration, built_ins)),
+        ("proxies", judge_network(configuration, settings)),
+    ):
+        yield from _carried_out(check, findings)
 
 
-def _modes_of_users(path: Path) -> Iterator[Finding]:
+def _todo_about_left_out(left_out: str) -> str:
+    if _A_KEY in left_out:
+        return "tokens signed with this key are refused; those of the other keys are not touched by it"
+    if _A_PARAMETER in left_out or _A_SOURCE in left_out:
+        return "the domain is asked without it; remove it, or do not rely on it"
+    return "nobody is recognised by it; remove it, or use another kind of domain"
+
+
+_A_KEY = ": no key for signatures of a kind that is known here"
+_A_PARAMETER = ".url_parameter: "
+_A_SOURCE = ": additional_user_information of type "
+
+
+def _modes(directory: Path) -> Iterator[Finding]:
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        names = sorted(path.name for path in directory.iterdir() if is_key_set(path.name))
     except OSError:
         return  # Told as a problem of the directory.
-    if mode & 0o007:
-        yield _warn("users", f"{path} is open to others, and holds hashes", f"chmod o= {path}")
+    for name in (USERS, AUTHC, *names):
+        path = directory / name
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            held = "hashes" if name == USERS else _secrets_in(path)
+        except OSError:
+            continue  # Told as a problem of the directory, or not needed.
+        if mode & 0o007 and held:
+            check = "users" if name == USERS else "authc"
+            yield _warn(check, f"{path} is open to others, and holds {held}", f"chmod o= {path}")
+
+
+def _secrets_in(path: Path) -> str:
+    # By the document and not by what was made of it, for the file that is in
+    # use may be another. Whoever has the secret of an HMAC can sign as anybody.
+    cursor = load(path.name, path.read_text(encoding="utf-8", errors="replace"), [], undotted=path.name == AUTHC)
+    sets = [cursor]
+    for domain in cursor.children("auth_domains") if path.name == AUTHC else ():
+        entry = domain.child("jwt")
+        if entry.has("signing_key"):
+            return "a secret that tokens are signed with"
+        sets.append(entry.child("signing").child("jwks"))
+    keys = (key.take("kty") for key_set in sets for key in key_set.children("keys"))
+    return "a secret that tokens are signed with" if "oct" in keys else ""
 
 
 def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[Finding]:
@@ -212,6 +281,34 @@ def judge_users(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
         yield _ok("users", f"{len(users)} in {USERS}")
 
 
+def judge_anonymous(configuration: Configuration, built_ins: BuiltIns) -> Iterator[Finding]:
+    """Find domains behind one that lets everybody in, and everything given to whoever comes."""
+    domains, strange = configuration.domains, list[Finding]()
+    for number, domain in enumerate(domains):
+        if lets_everybody_in(domain) and not depends_on_origin(domain) and domains[number + 1 :]:
+            later = ", ".join(other.type for other in domains[number + 1 :])
+            text = f"an anonymous domain without conditions lets everybody in; never asked after it: {later}"
+            strange.append(_warn("anonymous", text, "put it last in auth_domains"))
+            break
+    rules = rules_of(configuration, built_ins)
+    defined = {**configuration.roles, **built_ins.roles}
+    groups = {**configuration.groups, **built_ins.groups}
+    for domain in domains:
+        if domain.type != ANONYMOUS:
+            continue
+        for identity in anonymous_identities(configuration, domain):
+            mighty = sorted(
+                role
+                for role in rules.effective_roles(identity)
+                if role in defined and "*" in action_groups.resolve(defined[role].cluster_permissions, groups)
+            )
+            if mighty:
+                text = f"whoever comes is {identity.name!r} and may do everything, by {', '.join(mighty)}"
+                strange.append(_fail("anonymous", text, "take the role from those who come without a name"))
+    if any(domain.type == ANONYMOUS for domain in domains):
+        yield from strange or [_ok("anonymous", "those without a name are kept to what they are given")]
+
+
 def _few(names: Iterable[str]) -> str:
     first, rest = sorted(names)[:10], sorted(names)[10:]
     return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
@@ -278,27 +375,63 @@ def _database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> 
         yield _fail("database", "the driver of PostgreSQL is missing", "pip install 'accounts-service[postgresql]'")
         return
     except (ArgumentError, ValueError):
-        yield _fail("database", "ACCOUNTS_DATABASE_URL is no address of a database", "see docs/settings.md")
+        yield _fail("database", "ACCOUNTS_DATABASE_URL is no address of a database", _AN_ADDRESS)
         return
+    try:
+        yield from _visit(database, name, settings, secrets=secrets and keyring is not None)
+    finally:
+        database.dispose()
+
+
+def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
     try:
         if isinstance(database, SqliteDatabase):
             yield from judge_files(database.path)
         if database.is_missing():
             return
         yield from _connected(database, name, settings)
-        if secrets and keyring is not None and migrations.fits(database):
+        if secrets and migrations.fits(database):
             yield from _secrets(database)
-    except (RefusedError, ReadInterruptedError):
-        yield _fail("database", f"{name} cannot be reached or read, or is busy", "look at its log, and at the disk")
+    except (RefusedError, ReadInterruptedError) as error:
+        yield _unreached(name, settings.database_url, error)
     except OSError as error:
         yield _fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
     except DBAPIError as error:
+        if damaged(error):
+            yield _fail("integrity", f"{name} is damaged or no database", _RESTORE)
+            return
         # Its class and state only: the words of a server may quote anything.
         state = getattr(error.orig, "sqlstate", None) or ""
         text = f"{name} refuses what the service asks: {type(error.orig).__name__} {state}".rstrip()
         yield _fail("database", text, "see that the tables belong to the user of ACCOUNTS_DATABASE_URL")
-    finally:
-        database.dispose()
+    except TypeError as error:
+        if "bytes-like" not in str(error):
+            raise
+        # SQLAlchemy meets bytes where the encoding is no text, as SQL_ASCII is none.
+        text = f"could not be carried out ({type(error).__name__})"
+        yield _fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
+
+
+_AN_ADDRESS = "see docs/settings.md; the password in it must be percent-encoded"
+_RESTORE = "stop the service, keep a copy of the file with its -wal and -shm, and restore a backup"
+_REFUSALS = (
+    ("3D000", "does not exist", "create it, and run 'accounts-service db upgrade'"),
+    ("28", "refuses the role or its password", "correct ACCOUNTS_DATABASE_URL, or the role at the server"),
+    ("08", "cannot be reached", "see that it runs, and that nothing is between"),
+)
+
+
+def _unreached(name: str, url: str, error: BaseException) -> Finding:
+    if damaged(error):
+        return _fail("integrity", f"{name} is damaged or no database", _RESTORE)
+    if is_ambiguous(url):
+        text = f"{name} cannot be reached or read, or is busy"
+        return _fail("database", text, "the password in ACCOUNTS_DATABASE_URL must be percent-encoded")
+    state = state_of(error)
+    for start, text, todo in _REFUSALS:
+        if state.startswith(start):
+            return _fail("database", f"{name} {text}", todo)
+    return _fail("database", f"{name} cannot be reached or read, or is busy", "look at its log, and at the disk")
 
 
 def _connected(database: Database, name: str, settings: Settings) -> Iterator[Finding]:
@@ -367,8 +500,7 @@ def file_system_of(path: Path, mounts: str) -> str | None:
 def judge_sqlite(facts: SqliteFacts) -> Iterator[Finding]:
     """Find damage, and a journal with which readers wait for writers."""
     if facts.damages:
-        todo = "stop the service, keep a copy of the file, and restore a backup"
-        yield Finding(Status.FAIL, "integrity", "the file is damaged", todo, facts.damages[:10])
+        yield Finding(Status.FAIL, "integrity", "the file is damaged", _RESTORE, facts.damages[:10])
     else:
         yield _ok("integrity", "quick_check found nothing")
     if facts.journal_mode != "wal":

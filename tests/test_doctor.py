@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -22,7 +23,7 @@ from accounts_service.access.configuration import Configuration
 from accounts_service.access.snapshot import LastGood, parse, read_directory
 from accounts_service.config import Settings
 from accounts_service.doctor import Finding, Status
-from accounts_service.faults import Json
+from accounts_service.faults import Json, RefusedError, Unavailable
 from accounts_service.storage import checkup
 from accounts_service.storage.checkup import PostgresFacts, SqliteFacts
 from accounts_service.storage.database import ReadInterruptedError
@@ -132,6 +133,14 @@ def test_keys_that_cannot_be_used_fail_and_the_rest_is_looked_at(patient: Patien
     assert CANARY not in result.output
 
 
+def test_the_advice_for_keys_fits(patient: Patient) -> None:
+    keys = patient.settings.keys_file
+    keys.chmod(0o644)
+    assert patient.lines()[0].endswith(f" -> chmod 600 {keys}")
+    keys.unlink()
+    assert " -> restore the keys file" in patient.lines()[0]
+
+
 # -- Configuration ------------------------------------------------------------
 
 
@@ -159,6 +168,66 @@ def test_domains_left_out_are_named(patient: Patient) -> None:
     assert [line.partition(" -> ")[0] for line in patient.lines()] == [
         "warn left-out: auth_domains.0 (ldap): this service has no such authenticator"
     ]
+
+
+OCT = {"kty": "oct", "k": base64.urlsafe_b64encode(b"k" * 64).decode().rstrip("="), "kid": "one"}
+BASIC = {"type": "basic/internal_users_db"}
+
+
+def test_a_key_that_is_passed_over_is_no_domain_left_out(patient: Patient) -> None:
+    jwks = {"keys": [OCT, {"kty": "OKP", "crv": "Ed25519", "x": "x"}]}
+    patient.write("sg_authc.yml", {"auth_domains": [BASIC, {"type": "jwt", "jwt": {"signing": {"jwks": jwks}}}]})
+    (patient.settings.config_dir / "sg_authc.yml").chmod(0o600)
+    (line,) = patient.lines()
+    assert line.startswith("warn left-out: ")
+    assert line.endswith(" -> tokens signed with this key are refused; those of the other keys are not touched by it")
+
+
+@pytest.mark.parametrize("form", ("signing_key", "jwks", "file"))
+def test_secrets_of_tokens_that_others_may_read_are_found(patient: Patient, form: str) -> None:
+    match form:
+        case "signing_key":
+            settings: dict[str, object] = {"signing_key": base64.b64encode(b"k" * 64).decode()}
+        case "jwks":
+            settings = {"signing": {"jwks": {"keys": [OCT]}}}
+        case _:
+            settings = {"signing": {"jwks_file": "idp.jwks.json"}}
+            patient.write("idp.jwks.json", json.dumps({"keys": [OCT]}))
+    patient.write("sg_authc.yml", {"auth_domains": [BASIC, {"type": "jwt", "jwt": settings}]})
+    open_to_others = "idp.jwks.json" if form == "file" else "sg_authc.yml"
+    path = patient.settings.config_dir / open_to_others
+    path.chmod(0o644)
+    text = f"warn authc: {path} is open to others, and holds a secret that tokens are signed with -> chmod o= {path}"
+    assert patient.lines() == [text]
+    path.chmod(0o640)
+    assert patient.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("domains", "mapping", "expected"),
+    (
+        ([BASIC], {}, []),
+        ([BASIC, {"type": "anonymous"}], {}, []),
+        ([{"type": "anonymous"}, BASIC], {}, [(Status.WARN, "anonymous")]),
+        ([{"type": "anonymous", "accept": {"ips": "10.0.0.0/8"}}, BASIC], {}, []),
+        ([{"type": "anonymous", "skip": {"users": "anonymous"}}, BASIC], {}, []),
+        (
+            [BASIC, {"type": "anonymous", "user_mapping": {"roles": {"static": "guests"}}}],
+            {"SGS_ALL_ACCESS": {"backend_roles": "guests"}},
+            [(Status.FAIL, "anonymous")],
+        ),
+        ([BASIC, {"type": "anonymous"}], {"SGS_ALL_ACCESS": {"users": "*"}}, [(Status.FAIL, "anonymous")]),
+        ([BASIC, {"type": "anonymous"}], {"reader": {"users": "*"}}, []),
+    ),
+)
+def test_who_comes_without_a_name_is_looked_at(
+    domains: list[object], mapping: Mapping[str, object], expected: list[tuple[Status, str]]
+) -> None:
+    configuration = configured(authc={"auth_domains": domains}, roles_mapping=mapping)
+    findings = [*doctor.judge_anonymous(configuration, app.built_ins())]
+    assert found(findings) == expected
+    if expected == [(Status.WARN, "anonymous")]:
+        assert findings[0].text.endswith("never asked after it: basic/internal_users_db")
 
 
 def test_users_that_others_may_read_are_found(patient: Patient) -> None:
@@ -315,6 +384,76 @@ def test_a_database_that_is_away_shows_no_password(patient: Patient) -> None:
     assert CANARY not in result.output
 
 
+@pytest.mark.parametrize(
+    ("password", "after"),
+    (
+        ("p@canary/w0rd", ""),
+        ("p@canary", ""),
+        ("p@canary?w", ""),
+        ("p@canary/w:0", ""),
+        ("p/canary@x", ""),
+        ("p@canary:1/w", ""),
+        ("p@canary#w", "?application_name=x"),
+    ),
+)
+def test_a_password_that_is_not_encoded_is_not_shown(patient: Patient, password: str, after: str) -> None:
+    url = f"postgresql+psycopg://accounts:{password}@127.0.0.1:1/accounts{after}"
+    result = patient.run(ACCOUNTS_DATABASE_URL=url)
+    assert result.exit_code == 1
+    assert "must be percent-encoded" in result.stdout
+    told = [line for line in result.stdout.splitlines() if " database: " in line]
+    assert "canary" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    (
+        ("postgresql+psycopg://u:p%40q@db.example/accounts", "PostgreSQL at db.example/accounts"),
+        ("postgresql+psycopg://u:p@[::1]:5432/accounts", "PostgreSQL at ::1/accounts"),
+        ("postgresql+psycopg:///accounts?host=/run/postgresql", "PostgreSQL at the local socket/accounts"),
+    ),
+)
+def test_a_good_address_is_named(url: str, name: str) -> None:
+    assert checkup.name_of(url) == name
+
+
+def test_a_database_or_role_that_is_missing_is_told_where_the_driver_knows() -> None:
+    class RefusalError(Exception):
+        def __init__(self, sqlstate: str | None) -> None:
+            super().__init__(CANARY)
+            self.sqlstate = sqlstate
+
+    def text_of(state: str | None) -> str:
+        error = RefusedError(Unavailable())
+        error.__cause__ = RefusalError(state)
+        return doctor._unreached("PostgreSQL at x/y", "postgresql+psycopg://x/y", error).text
+
+    assert text_of("3D000") == "PostgreSQL at x/y does not exist"
+    assert text_of("28P01") == "PostgreSQL at x/y refuses the role or its password"
+    assert text_of("08001") == "PostgreSQL at x/y cannot be reached"
+    assert text_of(None) == "PostgreSQL at x/y cannot be reached or read, or is busy"
+
+
+def test_what_nobody_foresaw_is_a_finding_and_the_rest_goes_on(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("cannot use a string pattern on a bytes-like object")
+
+    def stumble(*_: object) -> None:
+        raise KeyError(CANARY)
+
+    monkeypatch.setattr(doctor, "facts_of", fail)
+    assert patient.lines()[-1].startswith("FAIL database: could not be carried out (TypeError) -> if its encoding")
+    monkeypatch.setattr(doctor, "facts_of", stumble)
+    monkeypatch.setattr(doctor, "action_groups", None)
+    result = patient.run()
+    assert result.exit_code == 1
+    assert "FAIL roles: could not be carried out (AttributeError)" in result.stdout
+    assert "FAIL database: could not be carried out (KeyError)" in result.stdout
+    assert CANARY not in result.output
+
+
 def test_an_address_that_is_none_shows_no_password(patient: Patient) -> None:
     result = patient.run(ACCOUNTS_DATABASE_URL=f"postgresql+psycopg://u:x@h:{CANARY}/d")
     assert "FAIL database: ACCOUNTS_DATABASE_URL is no address of a database" in result.stdout
@@ -358,8 +497,19 @@ def test_a_missing_file_is_found_and_not_made(patient: Patient, tmp_path: Path) 
 def test_a_file_that_is_no_database_is_found(patient: Patient, tmp_path: Path) -> None:
     (tmp_path / "accounts.db").write_text(CANARY * 100)
     result = patient.run()
-    assert "FAIL database: SQLite at" in result.stdout
+    assert re.search(
+        r"^FAIL integrity: SQLite at .* is damaged or no database -> .* restore a backup$", result.stdout, re.MULTILINE
+    )
     assert CANARY not in result.output
+
+
+def test_a_file_with_a_hole_is_found(patient: Patient, tmp_path: Path) -> None:
+    database = tmp_path / "accounts.db"
+    with database.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * (database.stat().st_size - 100))
+    assert [line.partition(":")[0] for line in patient.lines()] == ["FAIL integrity"]
+    assert "restore a backup" in patient.run().stdout
 
 
 def test_a_read_that_is_cut_off_is_told(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,6 +545,28 @@ def test_a_server_that_refuses_is_told_without_its_words(tmp_path: Path, postgre
         engine.dispose()
     assert result.exit_code == 1
     assert "refuses what the service asks: InsufficientPrivilege 42501 -> see that the tables" in result.stdout
+
+
+def test_a_database_that_does_not_exist_or_is_no_text_fails_and_nothing_falls(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    name = f"ascii_{uuid.uuid4().hex[:8]}"
+    url = make_url(postgresql_url).set(database=name).render_as_string(hide_password=False)
+    result = Patient(tmp_path / "before", url).run()
+    assert re.search("^FAIL database: PostgreSQL .*(does not exist|cannot be reached)", result.stdout, re.MULTILINE)
+    engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        )
+    try:
+        result = Patient(tmp_path / "after", url).run()
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))
+        engine.dispose()
+    assert (result.exit_code, isinstance(result.exception, SystemExit)) == (1, True)
+    assert "create it anew with ENCODING 'UTF8'" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,12 @@ from tests.web.toy import HOST, make_family
 PATH = "/_signals/account/email/default"
 GET = "cluster:admin:searchguard:signals:account/get"
 TENANT_GET = "cluster:admin:searchguard:tenant:signals:account/get"
+
+
+BASIC = {"type": "basic/internal_users_db"}
+PROXY = {"type": "trusted_origin", "user_mapping": {"user_name": {"from": "request.headers.x-user"}}}
+SECRET = base64.b64encode(b"k" * 64).decode()
+TOKEN = {"type": "jwt", "jwt": {"signing_key": SECRET}}
 
 
 @pytest.fixture
@@ -93,7 +100,7 @@ def test_the_document_says_all_of_it(here: Installation) -> None:
     document = told(here, "--principal", "reader", "GET", PATH, "--tenant", "t1")
     assert set(document) == {
         *("principal", "asked", "notes", "allowed", "roles", "family", "route", "tenant"),
-        *("requirement", "decisions", "optional"),
+        *("requirement", "decisions", "optional", "cannot_log_in"),
     }
     assert (document["principal"], document["asked"]) == ("reader", f"GET {PATH}")
     assert (document["family"], document["route"], document["tenant"]) == ("signals", "get_account", "t1")
@@ -135,33 +142,29 @@ def test_a_user_brings_what_his_entry_says(here: Installation) -> None:
 
 
 def test_who_is_in_no_file_is_what_the_options_say(here: Installation) -> None:
+    here.write("sg_authc.yml", {"auth_domains": [PROXY], "network": {"trusted_proxies": "192.0.2.1"}})
     here.write("sg_roles_mapping.yml", {"reader": {"backend_roles": ["guest"]}, "manager": {"ips": ["10.0.0.0/8"]}})
     result = run(here, "--principal", "dave", "--backend-role", "guest", "GET", PATH)
     assert result.exit_code == 0
-    assert "note: 'dave' is not in sg_internal_users.yml; known is only what the options say" in result.stdout
+    assert (
+        "note: 'dave' is not in sg_internal_users.yml; known is only what the options and domains say" in result.stdout
+    )
     assert run(here, "--principal", "dave", "GET", PATH).exit_code == 1
     from_inside = run(here, "--principal", "dave", "--ip", "10.1.2.3", "PUT", PATH)
     assert from_inside.exit_code == 0
     assert "role manager: sg_roles_mapping.yml, ips: '10.1.2.3' matches '10.0.0.0/8'" in from_inside.stdout
 
 
-@pytest.mark.parametrize(
-    ("domain", "note"),
-    (
-        ({"type": "basic/internal_users_db", "skip": {"users": ["admin"]}}, "no domain of sg_authc.yml takes 'admin'"),
-        (
-            {"type": "basic/internal_users_db", "user_mapping": {"roles": {"static": "x"}}},
-            "has a user_mapping; what that adds is not known here",
-        ),
-        (
-            {"type": "trusted_origin", "user_mapping": {"user_name": {"from": "request.headers.x-user"}}},
-            "no domain of sg_authc.yml asks sg_internal_users.yml",
-        ),
-    ),
-)
-def test_what_the_domains_make_of_him_is_noted(here: Installation, domain: Mapping[str, object], note: str) -> None:
-    here.write("sg_authc.yml", {"auth_domains": [domain]})
-    assert any(note in line for line in told(here, "--principal", "admin", "GET", PATH)["notes"])
+def test_what_headers_may_add_is_noted(here: Installation) -> None:
+    basic = {"type": "basic/internal_users_db", "user_mapping": {"roles": {"from": "request.headers.x-roles"}}}
+    here.write("sg_authc.yml", {"auth_domains": [basic]})
+    note = (
+        "a basic/internal_users_db domain has a user_mapping; what that adds from headers or claims is not known here"
+    )
+    assert told(here, "--principal", "admin", "GET", PATH)["notes"] == [note]
+    basic["user_mapping"] = {"roles": {"static": "x", "from": "user_entry.attributes.dept"}}
+    here.write("sg_authc.yml", {"auth_domains": [basic]})
+    assert told(here, "--principal", "admin", "GET", PATH)["notes"] == []
 
 
 def test_an_entry_that_no_domain_asks_for_does_not_count(here: Installation) -> None:
@@ -171,6 +174,115 @@ def test_an_entry_that_no_domain_asks_for_does_not_count(here: Installation) -> 
     mapping = {"user_name": {"from": "request.headers.x-user"}}
     here.write("sg_authc.yml", {"auth_domains": [{"type": "trusted_origin", "user_mapping": mapping}]})
     assert run(here, "--principal", "carol", "GET", PATH).exit_code == 1
+
+
+def log_ins(here: Installation, *domains: Mapping[str, object], **network: object) -> None:
+    """Write domains, and a user who has every role by her entry."""
+    here.write("sg_authc.yml", {"auth_domains": [*domains], "network": network})
+    hashes = {"joe": personas.hash_of("x"), "hashless": "none"}
+    users = {name: {"hash": stored, "search_guard_roles": ["SGS_ALL_ACCESS"]} for name, stored in hashes.items()}
+    here.write("sg_internal_users.yml", users)
+
+
+def first_line(here: Installation, *words: str) -> str:
+    """Explain the path to somebody, and check that all forms agree."""
+    result = run(here, *words, "GET", PATH)
+    assert result.stdout, (result.output, result.exception)
+    first = result.stdout.splitlines()[0]
+    document = told(here, *words, "GET", PATH)
+    assert result.exit_code == (0 if first.startswith("ALLOWED: ") else 1)
+    assert document["allowed"] is (result.exit_code == 0)
+    assert (document["cannot_log_in"] is not None) is first.startswith("CANNOT LOG IN: ")
+    return first
+
+
+def test_an_entry_counts_only_by_a_domain_that_takes_the_name(here: Installation) -> None:
+    admins_only = {**BASIC, "accept": {"users": "admin"}}
+    log_ins(here, admins_only, TOKEN)
+    assert first_line(here, "--principal", "joe").startswith("DENIED: joe")
+    assert told(here, "--principal", "joe", "GET", PATH)["notes"] == [
+        "the entry of 'joe' in sg_internal_users.yml does not count: no domain asks for it here"
+    ]
+    log_ins(here, admins_only, {**TOKEN, "additional_user_information": [{"type": "internal_users_db"}]})
+    assert first_line(here, "--principal", "joe").startswith("ALLOWED: joe")
+    log_ins(here, TOKEN, BASIC)
+    assert first_line(here, "--principal", "joe").startswith("ALLOWED: joe")
+    assert any("a log-in by password" in note for note in told(here, "--principal", "joe", "GET", PATH)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("domains", "network", "words", "reason"),
+    (
+        ([{**BASIC, "skip": {"users": "joe"}}], {}, ("joe",), "no domain of sg_authc.yml takes 'joe'"),
+        ([BASIC], {}, ("hashless",), "the hash of 'hashless' is none of bcrypt"),
+        ([BASIC], {}, ("dave",), "'dave' is not in sg_internal_users.yml"),
+        ([PROXY], {}, ("joe",), "no domain of sg_authc.yml takes 'joe'"),
+        ([{"type": "anonymous"}, BASIC], {}, ("joe",), "no domain of sg_authc.yml takes 'joe'"),
+        ([BASIC], {"deny": {"ips": "10.0.0.0/8"}}, ("joe", "--ip", "10.1.2.3"), "refuses 10.1.2.3: every log-in"),
+        ([BASIC], {"accept": {"ips": "10.0.0.0/8"}}, ("joe", "--ip", "11.1.2.3"), "refuses 11.1.2.3: every log-in"),
+        ([{**BASIC, "accept": {"ips": "10.0.0.0/8"}}], {}, ("joe", "--ip", "11.1.2.3"), "takes 'joe' from 11.1.2.3"),
+        (
+            [{**BASIC, "skip": {"originating_ips": "11.0.0.0/8"}}],
+            {"trusted_proxies": "10.0.0.1"},
+            ("joe", "--ip", "::ffff:11.1.2.3"),
+            "takes 'joe' from 11.1.2.3",
+        ),
+    ),
+)
+def test_who_cannot_log_in_may_nothing(
+    here: Installation,
+    domains: list[Mapping[str, object]],
+    network: Mapping[str, object],
+    words: tuple[str, ...],
+    reason: str,
+) -> None:
+    log_ins(here, *domains, **network)
+    first = first_line(here, "--principal", *words)
+    assert first.startswith(f"CANNOT LOG IN: {words[0]}: ")
+    assert reason in first
+    lines = run(here, "--principal", *words, "GET", PATH).stdout.splitlines()
+    assert lines[1] == f"with a log-in it would be {'DENIED' if words[0] == 'dave' else 'ALLOWED'}: GET {PATH}"
+    assert run(here, "--principal", *words, "GET", "/livez").stdout.startswith("ALLOWED: ")
+
+
+def test_where_he_comes_from_decides_which_domain_takes_him(here: Installation) -> None:
+    log_ins(here, {**BASIC, "accept": {"originating_ips": "10.0.0.0/8"}}, trusted_proxies="192.0.2.1")
+    assert first_line(here, "--principal", "joe", "--ip", "10.1.2.3").startswith("ALLOWED: ")
+    assert first_line(here, "--principal", "joe").startswith("ALLOWED: ")
+    assert any("give --ip" in note for note in told(here, "--principal", "joe", "GET", PATH)["notes"])
+    log_ins(here, BASIC, trusted_proxies="192.0.2.1", accept={"ips": "192.0.2.0/24"})
+    assert first_line(here, "--principal", "joe", "--ip", "10.1.2.3").startswith("ALLOWED: ")
+    notes = told(here, "--principal", "joe", "--ip", "10.1.2.3", "GET", PATH)["notes"]
+    assert any("refuses some ways from there" in note for note in notes)
+
+
+def test_static_roles_are_known(here: Installation) -> None:
+    here.write("sg_roles_mapping.yml", {"reader": {"backend_roles": ["guest"]}})
+    roles = {"roles": {"static": "guest"}}
+    log_ins(here, BASIC, {"type": "anonymous", "user_mapping": roles})
+    assert first_line(here, "--principal", "anonymous").startswith("ALLOWED: ")
+    log_ins(here, {"type": "anonymous", "user_mapping": {**roles, "user_name": {"static": "visitor"}}})
+    assert first_line(here, "--principal", "visitor").startswith("ALLOWED: ")
+    assert first_line(here, "--principal", "anonymous").startswith("CANNOT LOG IN: ")
+    sources = {"roles": {"static": "guest", "from": "jwt.groups"}}
+    log_ins(here, {**TOKEN, "user_mapping": sources})
+    assert first_line(here, "--principal", "dave").startswith("ALLOWED: ")
+    assert any(
+        note.startswith("a jwt domain has a user_mapping")
+        for note in told(here, "--principal", "dave", "GET", PATH)["notes"]
+    )
+
+
+@pytest.mark.parametrize("forged", ("x\nALLOWED: admin: GET /", "x\x1b[2KALLOWED", "x\u2028y", "x\ry"))
+def test_no_name_makes_a_line_of_its_own(here: Installation, forged: str) -> None:
+    for words in (("--principal", forged), ("--role", forged)):
+        for asked in (("GET", PATH), ("--privilege", forged), ("GET", PATH, "--tenant", forged)):
+            output = run(here, *words, *asked).output
+            assert all(line.isprintable() for line in output.split("\n"))
+            assert not any(line.startswith("ALLOWED: admin") for line in output.split("\n"))
+    assert f"CANNOT LOG IN: {forged!r}: " in run(here, "--principal", forged, "GET", PATH).stdout
+    here.write("sg_roles_mapping.yml", {forged: {"users": "reader"}})
+    assert all(line.isprintable() for line in run(here, "--principal", "reader", "GET", PATH).output.split("\n"))
 
 
 def test_roles_can_be_tried_without_anybody_who_has_them(here: Installation) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 
 import click
 
 from accounts_service import app
 from accounts_service.access import explanations
-from accounts_service.access.authenticators import BASIC
-from accounts_service.access.authenticators.user_mapping import UserMapping
 from accounts_service.access.configuration import Configuration
 from accounts_service.access.decisions import Rules, normal_tenant
 from accounts_service.access.explanations import Decision
-from accounts_service.access.privileges import Level, Privilege, describe, level_of, privileges_of
+from accounts_service.access.log_ins import Caller, caller_of
+from accounts_service.access.privileges import Level, Open, Privilege, describe, level_of, privileges_of
 from accounts_service.access.roles import GLOBAL_TENANT, REALM, Address, Identity
 from accounts_service.access.snapshot import BadConfigurationError, LastGood, in_use, rules_of
 from accounts_service.cli.shared import settings_of_environment
@@ -44,37 +43,40 @@ class Asker:
     backend_roles: tuple[str, ...]
     address: Address | None
 
-    def identity(self, configuration: Configuration, notes: list[str]) -> Identity:
-        """Make the identity that the service would know; what a reader has to know besides goes to `notes`."""
+    def caller(self, configuration: Configuration, settings: Settings) -> Caller:
+        """Find out whom the service would take him for."""
         if self.principal is None:
-            return Identity(_ROLES_ONLY, "", roles=frozenset(self.roles), address=self.address)
-        name = self.principal
-        identity = Identity(REALM, name, backend_roles=frozenset(self.backend_roles), address=self.address)
-        domains = configuration.domains
-        if not any(domain.conditions.for_user(name) for domain in domains):
-            notes.append(f"no domain of sg_authc.yml takes {name!r}: every log-in fails")
-        if any(domain.type == BASIC and domain.mapping != UserMapping() for domain in domains):
-            notes.append("a domain of sg_authc.yml has a user_mapping; what that adds is not known here")
-        user = configuration.users.get(name)
-        if user is None:
-            notes.append(f"{name!r} is not in sg_internal_users.yml; known is only what the options say")
-            return identity
-        if not any(domain.type == BASIC or domain.with_internal_users for domain in domains):
-            notes.append(f"no domain of sg_authc.yml asks sg_internal_users.yml; the entry of {name!r} does not count")
-            return identity
-        return replace(
-            identity,
-            backend_roles=identity.backend_roles | user.backend_roles,
-            roles=user.roles,
-            attributes=user.attributes,
-        )
+            identity = Identity(_ROLES_ONLY, "", roles=frozenset(self.roles), address=self.address)
+            return Caller(identity, None, ())
+        identity = Identity(REALM, self.principal, backend_roles=frozenset(self.backend_roles), address=self.address)
+        return caller_of(configuration, identity, by_socket=bool(settings.trusted_socket_users))
+
+    def __str__(self) -> str:
+        """Name him on one line."""
+        if self.principal is None:
+            return ", ".join(f"role {_shown(role)}" for role in self.roles)
+        return _shown(self.principal)
+
+
+def _shown(text: str) -> str:
+    # A line feed would begin a line that looks like one of ours.
+    return text if text.isprintable() else repr(text)
+
+
+def _line(text: str) -> str:
+    # Names out of the files come here too; a terminal obeys what is not printable.
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _address(_: click.Context, __: click.Parameter, value: str | None) -> Address | None:
     try:
-        return None if value is None else ip_address(value)
+        address = None if value is None else ip_address(value)
     except ValueError:
         raise click.BadParameter("not an IP address") from None
+    # As the service reads it: no network of the configuration has an address of the other form.
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
 
 
 @click.command()
@@ -102,13 +104,16 @@ def explain(  # noqa: PLR0913, PLR0917  # click hands all over by name
 ) -> None:
     """Say who may do what, and why: `explain --principal carol GET /_signals/account/email/default`.
 
-    Exit status: 0 allowed, 1 denied, 2 for what cannot be explained.
+    Exit status: 0 allowed, 1 denied or no log-in can succeed, 2 for what cannot be explained.
     """
     _check_usage(principal, roles, backend_roles, privilege, path)
     settings, notes = _settings(), list[str]()
     configuration = _configuration(settings, notes)
     rules = rules_of(configuration, app.built_ins())
-    identity = Asker(principal, roles, backend_roles, address).identity(configuration, notes)
+    asker = Asker(principal, roles, backend_roles, address)
+    caller = asker.caller(configuration, settings)
+    identity, obstacle = caller.identity, caller.obstacle
+    notes += caller.notes
     notes += (
         f"the role {role!r} is not defined and grants nothing"
         for role in sorted(rules.effective_roles(identity))
@@ -120,17 +125,26 @@ def explain(  # noqa: PLR0913, PLR0917  # click hands all over by name
         place = _destination(settings, method or "", path or "", host, tenant)
         answer = _of_request(rules, identity, f"{method} {path}", place)
     held = rules.held_roles(identity)
+    # What is open to everybody is so without a log-in.
+    allowed = answer.allowed and (obstacle is None or answer.is_open)
     if as_json:
         head: dict[str, Json] = {"principal": principal, "asked": answer.asked, "notes": [*notes]}
         why: list[Json] = [explanations.held_document(role) for role in held]
-        click.echo(json.dumps({**head, "allowed": answer.allowed, "roles": why, **answer.document}, indent=2))
+        document = {**head, "roles": why, **answer.document, "allowed": allowed, "cannot_log_in": obstacle}
+        click.echo(json.dumps(document, indent=2))
     else:
-        who = ", ".join(f"role {role}" for role in roles) if principal is None else principal
-        click.echo(f"{'ALLOWED' if answer.allowed else 'DENIED'}: {who}: {answer.asked}")
-        why_lines = (f"role {role.role}: {explanations.reason_for_role(role)}" for role in held)
-        for line in (*(f"note: {note}" for note in notes), *why_lines, *answer.lines):
-            click.echo(line)
-    sys.exit(0 if answer.allowed else 1)
+        asked = _shown(answer.asked)
+        lines = [f"{'ALLOWED' if allowed else 'DENIED'}: {asker}: {asked}"]
+        if obstacle is not None and not answer.is_open:
+            lines = [f"CANNOT LOG IN: {asker}: {obstacle}"]
+            lines += [f"with a log-in it would be {'ALLOWED' if answer.allowed else 'DENIED'}: {asked}"]
+        elif obstacle is not None:
+            lines += [f"note: {obstacle}"]
+        lines += (f"note: {note}" for note in notes)
+        lines += (f"role {role.role}: {explanations.reason_for_role(role)}" for role in held)
+        for line in (*lines, *answer.lines):
+            click.echo(_line(line))
+    sys.exit(0 if allowed else 1)
 
 
 def _check_usage(
@@ -177,9 +191,9 @@ def _destination(settings: Settings, method: str, path: str, host: str, tenant: 
         case BadPath(reason):
             raise UnexplainedError(f"the path is refused, whoever asks: {reason}")
         case MethodNotAllowed(_, _, allowed):
-            raise UnexplainedError(f"{path} is not answered to {method}, only to {', '.join(allowed)}")
+            raise UnexplainedError(f"{_shown(path)} is not answered to {_shown(method)}, only to {', '.join(allowed)}")
         case NoSuchRoute():
-            raise UnexplainedError(f"no route leads to {path}; 'accounts-service routes' lists all")
+            raise UnexplainedError(f"no route leads to {_shown(path)}; 'accounts-service routes' lists all")
 
 
 # -- What is told -------------------------------------------------------------
@@ -193,11 +207,12 @@ class Answer:
     asked: str
     lines: tuple[str, ...]
     document: dict[str, Json]
+    is_open: bool = False
 
 
 def _of_privilege(rules: Rules, identity: Identity, action: str, tenant: str | None, notes: list[str]) -> Answer:
     if rules.is_group(action):
-        raise UnexplainedError(f"{action} is an action group; ask for an action")
+        raise UnexplainedError(f"{_shown(action)} is an action group; ask for an action")
     decision = rules.explain(identity, action, tenant)
     if tenant is not None and level_of(action) is not Level.TENANT:
         notes.append("this is no tenant action: it is decided without a tenant")
@@ -221,7 +236,7 @@ def _of_request(rules: Rules, identity: Identity, asked: str, place: Destination
         "tenant": tenant,
         **explanations.document(explanation),
     }
-    return Answer(explanation.allowed, asked, tuple(lines), document)
+    return Answer(explanation.allowed, asked, tuple(lines), document, route.requirement is Open.PUBLIC)
 
 
 def _known() -> dict[str, Privilege]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
@@ -64,4 +66,45 @@ def name_of(url: str) -> str:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return f"SQLite at {parsed.database}"
+    if is_ambiguous(url):
+        return "PostgreSQL"
     return f"PostgreSQL at {parsed.host or 'the local socket'}/{parsed.database or ''}"
+
+
+def is_ambiguous(url: str) -> bool:
+    """Tell whether host or database may hold a part of the password, as when it was not percent-encoded."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return False
+    # One @ ends the password and is the only one of a good address. An address
+    # of IPv6 has colons by right.
+    places = f"{parsed.host or ''} {parsed.database or ''}"
+    _, _, rest = url.partition("://")
+    odd = rest.count("@") > 1 or (parsed.password is None and "@" in rest and parsed.username is None)
+    try:
+        ip_address(parsed.host or "")
+    except ValueError:
+        odd = odd or ":" in (parsed.host or "")
+    return (
+        odd or ":" in (parsed.database or "") or any(char in places for char in "@/?#%\\") or not places.isprintable()
+    )
+
+
+def damaged(error: BaseException | None) -> bool:
+    """Tell whether it is SQLite's word for a file that is damaged, or no database, that ended in `error`."""
+    while error is not None:
+        original = getattr(error, "orig", None) or error
+        if getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return True
+        error = error.__cause__
+    return False
+
+
+def state_of(error: BaseException | None) -> str:
+    """Give the SQLSTATE that `error` came from; empty where the driver knows none."""
+    while error is not None:
+        state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        error = error.__cause__
+    return ""
