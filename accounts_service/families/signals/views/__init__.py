@@ -1,4 +1,4 @@
-"""Search Guard Signals: accounts in the current form and that of 2019, searches, and what callers are told of themselves."""
+"""Search Guard Signals: accounts in both forms, searches, and what callers are told of themselves."""
 
 from __future__ import annotations
 
