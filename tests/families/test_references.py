@@ -129,6 +129,17 @@ def test_a_reference_and_a_deletion_at_once_leave_no_dangling_reference(service:
             assert service.delete(f"{USED_BY}/watch-{number}").status_code == 204
 
 
+def test_of_many_who_remove_a_reference_at_once_one_does_and_is_recorded(service: Service) -> None:
+    for number in range(10):
+        path = f"{USED_BY}/watch-{number}"
+        service.ask("PUT", path)
+        with ThreadPoolExecutor(4) as pool:
+            statuses = [answer.status_code for answer in pool.map(service.delete, [path] * 4)]
+        assert sorted(statuses) == [204, 404, 404, 404]
+    removals = [row.object for row in service.audited() if row.act.endswith("reference/delete")]
+    assert sorted(removals) == sorted(f"slack/test by watch-{number}" for number in range(10))
+
+
 def test_a_body_is_not_read(service: Service) -> None:
     assert service.ask("PUT", f"{USED_BY}/watch-1", json={}).status_code == 400
     assert service.ask("POST", f"{USED_BY}/watch-1").status_code == 405

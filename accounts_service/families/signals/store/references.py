@@ -23,6 +23,11 @@ _OF = Statement(
     .where(ACCOUNT_REFERENCE.c.account_uid == given("account_uid"))
     .order_by(ACCOUNT_REFERENCE.c.referrer)
 )
+_FIND_AND_LOCK = Statement(
+    select(ACCOUNT_REFERENCE.c.uid)
+    .where(ACCOUNT_REFERENCE.c.account_uid == given("account_uid"), ACCOUNT_REFERENCE.c.referrer == given("referrer"))
+    .with_for_update()
+)
 _ADD = RecordedStatement(insertion(ACCOUNT_REFERENCE))
 _REMOVE = RecordedStatement(delete(ACCOUNT_REFERENCE).where(ACCOUNT_REFERENCE.c.uid == given("uid")))
 
@@ -32,13 +37,13 @@ class AccountReferences(References):
 
     def of(self, grant: Grant, path: str) -> list[Reference]:
         """List who uses the account, by name."""
-        return [reference for _, reference in self._of(self._account(grant, _key(path)))]
+        return self._of(self._account(grant, _key(path)))
 
     def add(self, grant: Grant, path: str, referrer: str) -> tuple[Reference, bool]:
         """Note that `referrer` uses the account; tells whether that is new."""
         key = _key(path)
         account = self._account(grant, key)
-        for _, reference in self._of(account):
+        for reference in self._of(account):
             if reference.referrer == referrer:
                 return reference, False
         uid, at_us = uuid.uuid4().hex, self._session.now_us
@@ -59,8 +64,9 @@ class AccountReferences(References):
     def remove(self, grant: Grant, path: str, referrer: str) -> None:
         """Note that `referrer` uses the account no more."""
         key = _key(path)
-        there = self._of(self._account(grant, key))
-        uid = next((uid for uid, reference in there if reference.referrer == referrer), None)
+        account = self._account(grant, key)
+        # Under its lock: of two who remove it at once, one does, and is recorded.
+        uid: str | None = self._session.read(_FIND_AND_LOCK, account_uid=account, referrer=referrer).scalar()
         if uid is None:
             raise RefusedError(NoSuchObject("DELETE", f"{path}/{referrer}"))
         self._session.write(_change(grant, key, referrer, uid, 2), _REMOVE, uid=uid)
@@ -72,9 +78,8 @@ class AccountReferences(References):
             raise RefusedError(NoSuchObject("GET", key.scoped_id))
         return uid
 
-    def _of(self, account: str) -> list[tuple[str, Reference]]:
-        rows = self._session.read(_OF, account_uid=account)
-        return [(row.uid, Reference(row.referrer, row.at_us)) for row in rows]
+    def _of(self, account: str) -> list[Reference]:
+        return [Reference(row.referrer, row.at_us) for row in self._session.read(_OF, account_uid=account)]
 
 
 def _key(path: str) -> Key:
