@@ -76,6 +76,20 @@ class Session:
             raise RuntimeError("a reading block cannot lock")
         statement.run(self.connection, values)
 
+    def note(self, statement: Statement, **values: Value) -> CursorResult[Any]:
+        """Run a change that is not recorded: what goes with a recorded one, or what nobody has to answer for.
+
+        Raises ForeignKeyError; the transaction is of no use after that.
+        """
+        if self._author is None:
+            raise RuntimeError("a reading block cannot write")
+        try:
+            return statement.run(self.connection, values)
+        except exc.IntegrityError as error:
+            if _is_about_a_foreign_key(error):
+                raise ForeignKeyError from error
+            raise
+
     def write(self, change: audit.Change, statement: RecordedStatement, **values: Value) -> None:
         """Run a change with `values` by name, and record it: all or nothing.
 
@@ -83,13 +97,7 @@ class Session:
         """
         if self._author is None:
             raise RuntimeError("a reading block cannot write")
-        recorded = audit.record(self.vault, self._author, change, self.now_us)
-        try:
-            statement.run(self.connection, {**values, **recorded})
-        except exc.IntegrityError as error:
-            if _is_about_a_foreign_key(error):
-                raise ForeignKeyError from error
-            raise
+        self.note(statement, **values, **audit.record(self.vault, self._author, change, self.now_us))
 
 
 @contextmanager
