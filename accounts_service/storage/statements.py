@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it 
 
 Value: TypeAlias = str | int | bytes | None
 Change: TypeAlias = Insert | Update | Delete
-Executable: TypeAlias = Select[Any] | Change
+Executable: TypeAlias = Select[*tuple[Any, ...]] | Change
 
 
 def given(name: str) -> BindParameter[Value]:
