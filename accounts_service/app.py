@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -13,17 +14,20 @@ from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import RefusedError
+from accounts_service.jobs.loop import Job
+from accounts_service.jobs.mail import Mail
 from accounts_service.storage import migrations
-from accounts_service.storage.database import open_database
+from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
-from accounts_service.web.services import References, Services
+from accounts_service.web.services import MailServers, References, Services
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +36,9 @@ FAMILIES = {family.name: family for family in (SIGNALS, ADMIN)}
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}
+
+# Whose accounts describe the server for the service's own mails.
+MAIL_SERVERS: type[MailServers] = AccountMailServers
 
 
 def built_ins() -> BuiltIns:
@@ -66,11 +73,40 @@ def rehearse(settings: Settings) -> None:
 
 
 def _start(settings: Settings, services: Services) -> Dispatcher:
+    _require_schema(services.database)
+    return assemble(services, served(settings))
+
+
+def _require_schema(database: Database) -> None:
     try:
-        migrations.require(services.database)
+        migrations.require(database)
     except RefusedError:
         log.error("storage.unreachable_at_start")
-    return assemble(services, served(settings))
+
+
+@contextmanager
+def jobs(settings: Settings) -> Iterator[tuple[Job, ...]]:
+    """Give the work outside requests, for the process that does it.
+
+    Raises BadKeysFileError and SchemaMismatchError. Of the configuration files
+    it needs nothing, so a broken one does not keep mails from being sent.
+    """
+    logs.configure(settings.log_level)
+    database = open_database(settings.database_url, Vault(load_keyring(settings.keys_file)), Bulkhead(1), 1)
+    try:
+        _require_schema(database)
+        yield make_jobs(settings, database)
+    finally:
+        database.dispose()
+
+
+def make_jobs(settings: Settings, database: Database) -> tuple[Job, ...]:
+    """Make the jobs. Adding one is adding a line."""
+    mail = Mail(database, MAIL_SERVERS, settings.mail_account)
+    return (
+        Job("mail", 2, mail.send),
+        Job("mail-forgotten", 3600, mail.forget),
+    )
 
 
 def served(settings: Settings) -> list[Family]:
@@ -91,7 +127,7 @@ def make_services(settings: Settings) -> Services:
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
     database = open_database(settings.database_url, vault, writing, settings.threads)
-    return Services(settings, access, database, references=REFERENCES, documents=Documents())
+    return Services(settings, access, database, references=REFERENCES, mail_servers=MAIL_SERVERS, documents=Documents())
 
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:

@@ -70,6 +70,18 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _mail_account(text: str) -> str:
+    if not re.fullmatch(r"email/[^/\x00-\x1f\x7f]+", text):
+        raise ValueError("email/NAME")
+    return text
+
+
 FAMILIES = ("signals",)
 
 
@@ -139,6 +151,18 @@ class Settings:
         "references",
         "What who may read a Signals account, but not `reveal` it, sees of its secrets: `references`, or `clear` for "
         "the secrets themselves, as Search Guard has it; a tenant's search then shows those of global accounts, too.",
+    )
+    mail_account: str | None = _setting(
+        None,
+        _mail_account,
+        "(none: mails wait)",
+        "The global Signals account, `email/NAME`, through whose server the service sends mails of its own.",
+    )
+    serve_jobs: bool = _setting(
+        True,  # noqa: FBT003  # the default of a flag
+        _flag,
+        "true",
+        "Whether `serve` runs the jobs process, too; `false` where `accounts-service jobs` runs by itself.",
     )
     trusted_socket_users: tuple[str, ...] = _setting(
         (),

@@ -1,17 +1,32 @@
-"""gunicorn with this service's settings."""
+"""gunicorn with this service's settings, and the jobs process beside its workers."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from typing import Any
 
+import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn has no types
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
 from accounts_service.app import create_app
 from accounts_service.config import Settings
+from accounts_service.jobs.smtp import DEADLINE_SECONDS
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.gate import REPEATED
+
+log = structlog.get_logger(__name__)
+
+# Between two starts of a jobs process, so that one that cannot run does not keep the machine busy.
+_PAUSE_SECONDS = 5.0
+# How long it may take to end: what it has begun, or, where the workers may end nothing either, next to nothing.
+_PATIENCE_SECONDS = DEADLINE_SECONDS + 3
+_IMPATIENCE_SECONDS = 2.0
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -50,6 +65,92 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Dispatcher:
         """Make the application, in the worker."""
         return create_app(self._settings)
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        try:
+            Master(self, JobsProcess() if self._settings.serve_jobs else None).run()
+        except RuntimeError as error:
+            sys.exit(f"Error: {error}")  # As gunicorn does.
+
+
+class JobsProcess:
+    """One process `accounts-service jobs`, a child of this one.
+
+    There are no threads here, since gunicorn forks its workers from this
+    process: everything is looked at when gunicorn's loop comes by.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+
+    def keep(self) -> None:
+        """Start the process if it does not run; called every second."""
+        self.look()
+        if self._process is not None or time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + _PAUSE_SECONDS
+        command = [sys.executable, "-m", "accounts_service.cli", "jobs", "--parent", str(os.getpid())]
+        try:
+            # Popen closes what is inheritable: gunicorn's listening sockets are.
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # nobody else's words
+        except OSError as error:
+            # No memory, no process: the workers go on.
+            log.error("jobs.not_started", error=type(error).__name__)
+
+    def look(self) -> None:
+        """Find out whether the process has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            log.warning("jobs.ended", status=self._process.returncode)
+            self._process = None
+
+    def tell_to_end(self) -> None:
+        """Ask the process to end what it has begun, and itself."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self, until: float) -> None:
+        """Wait for the process, which was told to end, and kill it when the time is up."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's master, which also keeps a jobs process."""
+
+    def __init__(self, server: Server, jobs: JobsProcess | None) -> None:
+        self._jobs = jobs
+        super().__init__(server)
+
+    def manage_workers(self) -> None:
+        """Keep as many workers as there should be, and the jobs process. Called every second."""
+        super().manage_workers()
+        if self._jobs is not None:
+            self._jobs.keep()
+
+    def reap_workers(self) -> None:
+        """Take note of children that have ended."""
+        # First, for gunicorn takes every child that there is, and forgets how
+        # one ended that it does not know. (Popen makes a 0 of that.)
+        if self._jobs is not None:
+            self._jobs.look()
+        super().reap_workers()
+
+    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  # gunicorn's
+        """End all children: the jobs process while the workers end."""
+        until = time.monotonic() + (_PATIENCE_SECONDS if graceful else _IMPATIENCE_SECONDS)
+        if self._jobs is not None:
+            self._jobs.tell_to_end()
+        super().stop(graceful)
+        if self._jobs is not None:
+            self._jobs.end(until)
 
 
 def mark_repeated_headers(_: object, request: Any) -> None:  # noqa: ANN401  # gunicorn has no types

@@ -18,6 +18,7 @@ from accounts_service.access.snapshot import BadConfigurationError, UnknownUserE
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.cli.doctor import doctor
 from accounts_service.cli.explain import explain
+from accounts_service.cli.jobs import jobs
 from accounts_service.cli.shared import settings_of_environment
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
@@ -157,3 +158,4 @@ def hash_password_command() -> None:
 
 main.add_command(explain)
 main.add_command(doctor)
+main.add_command(jobs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from accounts_service.access.privileges import Grant
@@ -45,6 +45,41 @@ class References(Store):
         """Note that `referrer` uses it no more. Raises RefusedError(NoSuchObject) if it did not."""
 
 
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """A server that takes mails of the service's own, and how it is to be spoken to.
+
+    `tls` from the first byte on, `start_tls` before anything else is said.
+    `trusted_hosts` are those whose certificates are not looked at, `*` for all.
+    """
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    start_tls: bool = False
+    trust_all: bool = False
+    trusted_hosts: tuple[str, ...] = ()
+    # Named, so that nobody goes round it: there is no way through a proxy here.
+    proxy_host: str | None = None
+    # The mailbox that mails come from; None where the account names none.
+    sender: str | None = None
+    # Nothing is sent, and counts as sent.
+    simulate: bool = False
+
+
+class MailServers(Store):
+    """The mail servers that are described by accounts of one family. The service asks for itself, not for a caller."""
+
+    @abstractmethod
+    def find(self, path: str) -> MailServer | None:
+        """Give the server of the account at `path`, its password opened; None if there is no such account.
+
+        Raises UnreadableSecretError.
+        """
+
+
 class Documents(Protocol):
     """The documents of the APIs; web/openapi.py makes them."""
 
@@ -65,5 +100,6 @@ class Services:
     access: AccessControl
     database: Database
     references: Mapping[str, type[References]]
+    mail_servers: type[MailServers]
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents

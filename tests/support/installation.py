@@ -42,6 +42,8 @@ class Installation:
             "ACCOUNTS_CONFIG_DIR": str(self.config_dir),
             "ACCOUNTS_KEYS_FILE": str(self.keys_file),
             "ACCOUNTS_BIND": "127.0.0.1:0",
+            # Those tests start it that are about it.
+            "ACCOUNTS_SERVE_JOBS": "false",
             **more,
         }
 

@@ -51,6 +51,13 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def _is_for_jobs(pid: int) -> bool:
+    try:
+        return b"\0jobs\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
 class Served:
     """A running server; use as a context manager. Standard error goes to `log`."""
 
@@ -97,6 +104,13 @@ class Served:
 
     def workers(self) -> list[int]:
         """Name the worker processes."""
+        return [pid for pid in self._children() if not _is_for_jobs(pid)]
+
+    def jobs(self) -> list[int]:
+        """Name the jobs processes that the server has started."""
+        return [pid for pid in self._children() if _is_for_jobs(pid)]
+
+    def _children(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 

@@ -1,0 +1,1 @@
+"""Work outside requests: the loop of the jobs process, and the jobs."""

@@ -1,0 +1,158 @@
+"""Sending what the outbox holds: at least once, and without losing any.
+
+A mail is deleted after a server has taken it. Who dies in between leaves it to
+be sent again under the same Message-ID, which is the lesser evil.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import structlog
+
+from accounts_service.faults import RefusedError
+from accounts_service.jobs import smtp
+from accounts_service.jobs.loop import Stopping
+from accounts_service.storage.audit import Author
+from accounts_service.storage.database import Database, TransactionRefusedError
+from accounts_service.storage.outbox import LEASE_SECONDS, Claimed, Outbox
+from accounts_service.storage.sealed import UnreadableSecretError
+from accounts_service.web.services import MailServer, MailServers
+
+log = structlog.get_logger(__name__)
+
+# RFC 5321 section 4.5.4.1 asks for half an hour between tries and for four or
+# five days of them, of servers that pass on anybody's mail. Somebody waits for
+# ours, so the first tries come sooner: 1, 2, 4, … minutes, then every hour.
+_FIRST_PAUSE_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 3600.0
+# Not all at once, when many have failed together.
+_JITTER = 0.2
+# Five days, by these pauses. Attempts are counted and not days: a mail that
+# waited for an account to be made still gets its tries.
+MOST_ATTEMPTS = 125
+
+# Mails that were given up are of use to who looks into it, for as long as a
+# month, and hold personal data.
+_KEPT_SECONDS = 30 * 24 * 3600
+
+_AUTHOR = Author("accounts", "jobs", "")
+
+
+class Waiting(Enum):
+    """Why no mail can be sent. No mail's attempts are counted meanwhile."""
+
+    UNSET = "ACCOUNTS_MAIL_ACCOUNT is not set"
+    MISSING = "the account that ACCOUNTS_MAIL_ACCOUNT names is not there"
+    UNREADABLE = "the password of the mail account does not open"
+    PROXY = "the mail account asks for a proxy, which cannot be used"
+    NO_SENDER = "the mail account has no default_from, and its user is no address"
+
+
+def server_of(database: Database, mail_servers: type[MailServers], path: str | None) -> MailServer | Waiting:
+    """Find the server for the service's own mails, or why there is none. Raises as Database.reading."""
+    if path is None:
+        return Waiting.UNSET
+    try:
+        with database.reading(mail_servers) as servers:
+            server = servers.find(path)
+    except UnreadableSecretError:
+        return Waiting.UNREADABLE
+    if server is None:
+        return Waiting.MISSING
+    if server.proxy_host is not None:
+        return Waiting.PROXY
+    if server.sender is None:
+        return Waiting.NO_SENDER
+    return server
+
+
+@dataclass
+class Mail:
+    """The jobs about mails. `account` is the setting; `deadline` bounds one exchange with a server."""
+
+    database: Database
+    mail_servers: type[MailServers]
+    account: str | None
+    deadline: float = smtp.DEADLINE_SECONDS
+
+    def __post_init__(self) -> None:
+        self._told: Waiting | None = None
+
+    def send(self, stopping: Stopping) -> None:
+        """Send every mail that is due, unless told to stop; the one begun is ended. Raises as Database does."""
+        while not stopping():
+            with self.database.reading(Outbox) as outbox:
+                if not outbox.is_any_due():
+                    return
+            # Asked for each mail: what an administrator mends holds for the next.
+            server = server_of(self.database, self.mail_servers, self.account)
+            if isinstance(server, Waiting):
+                self._wait(server)
+                return
+            self._told = None
+            with self.database.transaction(Outbox, _AUTHOR) as outbox:
+                claimed = outbox.claim()
+            if claimed is None:  # Somebody else was faster.
+                return
+            self._send(server, claimed, stopping)
+
+    def forget(self, stopping: Stopping) -> None:
+        """Remove mails that were given up long ago. Raises as Database does."""
+        del stopping
+        with self.database.transaction(Outbox, _AUTHOR) as outbox:
+            outbox.forget(_KEPT_SECONDS)
+
+    def _wait(self, reason: Waiting) -> None:
+        # Once for each reason, not with each look.
+        if reason is not self._told:
+            log.warning("mail.waiting", reason=reason.value)
+        self._told = reason
+
+    def _send(self, server: MailServer, claimed: Claimed, stopping: Stopping) -> None:
+        named = {"uid": claimed.uid, "message_id": claimed.message_id}
+        outcome = self._outcome(server, claimed)
+        attempts = claimed.attempts + 1
+        match outcome:
+            case smtp.Delivered():
+                self._note(lambda outbox: outbox.delivered(claimed.uid, claimed.lease), stopping)
+                log.info("mail.delivered", **named, attempts=attempts, simulated=server.simulate)
+            case smtp.Failed(error, permanent) if permanent or attempts >= MOST_ATTEMPTS:
+                self._note(lambda outbox: outbox.given_up(claimed.uid, claimed.lease, error), stopping)
+                log.error("mail.given_up", **named, attempts=attempts, error=error)
+            case smtp.Failed(error):
+                seconds = pause_after(attempts)
+                self._note(lambda outbox: outbox.postponed(claimed.uid, claimed.lease, seconds, error), stopping)
+                log.warning("mail.postponed", **named, attempts=attempts, error=error, seconds=round(seconds))
+
+    def _outcome(self, server: MailServer, claimed: Claimed) -> smtp.Delivered | smtp.Failed:
+        if claimed.message is None:
+            # With the right keys file it may open.
+            return smtp.Failed(UnreadableSecretError.__name__, permanent=False)
+        if server.simulate:
+            return smtp.Delivered()
+        return smtp.deliver(server, claimed.message, claimed.message_id, self.deadline)
+
+    def _note(self, write: Callable[[Outbox], bool], stopping: Stopping) -> None:
+        """Write down what came of a mail, for as long as that is of use: if it is not, the mail is sent again."""
+        until = time.monotonic() + LEASE_SECONDS / 2
+        while True:
+            try:
+                with self.database.transaction(Outbox, _AUTHOR) as outbox:
+                    write(outbox)
+            except (RefusedError, TransactionRefusedError):
+                if stopping() or time.monotonic() > until:
+                    raise
+                time.sleep(1)
+            else:
+                return
+
+
+def pause_after(attempts: int) -> float:
+    """Say how many seconds pass after so many attempts."""
+    pause = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(attempts - 1, 10), _LONGEST_PAUSE_SECONDS)
+    return pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret

@@ -1,0 +1,102 @@
+"""The loop: each job when it is due, whatever becomes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import structlog
+
+from accounts_service.faults import RefusedError, Unavailable
+from accounts_service.jobs import loop
+from accounts_service.jobs.loop import Job, Stopping
+
+
+class Time:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(loop.time, "sleep", time.sleep)  # type: ignore[attr-defined]  # not its own name
+    monkeypatch.setattr(loop.time, "monotonic", lambda: time.now)  # type: ignore[attr-defined]
+    return time
+
+
+def after(time: Time, seconds: float) -> Stopping:
+    end = time.now + seconds
+    return lambda: time.now >= end
+
+
+def noting(times: list[float], time: Time, error: Exception | None = None) -> Callable[[Stopping], None]:
+    def run(_: Stopping) -> None:
+        times.append(time.now - 1000)
+        if error is not None:
+            raise error
+
+    return run
+
+
+def test_each_job_is_done_at_once_and_then_every_so_often(time: Time) -> None:
+    often: list[float] = []
+    seldom: list[float] = []
+    jobs = (Job("often", 2, noting(often, time)), Job("seldom", 5, noting(seldom, time)))
+    assert loop.run(jobs, after(time, 11))
+    assert (often, seldom) == ([0, 2, 4, 6, 8, 10], [0, 5, 10])
+
+
+def test_a_job_that_fails_pauses_longer_each_time_and_the_others_go_on(time: Time) -> None:
+    failing: list[float] = []
+    well: list[float] = []
+    canary = "canary of a value in an error"
+    jobs = (Job("failing", 2, noting(failing, time, ValueError(canary))), Job("well", 50, noting(well, time)))
+    with structlog.testing.capture_logs() as lines:
+        assert not loop.run(jobs, after(time, 200))
+    assert failing == [0, 2, 6, 14, 30, 62, 122, 182]
+    assert well == [0, 50, 100, 150]
+    assert lines[0] == {"event": "jobs.failed", "log_level": "error", "job": "failing", "error": "ValueError"}
+    assert canary not in str(lines)
+
+
+def test_after_a_failure_a_success_brings_the_usual_pace_back(time: Time) -> None:
+    times: list[float] = []
+
+    def away_for_a_while(_: Stopping) -> None:
+        times.append(time.now - 1000)
+        if time.now < 1006:
+            raise RefusedError(Unavailable())
+
+    with structlog.testing.capture_logs() as lines:
+        assert loop.run((Job("job", 2, away_for_a_while),), after(time, 11))
+    assert times == [0, 2, 6, 8, 10]
+    assert [line["error"] for line in lines] == ["Unavailable"] * 2
+
+
+def test_once_is_each_one_time(time: Time) -> None:
+    first: list[float] = []
+    second: list[float] = []
+    jobs = (Job("first", 2, noting(first, time, ValueError())), Job("second", 5, noting(second, time)))
+    with structlog.testing.capture_logs():
+        assert not loop.run(jobs, lambda: False, once=True)
+    assert (first, second) == ([0], [0])
+
+
+def test_who_is_told_to_stop_begins_nothing_more() -> None:
+    told = False
+
+    def stop(_: Stopping) -> None:
+        nonlocal told
+        told = True
+
+    def never(_: Stopping) -> None:
+        raise AssertionError
+
+    assert loop.run((Job("stop", 1, stop), Job("never", 1, never)), lambda: told)
