@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -38,6 +39,7 @@ from accounts_service.access.snapshot import (
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
+from accounts_service.jobs.mail import Waiting, server_of
 from accounts_service.storage import migrations
 from accounts_service.storage.checkup import (
     PostgresFacts,
@@ -49,13 +51,18 @@ from accounts_service.storage.checkup import (
     state_of,
 )
 from accounts_service.storage.database import Database, ReadInterruptedError, SqliteDatabase, open_database
+from accounts_service.storage.envelopes import Envelopes
+from accounts_service.storage.outbox import Outbox, OutboxSecrets, Standing
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
+from accounts_service.web.services import MailServer
 
 _LOWEST_COST = 10
 _OLDEST_POSTGRES = 130000
 _CLOCKS_APART_SECONDS = 2
 _LITTLE_SPACE = 512 * 1024 * 1024
 _NO_SPACE = 64 * 1024 * 1024
+# A jobs process that runs looks every few seconds.
+_OVERDUE_SECONDS = 600
 
 # Bits of a network's prefix: fewer are everybody, and fewer are many.
 _EVERYBODY = {4: 8, 6: 16}
@@ -390,8 +397,8 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
         if database.is_missing():
             return
         yield from _connected(database, name, settings)
-        if secrets and migrations.fits(database):
-            yield from _secrets(database)
+        if migrations.fits(database):
+            yield from _contents(database, settings, secrets=secrets)
     except (RefusedError, ReadInterruptedError) as error:
         yield _unreached(name, settings.database_url, error)
     except OSError as error:
@@ -541,13 +548,51 @@ def judge_postgres(facts: PostgresFacts, settings: Settings) -> Iterator[Finding
         yield _ok("clock", apart)
 
 
+def _contents(database: Database, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
+    yield from _outbox(database, settings)
+    if secrets:
+        yield from _secrets(database)
+
+
+def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:
+    with database.reading(Outbox) as outbox:
+        standing = outbox.standing()
+    server = server_of(database, app.MAIL_SERVERS, settings.mail_account)
+    yield from judge_outbox(standing, server, time.time())
+
+
+def judge_outbox(standing: Standing, server: MailServer | Waiting, now: float) -> Iterator[Finding]:
+    """Find mails that wait in vain, and such as were given up."""
+    text = "nothing waits"
+    if standing.waiting:
+        text = f"{standing.waiting} waiting, the oldest for {_passed(standing.oldest_us, now)} s"
+    overdue = _passed(standing.overdue_us, now)
+    # Who sends no mails needs no account.
+    if isinstance(server, Waiting) and (standing.waiting or server is not Waiting.UNSET):
+        todo = "name a global account of type email that can be used, or mend the one that is named"
+        yield _warn("outbox", f"{text}; {server.value}", todo)
+    elif overdue > _OVERDUE_SECONDS:
+        todo = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true"
+        yield _warn("outbox", f"{text}; one is due for {overdue} s, and nobody has tried it", todo)
+    else:
+        yield _ok("outbox", text)
+    if standing.failed:
+        todo = "look for mail.given_up in the log; they are kept for a month"
+        yield _warn("outbox", f"{standing.failed} given up", todo)
+
+
+def _passed(since_us: int | None, now: float) -> int:
+    return 0 if since_us is None else max(0, int(now - since_us / 1_000_000))
+
+
 def _secrets(database: Database) -> Iterator[Finding]:
-    for family in app.FAMILIES.values():
-        if family.secrets is None:
-            continue
-        with database.reading(family.secrets) as store:
+    stores: dict[str, type[Envelopes]] = {
+        family.name: family.secrets for family in app.FAMILIES.values() if family.secrets is not None
+    }
+    for name, secrets in (stores | {"outbox": OutboxSecrets}).items():
+        with database.reading(secrets) as store:
             tally = store.tally()
-        counted = f"{family.name}: {tally.total} in all, {tally.opened} opened, {len(tally.unreadable)} unreadable"
+        counted = f"{name}: {tally.total} in all, {tally.opened} opened, {len(tally.unreadable)} unreadable"
         if tally.unreadable:
             todo = "find the keys file that they were sealed with; see the audit records of the rows"
             yield Finding(Status.FAIL, "secrets", counted, todo, tally.unreadable)

@@ -13,8 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -83,36 +82,33 @@ class _Connection(smtplib.SMTP):
     file: _Meter | None
     sock: socket.socket | None
 
-    def __init__(self, server: MailServer, seconds: float) -> None:
+    def __init__(self, server: MailServer, deadline: float) -> None:
         self._server = server
-        self._end = time.monotonic() + seconds
+        self._deadline = deadline
         # The same connection by a descriptor of its own: TLS takes the first one
         # over, and a handshake must be cut off as well.
         self._line: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
+        self._timer = threading.Timer(self._left(), self._cut)
         self._timer.daemon = True
-        self.is_cut = False
         self._timer.start()
         try:
-            super().__init__(server.host, server.port, local_hostname=_own_name(), timeout=seconds)
-        except BaseException as error:
+            super().__init__(server.host, server.port, local_hostname=_own_name())
+        except BaseException:
             self.close()
-            raise self.reason(error) from None
-
-    def reason(self, error: BaseException) -> BaseException:
-        """Give the reason for an error: what is cut off fails in many ways."""
-        return TimeoutError() if self.is_cut else error
+            raise
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect; smtplib's own place for that, which its class for TLS overrides, too."""
         del timeout
         connection = self._connected(_looked_up(host, port, self._left()))
-        # The timer ends whatever takes too long, and it alone: it tells the two apart.
+        # From here on the timer ends what takes too long.
         connection.settimeout(None)
         self._line = connection.dup()
-        if self.is_cut:  # Before there was anything to cut.
+        try:
+            self._left()  # The timer may have come before there was anything to cut.
+        except TimeoutError:
             connection.close()
-            raise TimeoutError
+            raise
         return self._secured(connection) if self._server.tls else connection
 
     def _connected(self, addresses: list[Any]) -> socket.socket:
@@ -125,7 +121,7 @@ class _Connection(smtplib.SMTP):
         raise problem
 
     def _left(self) -> float:
-        left = self._end - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
@@ -134,7 +130,6 @@ class _Connection(smtplib.SMTP):
         return context_for(self._server).wrap_socket(connection, server_hostname=self._server.host)
 
     def _cut(self) -> None:
-        self.is_cut = True
         if self._line is not None:
             with contextlib.suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
@@ -161,32 +156,27 @@ def deliver(
         mail = compose(server, message, message_id)
     except Exception as error:  # noqa: BLE001  # no server and no later time would make another mail of it
         return Failed(type(error).__name__, permanent=True)
+    deadline = time.monotonic() + seconds
     try:
-        with _connected(server, seconds) as connection:
-            if server.start_tls and not server.tls:
-                # Raises where the server has none; in clear nothing is said to it.
-                connection.starttls(context=context_for(server))
-            if server.user is not None and server.password is not None:
-                connection.login(server.user, server.password)
-            (sender,), (recipient,) = mail["From"].addresses, mail["To"].addresses
-            connection.send_message(mail, sender.addr_spec, [recipient.addr_spec])
-            # It is delivered, however the server takes its leave.
-            with contextlib.suppress(OSError, smtplib.SMTPException):
-                connection.quit()
+        with closing(_Connection(server, deadline)) as connection:
+            _send(server, connection, mail)
     except Exception as error:  # noqa: BLE001  # a mail that nothing good comes of must not be tried for ever
-        return _judged(error)
+        # What is cut off fails in many ways, and for one reason.
+        return _judged(TimeoutError() if time.monotonic() >= deadline else error)
     return Delivered()
 
 
-@contextmanager
-def _connected(server: MailServer, seconds: float) -> Iterator[_Connection]:
-    connection = _Connection(server, seconds)
-    try:
-        yield connection
-    except Exception as error:
-        raise connection.reason(error) from None
-    finally:
-        connection.close()
+def _send(server: MailServer, connection: _Connection, mail: EmailMessage) -> None:
+    if server.start_tls and not server.tls:
+        # Raises where the server has none; in clear nothing is said to it.
+        connection.starttls(context=context_for(server))
+    if server.user is not None and server.password is not None:
+        connection.login(server.user, server.password)
+    (sender,), (recipient,) = mail["From"].addresses, mail["To"].addresses
+    connection.send_message(mail, sender.addr_spec, [recipient.addr_spec])
+    # It is delivered, however the server takes its leave.
+    with contextlib.suppress(OSError):
+        connection.quit()
 
 
 def compose(server: MailServer, message: Message, message_id: str) -> EmailMessage:
