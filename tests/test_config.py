@@ -62,6 +62,13 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("FAMILIES", "tails"),
         ("FAMILIES", ""),
         ("TRUSTED_SOCKET_USERS", "a b"),
+        ("MAIL_ACCOUNT", ""),
+        ("MAIL_ACCOUNT", "email"),
+        ("MAIL_ACCOUNT", "email/"),
+        ("MAIL_ACCOUNT", "slack/default"),
+        ("MAIL_ACCOUNT", "blue/email/default"),
+        ("SERVE_JOBS", "no"),
+        ("SERVE_JOBS", "True"),
     ),
 )
 def test_a_value_that_cannot_be_meant_is_refused(name: str, text: str) -> None:
@@ -79,6 +86,12 @@ def test_a_password_in_the_databases_address_is_never_told() -> None:
 @pytest.mark.parametrize("bind", ("0.0.0.0:80", "[::1]:8080", "localhost:0", "unix:/run/accounts.sock"))
 def test_an_address_is_a_port_of_a_host_or_a_socket(bind: str) -> None:
     assert Settings.from_environment({"ACCOUNTS_BIND": bind}).bind == bind
+
+
+def test_mails_need_an_account_and_jobs_are_served_unless_told_otherwise() -> None:
+    assert (Settings().mail_account, Settings().serve_jobs) == (None, True)
+    settings = Settings.from_environment({"ACCOUNTS_MAIL_ACCOUNT": "email/für uns", "ACCOUNTS_SERVE_JOBS": "false"})
+    assert (settings.mail_account, settings.serve_jobs) == ("email/für uns", False)
 
 
 def test_users_are_names_or_numbers() -> None:

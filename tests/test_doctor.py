@@ -24,10 +24,14 @@ from accounts_service.access.snapshot import LastGood, parse, read_directory
 from accounts_service.config import Settings
 from accounts_service.doctor import Finding, Status
 from accounts_service.faults import Json, RefusedError, Unavailable
+from accounts_service.jobs.mail import Waiting
 from accounts_service.storage import checkup
+from accounts_service.storage.audit import Author
 from accounts_service.storage.checkup import PostgresFacts, SqliteFacts
 from accounts_service.storage.database import ReadInterruptedError
+from accounts_service.storage.outbox import Message, Outbox, Standing
 from accounts_service.storage.sealed import Keyring
+from accounts_service.web.services import MailServer
 from tests.support import personas
 from tests.support.installation import Installation
 from tests.support.service import Service
@@ -79,7 +83,9 @@ def test_a_new_installation_is_well(tmp_path: Path, database_url: str) -> None:
     wrong = [line for line in result.stdout.splitlines() if not line.startswith(("ok ", "warn commit"))]
     assert (result.exit_code, wrong) == (0, [])
     assert re.search(r"^ok   keys: 1 in .*, k[0-9a-f]{8} is active$", result.stdout, re.MULTILINE)
-    assert "ok   secrets: signals: 0 in all, 0 opened, 0 unreadable" in result.stdout
+    for name in ("signals", "outbox"):
+        assert f"ok   secrets: {name}: 0 in all, 0 opened, 0 unreadable" in result.stdout
+    assert "ok   outbox: nothing waits" in result.stdout
 
 
 def test_json_says_the_same(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -727,6 +733,63 @@ def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pyte
     database.dispose()
 
 
+# -- Outbox -------------------------------------------------------------------
+
+NOW = 1_700_000_000
+SERVER = MailServer("h", 25)
+
+
+@pytest.mark.parametrize(
+    ("standing", "server", "wrong"),
+    (
+        (Standing(0, None, None, 0), Waiting.UNSET, []),
+        (Standing(0, None, None, 0), SERVER, []),
+        (Standing(2, (NOW - 900) * 10**6, (NOW - 500) * 10**6, 0), SERVER, []),
+        (
+            Standing(2, (NOW - 900) * 10**6, (NOW - 700) * 10**6, 0),
+            SERVER,
+            ["2 waiting, the oldest for 900 s; one is due for 700 s, and nobody has tried it"],
+        ),
+        (
+            Standing(2, (NOW - 5) * 10**6, None, 1),
+            Waiting.UNSET,
+            ["2 waiting, the oldest for 5 s; ACCOUNTS_MAIL_ACCOUNT is not set", "1 given up"],
+        ),
+        (
+            Standing(0, None, None, 0),
+            Waiting.MISSING,
+            ["nothing waits; the account that ACCOUNTS_MAIL_ACCOUNT names is not there"],
+        ),
+        (Standing(0, None, None, 3), SERVER, ["3 given up"]),
+    ),
+)
+def test_mails_that_wait_in_vain_are_found(standing: Standing, server: MailServer | Waiting, wrong: list[str]) -> None:
+    findings = [one for one in doctor.judge_outbox(standing, server, NOW) if one.status is not Status.OK]
+    assert [one.text for one in findings] == wrong
+    assert all(one.status is Status.WARN and one.todo for one in findings)
+
+
+def test_the_outbox_is_looked_at_and_opened(service: Service) -> None:
+    with service.services.database.transaction(Outbox, Author("realm", "somebody", "")) as outbox:
+        outbox.add(Message(f"{CANARY}@mycompany.example", CANARY, CANARY))
+    environment = service.installation.environment()
+
+    def said(*words: str, **settings: str) -> str:
+        return CliRunner().invoke(cli.main, ("doctor", *words), env={**environment, **settings}).output
+
+    assert "1 waiting, the oldest for " in said()
+    assert "; ACCOUNTS_MAIL_ACCOUNT is not set -> " in said()
+    assert "names is not there" in said(ACCOUNTS_MAIL_ACCOUNT="email/none")
+    service.put(PATH, {"host": "h", "port": 25, "default_from": "a@b.example"})
+    output = said("--secrets", ACCOUNTS_MAIL_ACCOUNT="email/default")
+    assert re.search(r"^ok   outbox: 1 waiting", output, re.MULTILINE)
+    assert "ok   secrets: outbox: 1 in all, 1 opened, 0 unreadable" in output
+    service.installation.keys_file.write_text(Keyring.generate().to_json())
+    output = said("--secrets")
+    assert "FAIL secrets: outbox: 1 in all, 0 opened, 1 unreadable" in output
+    assert CANARY not in output
+
+
 # -- Secrets ------------------------------------------------------------------
 
 BODY: Json = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
@@ -738,7 +801,7 @@ def secrets_of(installation: Installation) -> tuple[int, list[str]]:
     start = next(number for number, line in enumerate(lines) if " secrets: " in line)
     assert CANARY not in result.output
     assert "$2" not in result.output
-    return result.exit_code, lines[start:]
+    return result.exit_code, [line for line in lines[start:] if "secrets: outbox: 0 in all" not in line]
 
 
 def test_every_secret_of_accounts_versions_and_bin_is_opened(service: Service) -> None:
