@@ -84,6 +84,7 @@ class JobsProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
+        self._is_told = False
 
     def keep(self) -> None:
         """Start the process if it does not run; called every second."""
@@ -102,11 +103,13 @@ class JobsProcess:
     def look(self) -> None:
         """Find out whether the process has ended."""
         if self._process is not None and self._process.poll() is not None:
-            log.warning("jobs.ended", status=self._process.returncode)
+            if not self._is_told:
+                log.warning("jobs.ended", status=self._process.returncode)
             self._process = None
 
     def tell_to_end(self) -> None:
         """Ask the process to end what it has begun, and itself."""
+        self._is_told = True
         if self._process is not None:
             self._process.terminate()
 

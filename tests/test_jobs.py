@@ -7,6 +7,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import update
 
+from accounts_service import server
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Json
 from accounts_service.storage.database import Database, open_database
@@ -64,8 +67,8 @@ def add(database: Database, count: int = 1) -> set[str]:
     return {f"<{uid}@accounts-service.invalid>" for uid in uids}
 
 
-def sent(server: MailServer) -> Counter[str]:
-    return Counter(str(mail["Message-ID"]) for mail in server.mails)
+def sent(postbox: MailServer) -> Counter[str]:
+    return Counter(str(mail["Message-ID"]) for mail in postbox.mails)
 
 
 @contextmanager
@@ -87,11 +90,11 @@ def log_of(installation: Installation) -> str:
 
 def test_once_sends_what_there_is_and_says_nothing_of_it(installation: Installation, database: Database) -> None:
     added = add(database, 3)
-    with MailServer() as server:
-        describe(installation, server.port, user="u@mycompany.example")
+    with MailServer() as postbox:
+        describe(installation, postbox.port, user="u@mycompany.example")
         with jobs(installation, "--once") as process:
             assert process.wait(_PATIENCE_SECONDS) == 0
-    assert sent(server) == Counter(added)
+    assert sent(postbox) == Counter(added)
     assert rows(database, OUTBOX_MESSAGE) == []
     log = log_of(installation)
     assert log.count("mail.delivered") == 3
@@ -145,37 +148,37 @@ def test_told_to_end_it_ends_what_it_has_begun(tmp_path: Path, sqlite_url: str) 
     installation = Installation(tmp_path / "installation", sqlite_url)
     database = open_database(sqlite_url, Vault(load_keyring(installation.keys_file)), Bulkhead(1), 1)
     add(database, 2)
-    with MailServer(pause=1) as server:
-        describe(installation, server.port)
+    with MailServer(pause=1) as postbox:
+        describe(installation, postbox.port)
         with jobs(installation) as process:
-            wait_for(lambda: bool(server.secured), "an exchange")
+            wait_for(lambda: bool(postbox.secured), "an exchange")
             process.send_signal(signal.SIGINT)
             assert process.wait(_PATIENCE_SECONDS) == 0
-    assert len(server.taken) == len(rows(database, OUTBOX_MESSAGE)) == 1
+    assert len(postbox.taken) == len(rows(database, OUTBOX_MESSAGE)) == 1
     database.dispose()
 
 
 def test_two_processes_at_once_send_each_mail_once(installation: Installation, database: Database) -> None:
-    with MailServer(pause=0.02) as server:
-        describe(installation, server.port)
+    with MailServer(pause=0.02) as postbox:
+        describe(installation, postbox.port)
         added = add(database, 40)
         with jobs(installation, "--once") as one, jobs(installation, "--once") as other:
             assert (one.wait(_PATIENCE_SECONDS), other.wait(_PATIENCE_SECONDS)) == (0, 0)
-    assert sent(server) == Counter(added)
+    assert sent(postbox) == Counter(added)
     assert rows(database, OUTBOX_MESSAGE) == []
 
 
 def test_killed_again_and_again_it_loses_no_mail(installation: Installation, database: Database) -> None:
     kills = 0
-    with MailServer(pause=0.01) as server:
-        describe(installation, server.port)
+    with MailServer(pause=0.01) as postbox:
+        describe(installation, postbox.port)
         added = add(database, 45)
         while rows(database, OUTBOX_MESSAGE):
-            before = len(server.taken)
+            before = len(postbox.taken)
             with jobs(installation) as process:
 
                 def is_time(before: int = before) -> bool:
-                    return len(server.taken) >= before + 8 or not rows(database, OUTBOX_MESSAGE)
+                    return len(postbox.taken) >= before + 8 or not rows(database, OUTBOX_MESSAGE)
 
                 wait_for(is_time, "mails")
                 time.sleep(random.uniform(0, 0.02))
@@ -187,8 +190,40 @@ def test_killed_again_and_again_it_loses_no_mail(installation: Installation, dat
                 connection.execute(update(OUTBOX_MESSAGE).values(lease_us=0))
     assert kills >= 5
     # None is lost; one that came twice came under one Message-ID.
-    assert sent(server).keys() == added
-    assert sum(sent(server).values()) <= len(added) + kills
+    assert sent(postbox).keys() == added
+    assert sum(sent(postbox).values()) <= len(added) + kills
+
+
+def test_a_machine_without_room_for_another_process_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[object] = []
+
+    def no_room(*words: object, **_: object) -> None:
+        tries.append(words)
+        raise BlockingIOError
+
+    monkeypatch.setattr(server.subprocess, "Popen", no_room)  # type: ignore[attr-defined]  # not its own name
+    process = server.JobsProcess()
+    with structlog.testing.capture_logs() as lines:
+        process.keep()
+        process.keep()
+        process.tell_to_end()
+        process.end(time.monotonic())
+    assert [line["event"] for line in lines] == ["jobs.not_started"]
+    assert len(tries) == 1, "not over and over"
+
+
+def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    started = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    assert started.stdout is not None
+    with started.stdout as output:
+        output.readline()
+    monkeypatch.setattr(server.subprocess, "Popen", lambda *_, **__: started)  # type: ignore[attr-defined]
+    process = server.JobsProcess()
+    process.keep()
+    process.tell_to_end()
+    process.end(time.monotonic() + 0.1)
+    assert started.returncode == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -215,10 +250,8 @@ def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_
     (second,) = served.jobs()
     assert "jobs.ended" in served.log.read_text()
     # The socket that requests come by is not its own: a server that is started anew would find it taken.
-    listening = [
-        line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines() if f":{served.port:04X} 0000" in line
-    ]
-    assert listening
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (listening,) = (line[9] for line in lines if (line[1], line[3]) == (f"0100007F:{served.port:04X}", "0A"))
 
     def sockets(pid: int) -> set[str]:
         return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
@@ -229,12 +262,12 @@ def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_
     database = open_database(
         served.installation.database_url, Vault(load_keyring(served.installation.keys_file)), Bulkhead(1), 1
     )
-    with MailServer() as server:
-        describe(served.installation, server.port)
+    with MailServer() as postbox:
+        describe(served.installation, postbox.port)
         added = add(database)
         wait_for(lambda: not rows(database, OUTBOX_MESSAGE), "an empty outbox")
     database.dispose()
-    assert sent(server) == Counter(added)
+    assert sent(postbox) == Counter(added)
     # A reload is about workers.
     workers = served.workers()
     served.process.send_signal(signal.SIGHUP)

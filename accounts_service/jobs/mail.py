@@ -117,17 +117,18 @@ class Mail:
         named = {"uid": claimed.uid, "message_id": claimed.message_id}
         outcome = self._outcome(server, claimed)
         attempts = claimed.attempts + 1
-        match outcome:
-            case smtp.Delivered():
-                self._note(lambda outbox: outbox.delivered(claimed.uid, claimed.lease), stopping)
-                log.info("mail.delivered", **named, attempts=attempts, simulated=server.simulate)
-            case smtp.Failed(error, permanent) if permanent or attempts >= MOST_ATTEMPTS:
-                self._note(lambda outbox: outbox.given_up(claimed.uid, claimed.lease, error), stopping)
-                log.error("mail.given_up", **named, attempts=attempts, error=error)
-            case smtp.Failed(error):
-                seconds = pause_after(attempts)
-                self._note(lambda outbox: outbox.postponed(claimed.uid, claimed.lease, seconds, error), stopping)
-                log.warning("mail.postponed", **named, attempts=attempts, error=error, seconds=round(seconds))
+        if isinstance(outcome, smtp.Delivered):
+            self._note(lambda outbox: outbox.delivered(claimed.uid, claimed.lease), stopping)
+            log.info("mail.delivered", **named, attempts=attempts, simulated=server.simulate)
+            return
+        error = outcome.error
+        if outcome.permanent or attempts >= MOST_ATTEMPTS:
+            self._note(lambda outbox: outbox.given_up(claimed.uid, claimed.lease, error), stopping)
+            log.error("mail.given_up", **named, attempts=attempts, error=error)
+            return
+        seconds = pause_after(attempts)
+        self._note(lambda outbox: outbox.postponed(claimed.uid, claimed.lease, seconds, error), stopping)
+        log.warning("mail.postponed", **named, attempts=attempts, error=error, seconds=round(seconds))
 
     def _outcome(self, server: MailServer, claimed: Claimed) -> smtp.Delivered | smtp.Failed:
         if claimed.message is None:

@@ -113,9 +113,11 @@ class _Connection(smtplib.SMTP):
 
     def _connected(self, addresses: list[Any]) -> socket.socket:
         problem: OSError = TimeoutError()
-        for address in addresses:
+        for tried, address in enumerate(addresses):
             try:
-                return socket.create_connection(address[:2], timeout=self._left())
+                # Each gets its share: one that is silent must not hide the next.
+                share = self._left() / (len(addresses) - tried)
+                return socket.create_connection(address[:2], timeout=share)
             except OSError as error:
                 problem = error
         raise problem

@@ -316,6 +316,16 @@ def test_what_could_not_be_written_down_is_sent_again_under_the_same_message_id(
     assert first == second
 
 
+def test_a_mail_that_somebody_else_was_faster_to_claim_is_his(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(database)
+    with postbox(database) as server:
+        monkeypatch.setattr(Outbox, "claim", lambda _: None)
+        assert send(database) == []
+    assert server.taken == []
+
+
 def test_what_was_given_up_is_forgotten_after_a_month(database: Database, clock: list[float]) -> None:
     add(database, "nobody")
     describe(database, 25)

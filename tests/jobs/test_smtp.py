@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.x509.oid import NameOID
@@ -97,9 +98,43 @@ def test_a_strange_certificate_is_refused_unless_the_account_says_otherwise(
         assert tried(trusted_hosts=("*",)) == Delivered()
 
 
-def test_a_certificate_for_somebody_else_is_refused(certificate: tuple[Path, Path]) -> None:
+def looked_up_as_this_machine(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let every name lead to these addresses."""
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+    look_up = socket.getaddrinfo
+
+    def looks(host: str, port: int, *words: Any, **options: Any) -> list[Any]:
+        if host == "mail.example":
+            return [(*entry[:4], (entry[4][0], port)) for entry in entries]
+        return look_up(host, port, *words, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", looks)
+
+
+def test_of_a_servers_addresses_one_that_answers_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.create_connection
+    tried: list[str] = []
+
+    def connects(address: tuple[str, int], timeout: float) -> socket.socket:
+        tried.append(address[0])
+        if len(tried) == 1:
+            assert timeout <= 10
+            raise TimeoutError
+        return connect(("127.0.0.1", address[1]), timeout)
+
+    looked_up_as_this_machine(monkeypatch, "192.0.2.1", "127.0.0.1")
+    with MailServer() as postbox:
+        monkeypatch.setattr(socket, "create_connection", connects)
+        assert deliver(server(postbox.port, host="mail.example"), MESSAGE, MESSAGE_ID, 20) == Delivered()
+    assert tried == ["192.0.2.1", "127.0.0.1"]
+
+
+def test_a_certificate_for_somebody_else_is_refused(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up_as_this_machine(monkeypatch, "127.0.0.1")
     with MailServer(certificate) as postbox:
-        described = server(postbox.port, host="localhost", tls=True)
+        described = server(postbox.port, host="mail.example", tls=True)
         assert deliver(described, MESSAGE, MESSAGE_ID) == Failed("SSLCertVerificationError", permanent=False)
 
 
@@ -169,6 +204,21 @@ def test_a_look_up_that_takes_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket, "getaddrinfo", looks)
     assert deliver(server(25, host="mail.example"), MESSAGE, MESSAGE_ID, 0.2) == Failed("TimeoutError", permanent=False)
+
+
+@pytest.mark.parametrize(("seconds", "late"), ((0.0, 0.0), (0.1, 0.3)))
+def test_who_connects_too_late_says_nothing(monkeypatch: pytest.MonkeyPatch, seconds: float, late: float) -> None:
+    ours, theirs = socket.socketpair()
+
+    def slowly(*_: object, **__: object) -> socket.socket:
+        time.sleep(late)
+        return ours
+
+    monkeypatch.setattr(socket, "create_connection", slowly)
+    with ours, theirs:
+        assert deliver(server(25), MESSAGE, MESSAGE_ID, seconds) == Failed("TimeoutError", permanent=False)
+        ours.close()
+        assert theirs.recv(1) == b""
 
 
 @pytest.mark.parametrize(

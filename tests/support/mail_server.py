@@ -56,6 +56,9 @@ class MailServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # aiosmtpd drops what it has not come round to, such as the end of a
+        # connection, and a socket that nobody closes is an error.
+        asyncio.run_coroutine_threadsafe(_come_round(), self._controller.loop).result()
         self._controller.stop()
 
     @property
@@ -102,6 +105,11 @@ class MailServer:
         if answer.startswith("2"):
             self.taken.append(envelope)
         return answer
+
+
+async def _come_round() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0.001)
 
 
 class _OnAnyPort(Controller):
