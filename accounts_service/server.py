@@ -92,7 +92,8 @@ class JobsProcess:
         if self._process is not None or time.monotonic() < self._not_before:
             return
         self._not_before = time.monotonic() + _PAUSE_SECONDS
-        command = [sys.executable, "-m", "accounts_service.cli", "jobs", "--parent", str(os.getpid())]
+        # -P: what lies in the working directory is no module of ours.
+        command = [sys.executable, "-P", "-m", "accounts_service.cli", "jobs", "--parent", str(os.getpid())]
         try:
             # Popen closes what is inheritable: gunicorn's listening sockets are.
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # nobody else's words
