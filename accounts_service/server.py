@@ -23,7 +23,7 @@ from accounts_service.web.gate import REPEATED
 log = structlog.get_logger(__name__)
 
 # Between two starts of a jobs process, so that one that cannot run does not keep the machine busy.
-_PAUSE_SECONDS = 5.0
+_PAUSE_SECONDS = 3.0
 # How long it may take to end: what it has begun, or, where the workers may end nothing either, next to nothing.
 _PATIENCE_SECONDS = DEADLINE_SECONDS + 3
 _IMPATIENCE_SECONDS = 2.0

@@ -178,7 +178,7 @@ def test_killed_again_and_again_it_loses_no_mail(installation: Installation, dat
             with jobs(installation) as process:
 
                 def is_time(before: int = before) -> bool:
-                    return len(postbox.taken) >= before + 8 or not rows(database, OUTBOX_MESSAGE)
+                    return len(postbox.taken) >= before + 10 or not rows(database, OUTBOX_MESSAGE)
 
                 wait_for(is_time, "mails")
                 time.sleep(random.uniform(0, 0.02))
@@ -188,7 +188,7 @@ def test_killed_again_and_again_it_loses_no_mail(installation: Installation, dat
             # As if the lease of who was killed had ended.
             with database.begin() as connection:
                 connection.execute(update(OUTBOX_MESSAGE).values(lease_us=0))
-    assert kills >= 5
+    assert kills >= 4
     # None is lost; one that came twice came under one Message-ID.
     assert sent(postbox).keys() == added
     assert sum(sent(postbox).values()) <= len(added) + kills
