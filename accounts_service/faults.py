@@ -32,6 +32,9 @@ class Kind(Enum):
     OBJECT = "object"
     HEADER_NAME = "header name"
     HEADER_VALUE = "header value"
+    LIST = "list"
+    LINE = "line of text"
+    IDENTIFIER = "identifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ class TooMany:
 
 
 @dataclass(frozen=True, slots=True)
+class TooLong:
+    """A text of more than `most` characters."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotOneOf:
     """The value is none of the choices."""
 
@@ -87,7 +97,9 @@ class DestinationChanged:
     attributes: tuple[str, ...]
 
 
-Flaw: TypeAlias = Missing | NotA | OutOfRange | TooMany | NotOneOf | NeededBy | StaleReference | DestinationChanged
+Flaw: TypeAlias = (
+    Missing | NotA | OutOfRange | TooMany | TooLong | NotOneOf | NeededBy | StaleReference | DestinationChanged
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +260,32 @@ class InUse:
 
 
 @dataclass(frozen=True, slots=True)
+class AlreadyExists:
+    """Something of that name is there already, and is not to be changed by this request."""
+
+    identifier: str
+
+
+class Rule(Enum):
+    """What is never done, whoever asks for it."""
+
+    SINGLE_SIGN_ON = "users come from the identity provider alone"
+    OWN_ACCOUNT = "nobody deletes his own account"
+    NOT_FOR_SERVICE_ACCOUNTS = "service accounts do not get this permission"
+    SYSTEM_GROUP = "a system group keeps its name and its members, and stays"
+    TOO_MANY_TOKENS = "an account has so many tokens at most"
+    NO_KNOWN_ASSIGNEE = "none of those who are named exists"
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstTheRules:
+    """What is asked for makes sense and is never done. `subject`: what it would have been done to, or with."""
+
+    rule: Rule
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PrivateTenant:
     """The private tenant of a user is asked for, and there is none."""
 
@@ -298,6 +336,8 @@ Fault: TypeAlias = (
     | NoSuchObject
     | Ambiguous
     | InUse
+    | AlreadyExists
+    | AgainstTheRules
     | PrivateTenant
     | PreconditionFailed
     | Overloaded

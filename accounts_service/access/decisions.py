@@ -24,6 +24,7 @@ from accounts_service.access.privileges import (
     Grant,
     InTenant,
     Level,
+    Mine,
     Nothing,
     Open,
     Own,
@@ -209,10 +210,10 @@ class Rules:
         also = frozenset(extra for extra in optional if self.allows(identity, extra, decided_in))
         return Grant(privilege, scope, also)
 
-    def _decide(  # noqa: C901, PLR0911  # one case a requirement
+    def _decide(  # noqa: C901, PLR0911, PLR0912  # one case a requirement
         self,
         identity: Identity,
-        requirement: Privilege | Scoped | InTenant | Either | AlsoInTenant,
+        requirement: Privilege | Scoped | Mine | InTenant | Either | AlsoInTenant,
         arguments: Mapping[str, str],
         tenant: str,
     ) -> tuple[Privilege, Scope, str | None] | None:
@@ -224,6 +225,10 @@ class Rules:
                     return every, _all_of(every), None
                 if identity.own is not None and self.allows(identity, own):
                     return own, Own(identity.own), None
+                return None
+            case Mine(privilege):
+                if identity.own is not None and self.allows(identity, privilege):
+                    return privilege, Own(identity.own), None
                 return None
             case InTenant(privilege, argument):
                 named = normal_tenant(arguments[argument])
@@ -283,10 +288,10 @@ class Rules:
         also = tuple(self.explain(identity, extra.action, within) for extra in optional)
         return Explanation(requirement, grant, decisions, also)
 
-    def _explain_all(
+    def _explain_all(  # noqa: PLR0911  # one case a requirement
         self,
         identity: Identity,
-        requirement: Privilege | Scoped | InTenant | Either | AlsoInTenant,
+        requirement: Privilege | Scoped | Mine | InTenant | Either | AlsoInTenant,
         arguments: Mapping[str, str],
         tenant: str,
     ) -> tuple[Decision, ...]:
@@ -294,10 +299,9 @@ class Rules:
             case Privilege():
                 return (self.explain(identity, requirement.action),)
             case Scoped(own, every):
-                for_own = self.explain(identity, own.action)
-                if for_own.allowed and identity.own is None:
-                    for_own = replace(for_own, reason=Reason.NO_OWN_OBJECT)
-                return self.explain(identity, every.action), for_own
+                return self.explain(identity, every.action), self._explain_own(identity, own)
+            case Mine(privilege):
+                return (self._explain_own(identity, privilege),)
             case InTenant(privilege, argument):
                 return (self.explain(identity, privilege.action, arguments[argument]),)
             case Either(privilege, other):
@@ -308,6 +312,12 @@ class Rules:
                 return self.explain(identity, privilege.action), self.explain(identity, within.action, tenant)
             case _:
                 assert_never(requirement)
+
+    def _explain_own(self, identity: Identity, privilege: Privilege) -> Decision:
+        decision = self.explain(identity, privilege.action)
+        if decision.allowed and identity.own is None:
+            return replace(decision, reason=Reason.NO_OWN_OBJECT)
+        return decision
 
     def _explain_cluster(self, identity: Identity, action: str) -> Decision:
         if action.startswith(_RESERVED):

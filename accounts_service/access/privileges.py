@@ -86,6 +86,13 @@ class Scoped:
 
 
 @dataclass(frozen=True, slots=True)
+class Mine:
+    """`privilege`, for what is one's own and nothing else; who has no account in the family has nothing of the kind."""
+
+    privilege: Privilege
+
+
+@dataclass(frozen=True, slots=True)
 class InTenant:
     """A tenant privilege, asked for in the tenant that the path's `argument` names."""
 
@@ -109,7 +116,7 @@ class AlsoInTenant:
     within: Privilege
 
 
-Requirement: TypeAlias = Privilege | Open | Scoped | InTenant | Either | AlsoInTenant
+Requirement: TypeAlias = Privilege | Open | Scoped | Mine | InTenant | Either | AlsoInTenant
 
 
 def privileges_of(requirement: Requirement) -> tuple[Privilege, ...]:
@@ -119,7 +126,7 @@ def privileges_of(requirement: Requirement) -> tuple[Privilege, ...]:
             return ()
         case Scoped(own, every):
             return (own, every)
-        case InTenant(privilege, _):
+        case InTenant(privilege, _) | Mine(privilege):
             return (privilege,)
         case Either(privilege, other) | AlsoInTenant(privilege, other):
             return (privilege, other)
@@ -127,13 +134,15 @@ def privileges_of(requirement: Requirement) -> tuple[Privilege, ...]:
             return (privilege,)
 
 
-def describe(requirement: Requirement) -> str:
+def describe(requirement: Requirement) -> str:  # noqa: PLR0911  # one case a requirement
     """Write what a route asks for, on one line."""
     match requirement:
         case Open():
             return requirement.name
         case Scoped(own, every):
             return f"{every.action} or, for one's own, {own.action}"
+        case Mine(privilege):
+            return f"{privilege.action}, for one's own"
         case InTenant(privilege, argument):
             return f"{privilege.action} in <{argument}>"
         case Either(privilege, other):

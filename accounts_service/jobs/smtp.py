@@ -51,7 +51,7 @@ class Failed:
     permanent: bool
 
 
-class _NoMailboxError(ValueError):
+class NoMailboxError(ValueError):
     """An address that is not one mailbox."""
 
 
@@ -192,9 +192,13 @@ def compose(server: MailServer, message: Message, message_id: str) -> EmailMessa
     # So that no absent person's program answers (RFC 3834 section 5).
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
-    for name in ("From", "To"):
+    written = {"From": server.sender or "", "To": message.to}
+    for name, address in written.items():
         if len(mail[name].addresses) != 1 or not mail[name].addresses[0].domain:
-            raise _NoMailboxError
+            raise NoMailboxError
+        # What looks like an encoded word (RFC 2047) in an address would be decoded to another one.
+        if mail[name].addresses[0].addr_spec not in address:
+            raise NoMailboxError
     return mail
 
 

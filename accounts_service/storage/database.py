@@ -13,11 +13,25 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, CursorResult, Delete, Insert, Row, Select, Update, create_engine, event, exc, text
+import structlog
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    CursorResult,
+    Delete,
+    Insert,
+    Row,
+    Select,
+    Update,
+    create_engine,
+    event,
+    exc,
+    text,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -29,6 +43,8 @@ from accounts_service.storage import audit
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
+
+log = structlog.get_logger(__name__)
 
 _STATEMENT_SECONDS = 5
 _STEPS = 100_000
@@ -58,11 +74,18 @@ class Session:
         self.now_us = now_us
         self._author = author
 
+    @property
+    def author(self) -> audit.Author:
+        """Who makes the changes; there only where some can be made."""
+        if self._author is None:
+            raise RuntimeError("a reading block has no author")
+        return self._author
+
     def read(self, statement: Statement, **values: Value) -> CursorResult[Any]:
         """Run a query with `values` by name."""
         return statement.run(self.connection, values)
 
-    def select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def select(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Row[Any]]:
         """Run a query that is made for this request alone; its compiled form is of no use to another.
 
         One that takes too long is ended, and the caller told to come again.
@@ -146,6 +169,8 @@ class Database(ABC):
     def __init__(self, vault: Vault, clock: Callable[[], float]) -> None:
         self._vault = vault
         self._clock = clock
+        # One thread of a process at most waits to write what may be left out.
+        self._notes = Bulkhead(1)
 
     @contextmanager
     def reading(self, store: type[S]) -> Iterator[S]:
@@ -154,7 +179,7 @@ class Database(ABC):
         Raises ReadInterruptedError, or RefusedError with Overloaded or Unavailable.
         """
         with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
-            yield store(Session(connection, self._vault, None, self._now_us()))
+            yield store(Session(connection, self._vault, None, self.now_us()))
 
     @contextmanager
     def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:
@@ -165,12 +190,24 @@ class Database(ABC):
         failed: then the outcome is unknown).
         """
         with self.begin() as connection:
-            yield store(Session(connection, self._vault, author, self._now_us()))
+            yield store(Session(connection, self._vault, author, self.now_us()))
+
+    def note(self, store: type[S], author: audit.Author, act: Callable[[S], None]) -> None:
+        """Do in one transaction what is no great loss when it cannot be done; that is logged, and raises nothing."""
+        try:
+            # Not in a place of those who write: what is written here must not keep a change from being made.
+            with self.begin(self._notes) as connection:
+                act(store(Session(connection, self._vault, author, self.now_us())))
+        except (RefusedError, TransactionRefusedError) as error:
+            log.warning("storage.not_noted", request_id=author.request_id, reason=type(error).__name__)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Give a bare connection in a transaction; for migrations. Raises as `transaction` does."""
-        with self._telling(), self._begin() as connection:
+    def begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
+        """Give a bare connection in a transaction; for migrations. Raises as `transaction` does.
+
+        `places`: others than those of the writers, to wait in for a turn.
+        """
+        with self._telling(), self._begin(places) as connection:
             yield connection
 
     @contextmanager
@@ -197,14 +234,15 @@ class Database(ABC):
         """Close all connections."""
 
     @abstractmethod
-    def _begin(self) -> AbstractContextManager[Connection]:
+    def _begin(self, places: Bulkhead | None = None) -> AbstractContextManager[Connection]:
         """Begin a transaction; commit at the end of the block, roll back when it raises."""
 
     @abstractmethod
     def _meaning(self, error: exc.DBAPIError) -> Exception:
         """Tell what a driver's error means; the error itself when it is a bug."""
 
-    def _now_us(self) -> int:
+    def now_us(self) -> int:
+        """Give the time, in microseconds since the epoch."""
         return int(self._clock() * 1_000_000)
 
     @contextmanager
@@ -315,8 +353,8 @@ class SqliteDatabase(Database):
         self._turnstile.close()
 
     @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        with self._bulkhead.place(), self._turnstile.turn():
+    def _begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
+        with (places or self._bulkhead).place(), self._turnstile.turn():
             self._stay_with_the_file()
             with self._writer.connect() as connection, _committed(connection, "BEGIN IMMEDIATE", "COMMIT"):
                 yield connection
@@ -410,12 +448,13 @@ class PostgresDatabase(Database):
         self._engine.dispose()
 
     @contextmanager
-    def _begin(self) -> Iterator[Connection]:
+    def _begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
         # A commit that waits for a standby and is cancelled has happened here
         # and not there (https://github.com/patroni/patroni/issues/1412), so no
         # time-out may cut it short. Each statement of one message has its own
         # (https://www.postgresql.org/docs/15/runtime-config-client.html).
         with (
+            nullcontext() if places is None else places.place(),
             self._engine.connect() as connection,
             _committed(connection, "BEGIN", "SET LOCAL statement_timeout = 0; COMMIT"),
         ):

@@ -32,6 +32,15 @@ def is_mailbox(text: str) -> bool:
     return len(text) <= LONGEST_MAILBOX and _MAILBOX.match(text) is not None
 
 
+ADDRESS = _ADDRESS
+_BARE_ADDRESS = re.compile(rf"{_ADDRESS}\Z")
+
+
+def is_address(text: str) -> bool:
+    """Tell whether `text` is an e-mail address by itself, `local@domain`, in the same grammar."""
+    return len(text) <= LONGEST_MAILBOX and _BARE_ADDRESS.match(text) is not None
+
+
 LONGEST_URI = 8192
 _WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+(?:[/?#]|\Z)", re.IGNORECASE)
 

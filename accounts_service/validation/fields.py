@@ -13,6 +13,7 @@ what it accepts, `kept` what comes of it.
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields, missing
@@ -28,6 +29,7 @@ from accounts_service.faults import (
     OutOfRange,
     Problem,
     RefusedError,
+    TooLong,
     TooMany,
 )
 from accounts_service.validation.checks import (
@@ -326,6 +328,115 @@ class ListOf(Attribute[list[T]]):
         """Say in JSON Schema what `accept` takes."""
         element = self.element.taken()
         return {"anyOf": [{"type": "array", "items": element, "maxItems": MOST_ELEMENTS}, element]}
+
+    def kept(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` returns."""
+        return {"type": "array", "items": self.element.kept()}
+
+
+# -- Fields that take nothing for something else ------------------------------
+
+
+LONGEST_LINE = 255
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_LINE = re.compile(rf"[^{_CONTROL}]*\Z")
+
+
+class ExactText(Attribute[str]):
+    """A string and nothing else. `filled`: not an empty one; `line`: without what ends one or steers a terminal.
+
+    Whatever is stored is bounded: it may stand in the answers of everybody.
+    """
+
+    def __init__(
+        self,
+        *,
+        required: bool = False,
+        secret: bool = False,
+        filled: bool = False,
+        line: bool = True,
+        longest: int = LONGEST_LINE,
+    ) -> None:
+        super().__init__(required=required, secret=secret)
+        self.filled = filled
+        self.line = line
+        self.longest = longest
+
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
+        if not isinstance(value, str):
+            raise self.flawed(NotA(Kind.TEXT), value)
+        if self.filled and not value:
+            raise flawed(Missing())
+        if len(value) > self.longest:
+            raise flawed(TooLong(self.longest))
+        if self.line and not _LINE.match(value):
+            raise self.flawed(NotA(Kind.LINE), value)
+        return value
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        schema: JsonSchema = {"type": "string", "maxLength": self.longest}
+        schema |= {"minLength": 1} if self.filled else {}
+        return schema | ({"pattern": f"^[^{_CONTROL}]*$"} if self.line else {})
+
+
+class ExactChoice(Attribute[str]):
+    """One of `choices`, written as it is listed."""
+
+    def __init__(self, *choices: str, otherwise: str | None = None) -> None:
+        super().__init__(otherwise=otherwise)
+        self.choices = choices
+
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
+        if isinstance(value, str) and value in self.choices:
+            return value
+        raise self.flawed(NotOneOf(self.choices), value)
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {"type": "string", "enum": [*self.choices]}
+
+
+class Listed(Attribute[list[str]]):
+    """A list of texts, each kept once. Every bad element is reported with its index.
+
+    `obsolete` ones are what old clients still send; they are passed over.
+    """
+
+    def __init__(
+        self, element: ExactText | ExactChoice, *, obsolete: tuple[str, ...] = (), required: bool = False
+    ) -> None:
+        super().__init__(required=required)
+        self.element = element
+        self.obsolete = obsolete
+
+    def accept(self, value: Json) -> list[str]:
+        """Return what is kept of the elements."""
+        if not isinstance(value, list):
+            raise self.flawed(NotA(Kind.LIST), value)
+        if len(value) > MOST_ELEMENTS:
+            raise flawed(TooMany(MOST_ELEMENTS))
+        results: list[str] = []
+        errors: dict[int, list[Any]] = {}
+        for index, element in enumerate(value):
+            if element in self.obsolete:
+                continue
+            try:
+                results.append(self.element.accept(element))
+            except ValidationError as error:
+                errors[index] = list(error.messages)
+        if errors:
+            raise ValidationError(errors)
+        return list(dict.fromkeys(results))
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        element = self.element.taken()
+        if isinstance(self.element, ExactChoice):
+            element = {"type": "string", "enum": [*self.element.choices, *self.obsolete]}
+        return {"type": "array", "items": element, "maxItems": MOST_ELEMENTS}
 
     def kept(self) -> JsonSchema:
         """Say in JSON Schema what `accept` returns."""

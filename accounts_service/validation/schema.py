@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, validates_schema
 
-from accounts_service.faults import InvalidBody, Json, NeededBy, RefusedError
+from accounts_service.faults import InvalidBody, Json, Kind, NeededBy, NotA, Problem, RefusedError, TooMany
 from accounts_service.validation.fields import Attribute
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.validation.problems import Found, problems_of
@@ -44,6 +45,29 @@ class BodySchema(Schema):
             raise RefusedError(InvalidBody(tuple(problems))) from None
         return loaded
 
+    def each(self, documents: Json, *, most: int, attribute: str) -> list[dict[str, Any]]:
+        """Return the attributes of each of a list of documents; null is the empty list.
+
+        `attribute` names the list in problems. Raises RefusedError(InvalidBody)
+        with every problem of all documents.
+        """
+        if documents is None:
+            return []
+        if not isinstance(documents, list):
+            raise RefusedError(InvalidBody((Problem((attribute,), NotA(Kind.LIST), documents),)))
+        if len(documents) > most:
+            raise RefusedError(InvalidBody((Problem((attribute,), TooMany(most)),)))
+        checked, problems = [], []
+        for number, document in enumerate(documents):
+            try:
+                checked.append(self.check(document))
+            except RefusedError as error:
+                found = error.fault.problems if isinstance(error.fault, InvalidBody) else ()
+                problems += [replace(one, path=(attribute, number, *one.path)) for one in found]
+        if problems:
+            raise RefusedError(InvalidBody(tuple(problems)))
+        return checked
+
     def marked(self, mark: str) -> tuple[str, ...]:
         """Name the attributes marked `secret` or `destination`."""
         return tuple(
@@ -54,9 +78,11 @@ class BodySchema(Schema):
         """Say in JSON Schema which documents `check` takes."""
         properties: JsonSchema = {}
         required: list[Json] = []
+        optional = self.partial if isinstance(self.partial, tuple) else ()
         for name, field in self._attributes():
-            properties[name] = field.described(field.taken() if field.required else nullable(field.taken()))
-            if field.required:
+            needed = field.required and name not in optional
+            properties[name] = field.described(field.taken() if needed else nullable(field.taken()))
+            if needed:
                 required.append(name)
         schema: JsonSchema = {"title": title, "properties": properties}
         if required:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from typing import NoReturn
+from urllib.parse import parse_qsl
 
 from flask import Request, Response
 from werkzeug.exceptions import HTTPException
@@ -119,6 +120,37 @@ def read(request: Request) -> bytes:
         # RFC 9112 section 8: what is incomplete must not be acted on.
         raise RefusedError(MalformedBody("the body ended early"))
     return raw
+
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read_loosely(request: Request, media_types: frozenset[str]) -> Json:
+    """Read a body of which nothing, blanks and `null` mean that there is none; None for these.
+
+    What is announced as a form is read all the same: it is what curl calls any
+    text. Raises RefusedError: MalformedBody, or UnsupportedMediaType for
+    something that is announced as something else.
+    """
+    raw = read(request) if has_body(request) else b""
+    if raw.strip(b" \t\r\n") in (b"", b"null"):
+        return None
+    if request.mimetype != _FORM or "Content-Encoding" in request.headers:
+        require_json(request, media_types)
+    return parse(raw)
+
+
+_MOST_FIELDS = 100
+
+
+def read_form(request: Request) -> dict[str, str]:
+    """Read the fields of a form, whatever it is announced as. Raises RefusedError(MalformedBody)."""
+    try:
+        text = read(request).decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise RefusedError(MalformedBody("not the fields of a form")) from None
+    return dict(pairs)
 
 
 def require_json(request: Request, media_types: frozenset[str]) -> None:

@@ -19,10 +19,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """The body a route takes, and one good one of each kind by name."""
+    """The body a route takes, and one good one of each kind by name. `needed`: a request without one is refused."""
 
     schema: JsonSchema
     examples: Mapping[str, Json]
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ HEADERS: Mapping[str, Term] = {
     "Retry-After": Term("Seconds after which to ask again.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": Term("How to say who one is."),
     "X-Content-Type-Options": Term("`nosniff`: the media type is the one that is named."),
+    "X-Status-Message": Term("What was left out of a request that was carried out."),
     "X-Request-ID": Term(
         "The request's id in answers, logs and the audit trail. One that is sent is taken if it has 8 to 64 letters, "
         "digits, `-` or `_`; else there is a new one."

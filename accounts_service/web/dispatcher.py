@@ -86,14 +86,18 @@ def _takes(mount: Mount, host: str, path: str) -> bool:
         return False
     if not path.startswith(mount.root + "/"):
         return False
-    return path[len(mount.root) + 1 :].partition("/")[0] in mount.segments
+    return mount.takes(path[len(mount.root) + 1 :].partition("/")[0])
 
 
 def _verify_apart(row: _Row, other: _Row) -> None:
     one, two = row.mount, other.mount
     same_hosts = one.hosts & two.hosts or (not one.hosts and not two.hosts)
-    if one.root == two.root and one.segments & two.segments and same_hosts:
-        raise GapError(f"{row.family} and {other.family} both answer at {one.root}/{min(one.segments & two.segments)}")
+    if one.segments is None or two.segments is None:
+        shared = one.segments or two.segments or frozenset(("",))
+    else:
+        shared = one.segments & two.segments
+    if one.root == two.root and shared and same_hosts:
+        raise GapError(f"{row.family} and {other.family} both answer at {one.root}/{min(shared)}")
 
 
 def host_of(environ: WSGIEnvironment) -> str:

@@ -6,6 +6,7 @@ import re
 import time
 import traceback
 import uuid
+from urllib.parse import unquote
 
 import structlog
 from flask import Flask, Request, Response, g, request
@@ -23,15 +24,40 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 
 def request_id() -> str:
     """Give the id of this request: the proxy's X-Request-ID if it looks like one, else a new one."""
-    if "request_id" not in g:
+    if _KNOWN_AS not in request.environ:
         given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
-    return str(g.request_id)
+        request.environ[_KNOWN_AS] = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    return tracking_id(request)
+
+
+def tracking_id(asked: Request) -> str:
+    """Give the id of a request, or zeros for one that nobody has sent, as documents of the API are made with."""
+    return str(asked.environ.get(_KNOWN_AS, "0" * 32))
+
+
+# Where in a request's environ its id is kept.
+_KNOWN_AS = "accounts.request_id"
 
 
 def sent_path(asked: Request) -> str:
     """Give the path as it was sent, without the query, which may hold what a log should not."""
     return str(asked.environ.get("RAW_URI") or asked.path).partition("?")[0]
+
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def loggable_path(asked: Request) -> str:
+    """Give the path for a log: without anything that looks like a token of Wavefront's.
+
+    Its API has tokens in paths, and whoever mistakes a path sends one to any
+    other. Ids of groups and roles look the same; they stand in the audit trail.
+    """
+    path = sent_path(asked)
+    decoded, again = path, unquote(path)
+    while again != decoded:
+        decoded, again = again, unquote(again)
+    return _UUID.sub("<uuid>", decoded) if _UUID.search(decoded) else path
 
 
 def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler a kind of exception
@@ -79,7 +105,7 @@ def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler
             request_id=request_id(),
             family=app.name,
             method=request.method,
-            path=sent_path(request),
+            path=loggable_path(request),
             status=response.status_code,
             us=(time.perf_counter_ns() - g.started) // 1000,
         )

@@ -23,6 +23,7 @@ from accounts_service.faults import Fault
 from accounts_service.storage.envelopes import Envelopes
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
+from accounts_service.web.services import NativeTokens
 
 if TYPE_CHECKING:
     from accounts_service.web.gate import Call
@@ -59,6 +60,8 @@ class Body(Enum):
     NONE = "no body is read, and one that is sent is refused"
     JSON = "JSON, announced as such"
     OPTIONAL_JSON = "JSON, announced as such, or no body at all"
+    LOOSE_JSON = "JSON, announced as such or as a form; none at all and `null` are the same, however they are announced"
+    FORM = "the fields of a form"
 
 
 class Dialect(Protocol):
@@ -82,12 +85,17 @@ class Dialect(Protocol):
 class Mount:
     """Where a family answers: on these hosts (none: on every host), below `root`, for these first segments.
 
-    Only `root` becomes SCRIPT_NAME.
+    `segments` is None where all that is below `root` is the family's, unknown
+    paths included. Only `root` becomes SCRIPT_NAME.
     """
 
-    segments: frozenset[str]
+    segments: frozenset[str] | None
     root: str = ""
     hosts: frozenset[str] = frozenset()
+
+    def takes(self, segment: str) -> bool:
+        """Tell whether paths whose first segment below `root` is this one are the family's."""
+        return self.segments is None or segment in self.segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,8 @@ class Family:
     secrets: type[Envelopes] | None = None
     # What the names in paths and queries mean, for documents of the API.
     terms: Mapping[str, Term] = field(default_factory=dict)
+    # The accounts of the family that come with tokens of its own.
+    tokens: type[NativeTokens] | None = None
     # The ways to say who one is (OpenAPI's security schemes).
     schemes: Mapping[str, JsonSchema] = field(default_factory=lambda: SCHEMES)
 
@@ -203,7 +213,7 @@ class Family:
     def places(self, route: Route, settings: Settings) -> list[tuple[Mount, str]]:
         """Write these paths, each with its mount."""
         first = route.rule.split("/")[1]
-        return [(mount, mount.root + route.rule) for mount in self.mounts(settings) if first in mount.segments]
+        return [(mount, mount.root + route.rule) for mount in self.mounts(settings) if mount.takes(first)]
 
     def refusals(self, route: Route) -> Iterator[type[Fault]]:
         """Name the faults that the checks may raise on `route`."""
@@ -232,7 +242,7 @@ class Family:
     def _verify_checks(self) -> None:
         names = [check.__name__ for check in self.checks]
         needed = {"authenticated", "routed", "permitted"}
-        if any(route.body is not Body.NONE for route in self.routes):
+        if any(route.body in (Body.JSON, Body.OPTIONAL_JSON) for route in self.routes):
             needed.add("json_only")
         if missing := needed - set(names):
             raise GapError(f"{self.name}: the check {min(missing)} is missing")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from ipaddress import ip_address
@@ -20,7 +20,7 @@ from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
 from accounts_service.access.authenticators import Facts, Peer
 from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Grant, Open, Privilege, Requirement
-from accounts_service.access.roles import GLOBAL_TENANT, Identity
+from accounts_service.access.roles import GLOBAL_TENANT, REALM, Identity
 from accounts_service.access.snapshot import Snapshot
 from accounts_service.faults import (
     BadOrigin,
@@ -37,14 +37,15 @@ from accounts_service.faults import (
     UnsupportedMediaType,
 )
 from accounts_service.storage.audit import Author
-from accounts_service.storage.database import Store
+from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.web import body
-from accounts_service.web.dispatcher import PATH_FAULT
+from accounts_service.web.dispatcher import PATH_FAULT, host_of
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import Body, Dialect, Family, Route, refuses
 from accounts_service.web.services import Services
 
 S = TypeVar("S", bound=Store)
+T = TypeVar("T")
 
 _UCRED = struct.Struct("3i")
 
@@ -133,13 +134,34 @@ class Call:
 
         Raises RefusedError with EmptyBody, MalformedBody or BodyTooLarge.
         """
-        if _route(self).body is Body.OPTIONAL_JSON and not body.has_body(self.request):
+        takes = _route(self).body
+        if takes is Body.OPTIONAL_JSON and not body.has_body(self.request):
             return None
+        if takes is Body.LOOSE_JSON:
+            return body.read_loosely(self.request, self.family.json_types)
         return body.parse(body.read(self.request))
+
+    @cached_property
+    def form(self) -> dict[str, str]:
+        """The fields of a form; the last of those of one name. Raises RefusedError(MalformedBody or BodyTooLarge)."""
+        return body.read_form(self.request)
 
     def reading(self, store: type[S]) -> AbstractContextManager[S]:
         """Open a store for one read; see Database.reading."""
         return self.services.database.reading(store)
+
+    def asked(self, store: type[S], question: Callable[[S], T]) -> T:
+        """Read once, and once more when the connection was lost; for checks, whose reading no view does again."""
+        try:
+            with self.reading(store) as opened:
+                return question(opened)
+        except ReadInterruptedError:
+            with self.reading(store) as opened:
+                return question(opened)
+
+    def allows(self, privilege: Privilege) -> bool:
+        """Tell whether the caller holds a privilege, where a route that asks for none shows more to who does."""
+        return self.snapshot.rules.allows(self.caller, privilege)
 
     def transaction(self, store: type[S]) -> AbstractContextManager[S]:
         """Open a store for one transaction, recorded as the caller's; see Database.transaction.
@@ -204,12 +226,38 @@ def bodiless(call: Call) -> None:
         raise RefusedError(UnexpectedBody(call.request.method, call.request.path))
 
 
-@refuses(UnsupportedMediaType, on=lambda route: route.body is not Body.NONE)
+@refuses(UnsupportedMediaType, on=lambda route: route.body in (Body.JSON, Body.OPTIONAL_JSON))
 def json_only(call: Call) -> None:
     """Check that the body is announced as JSON where the route wants JSON."""
     takes = _route(call).body
     if takes is Body.JSON or (takes is Body.OPTIONAL_JSON and body.has_body(call.request)):
         body.require_json(call.request, call.family.json_types)
+
+
+_SAFE = ("GET", "HEAD")
+
+
+@refuses(NotPermitted, on=lambda route: not set(route.methods) <= set(_SAFE))
+def of_one_site(call: Call) -> None:
+    """Check that no page of another site has sent a change, with what the browser knows of its user.
+
+    Passwords, certificates and a proxy's word go along with whatever a page
+    sends. Where a body has to be announced as JSON, browsers ask beforehand;
+    where none has to, they do not (https://fetch.spec.whatwg.org/#http-cors-protocol).
+    Clients that are no browsers send neither header.
+    """
+    if call.request.method in _SAFE or (call.identity is not None and call.identity.realm != REALM):
+        return
+    site = call.request.headers.get("Sec-Fetch-Site", "none")
+    origin = call.request.headers.get("Origin")
+    # Without ports: a proxy may leave them out.
+    elsewhere = origin is not None and _host_of_origin(origin) != host_of(call.request.environ)
+    if elsewhere or site not in ("same-origin", "none"):
+        raise RefusedError(NotPermitted())
+
+
+def _host_of_origin(origin: str) -> str:
+    return host_of({"HTTP_HOST": origin.partition("://")[2]})
 
 
 @refuses(NotPermitted, on=lambda route: not isinstance(route.requirement, Open))

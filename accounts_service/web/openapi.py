@@ -43,7 +43,13 @@ _SEGMENT = f"At most {LONGEST_SEGMENT} bytes of UTF-8, without slashes and contr
 
 # What may happen whatever the route is.
 _ALWAYS: tuple[type[Fault], ...] = (faults.Overloaded, faults.Unavailable, faults.Internal)
-_OF_BODIES: tuple[type[Fault], ...] = (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody)
+_OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
+    Body.NONE: (),
+    Body.JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
+    Body.OPTIONAL_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
+    Body.LOOSE_JSON: (faults.BodyTooLarge, faults.MalformedBody, faults.UnsupportedMediaType),
+    Body.FORM: (faults.BodyTooLarge, faults.MalformedBody),
+}
 
 # The second for those who word some faults otherwise for programs.
 _ACCEPTED = ("*/*", "application/json")
@@ -71,6 +77,8 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
         faults.NoSuchScroll(),
         faults.Ambiguous("default", ("email/default", "slack/default")),
         faults.InUse(),
+        faults.AlreadyExists("one"),
+        faults.AgainstTheRules(faults.Rule.OWN_ACCOUNT),
         faults.PrivateTenant(),
         faults.PreconditionFailed(),
         faults.Overloaded(),
@@ -83,8 +91,7 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
 def faults_of(family: Family, route: Route) -> list[type[Fault]]:
     """Name every fault that a request which has reached `route` can meet."""
     found: list[type[Fault]] = [*family.refusals(route), *route.raises, *_ALWAYS]
-    if route.body is not Body.NONE:
-        found += _OF_BODIES
+    found += _OF_BODIES[route.body]
     if route.takes is not None:
         found.append(faults.InvalidBody)
     return list(dict.fromkeys(found))
@@ -221,8 +228,13 @@ class _Writer:
         if route.takes is not None:
             content["schema"] = self._named(route.takes.schema)
             content["examples"] = {name: {"value": example} for name, example in route.takes.examples.items()}
+        if route.body is Body.FORM:
+            return {"description": "", "required": True, "content": {"application/x-www-form-urlencoded": content}}
+        needed = route.body is Body.JSON or (
+            route.body is Body.LOOSE_JSON and route.takes is not None and route.takes.needed
+        )
         types: JsonSchema = dict.fromkeys(sorted(self._family.json_types), content)
-        return {"description": _BODY, "required": route.body is Body.JSON, "content": types}
+        return {"description": _BODY, "required": needed, "content": types}
 
     # -- Answers --------------------------------------------------------------
 

@@ -46,6 +46,56 @@ class References(Store):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenOrder:
+    """A token to be made, in the terms of the command line.
+
+    `principal` names whose it is. With `create` what is missing is made; the
+    permissions and roles are given to the principal, one that is there
+    included.
+    """
+
+    principal: str
+    create: bool
+    name: str
+    permissions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    account: str | None = None
+    expires_in_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What may be said of a token: all but the token. `identifier` is no secret, and names it in `revoke`."""
+
+    identifier: str
+    principal: str
+    name: str
+    created_us: int
+    last_used_us: int | None
+    expires_us: int | None = None
+
+
+class BadTokenOrderError(Exception):
+    """A token that cannot be made; the message says why, for a person at the command line."""
+
+
+class NativeTokens(Store):
+    """The tokens by which one family's own accounts come, for those who set an installation up."""
+
+    @abstractmethod
+    def create(self, order: TokenOrder, settings: Settings) -> str:
+        """Make a token and return it. Raises BadTokenOrderError, or RefusedError with the family's reason."""
+
+    @abstractmethod
+    def facts(self, principal: str | None) -> list[TokenFacts]:
+        """List all tokens, or those of one principal, by principal and age."""
+
+    @abstractmethod
+    def revoke(self, identifier: str) -> bool:
+        """Make a token worthless from now on; tells whether there was one."""
+
+
+@dataclass(frozen=True, slots=True)
 class MailServer:
     """A server that takes mails of the service's own, and how it is to be spoken to.
 

@@ -10,10 +10,13 @@ from jsonschema import Draft202012Validator
 from marshmallow import ValidationError
 
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.wavefront import schemas as wavefront
+from accounts_service.families.wavefront.schemas import ServiceIdentifier, UserIdentifier
 from accounts_service.faults import Json, RefusedError
 from accounts_service.validation import fields
 from accounts_service.validation.fields import Attribute
 from accounts_service.validation.json_schema import nullable
+from accounts_service.validation.schema import BodySchema
 
 FIELDS: tuple[Attribute[Any], ...] = (
     fields.Text(),
@@ -27,6 +30,14 @@ FIELDS: tuple[Attribute[Any], ...] = (
     fields.Headers(),
     fields.ListOf(fields.Mailbox()),
     fields.ListOf(fields.Text()),
+    fields.ExactText(),
+    fields.ExactText(filled=True),
+    fields.ExactChoice("POST", "PUT"),
+    fields.Listed(fields.ExactText()),
+    fields.Listed(fields.ExactChoice("POST", "PUT"), obsolete=("pUt",)),
+    UserIdentifier(),
+    UserIdentifier(any_text=True),
+    ServiceIdentifier(),
 )
 _IDS = tuple(f"{number}-{type(field).__name__}" for number, field in enumerate(FIELDS))
 
@@ -48,6 +59,10 @@ TEXTS = strategies.text(max_size=8) | strategies.sampled_from(
         "X-Key",
         "/p",
         "secret:x",
+        "a\\b",
+        "sa::",
+        "SA::x",
+        "x ",
     )
 )
 SCALARS = strategies.none() | strategies.booleans() | NUMBERS | TEXTS
@@ -69,6 +84,9 @@ def _exact(field: Attribute[Any]) -> bool:
 @example(value=[["a@b"]])
 @example(value=["x"] * (fields.MOST_ELEMENTS + 1))
 @example(value="x" * 9000)
+@example(value="ü" * 255)
+@example(value="pUt")
+@example(value=["pUt", "PUT"])
 def test_a_field_takes_what_its_schema_says_and_keeps_what_its_schema_says(field: Attribute[Any], value: Json) -> None:
     said = Draft202012Validator(field.taken()).is_valid(value)
     try:
@@ -81,7 +99,8 @@ def test_a_field_takes_what_its_schema_says_and_keeps_what_its_schema_says(field
 
 
 def test_every_kind_of_field_is_held_against_its_schema() -> None:
-    used = {type(field) for schema in SCHEMAS.values() for field in schema.fields.values()}
+    schemas = (*SCHEMAS.values(), *(one for one in vars(wavefront).values() if isinstance(one, BodySchema)))
+    used = {type(field) for schema in schemas for field in schema.fields.values()}
     assert used <= {type(field) for field in FIELDS}
 
 

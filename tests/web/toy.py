@@ -102,6 +102,10 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["gone", identifier], 404
         case faults.Ambiguous(identifier, choices):
             return ["which", identifier, *choices], 409
+        case faults.AlreadyExists(identifier):
+            return ["there", identifier], 409
+        case faults.AgainstTheRules(rule, subject):
+            return ["never", rule.name, subject], 400
         case faults.InUse():
             return ["mine"], 409
         case faults.PrivateTenant():

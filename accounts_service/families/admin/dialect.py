@@ -81,6 +81,10 @@ class AdminDialect:
                 return problem(409, f"{identifier} is several: {', '.join(choices)}")
             case faults.InUse():
                 return problem(409, "it is still in use")
+            case faults.AlreadyExists(identifier):
+                return problem(409, f"{identifier} is there already")
+            case faults.AgainstTheRules(rule, subject):
+                return problem(409, ": ".join(filter(None, (rule.value, subject))))
             case faults.PrivateTenant():
                 return problem(400, "there are no private tenants")
             case faults.PreconditionFailed():

@@ -30,6 +30,9 @@ _EXPECTED = {
     Kind.OBJECT: "An object",
     Kind.HEADER_NAME: "The name of a header, once",
     Kind.HEADER_VALUE: "The value of a header",
+    Kind.LIST: "A list",
+    Kind.LINE: "A line of text",
+    Kind.IDENTIFIER: "An identifier",
 }
 
 _KINDS = {
@@ -133,6 +136,10 @@ class SignalsDialect:
                 return _handler(409, f"There are several accounts called {identifier}: {', '.join(choices)}")
             case faults.InUse():
                 return _handler(409, "The account is still in use")
+            case faults.AlreadyExists(identifier):
+                return _handler(409, f"{identifier} is there already")
+            case faults.AgainstTheRules(rule, subject):
+                return _handler(409, ": ".join(filter(None, (rule.value, subject))))
             case faults.PrivateTenant():
                 message: dict[str, Json] = {"message": "Signals does not support private tenants"}
                 return json_response({"status": 400, "error": message}, 400)
@@ -220,6 +227,8 @@ def _worded(problem: Problem) -> dict[str, Json]:  # noqa: PLR0911  # one case a
             return _wrong(problem, f"A number between {low} and {high}")
         case faults.TooMany(most):
             return _wrong(problem, f"At most {most} elements")
+        case faults.TooLong(most):
+            return _wrong(problem, f"At most {most} characters")
         case faults.NotOneOf(choices):
             return _wrong(problem, "|".join(choices))
         case faults.NeededBy(attribute):
