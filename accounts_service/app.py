@@ -17,6 +17,7 @@ from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.views import FAMILY as SIGNALS
+from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
 from accounts_service.faults import RefusedError
 from accounts_service.jobs.loop import Job
 from accounts_service.jobs.mail import Mail
@@ -32,7 +33,7 @@ from accounts_service.web.services import MailServers, References, Services
 log = structlog.get_logger(__name__)
 
 # Adding a family is adding its folder, and a line here and in config.FAMILIES.
-FAMILIES = {family.name: family for family in (SIGNALS, ADMIN)}
+FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, ADMIN)}
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}

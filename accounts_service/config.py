@@ -70,19 +70,53 @@ def _database_url(text: str) -> str:
     return text
 
 
+FAMILIES = ("signals", "wavefront")
+
+# What accounts of Wavefront can be permitted, in the order of its manual.
+WAVEFRONT_PERMISSIONS = (
+    "log_management",
+    "dashboard_management",
+    "events_management",
+    "alerts_management",
+    "derived_metrics_management",
+    "host_tag_management",
+    "agent_management",
+    "token_management",
+    "ingestion",
+    "user_management",
+    "embedded_charts",
+    "metrics_management",
+    "external_links_management",
+    "application_management",
+    "batch_query_priority",
+    "saml_sso_management",
+    "monitored_application_service_management",
+)
+
+
+def _permissions(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not all(name in WAVEFRONT_PERMISSIONS for name in names) or len(set(names)) != len(names):
+        raise ValueError("a list, each once, of " + ", ".join(WAVEFRONT_PERMISSIONS))
+    return names
+
+
 def _flag(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("true or false")
     return text == "true"
 
 
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError("1 to 64 letters, digits, `_`, `.` or `-`")
+    return text
+
+
 def _mail_account(text: str) -> str:
     if not re.fullmatch(r"email/[^/\x00-\x1f\x7f]+", text):
         raise ValueError("email/NAME")
     return text
-
-
-FAMILIES = ("signals",)
 
 
 def _families(text: str) -> tuple[str, ...]:
@@ -151,6 +185,44 @@ class Settings:
         "references",
         "What who may read a Signals account, but not `reveal` it, sees of its secrets: `references`, or `clear` for "
         "the secrets themselves, as Search Guard has it; a tenant's search then shows those of global accounts, too.",
+    )
+    wavefront_customer: str = _setting(
+        "accounts",
+        _word,
+        "accounts",
+        "What Wavefront's answers give as `customer`: the name of the organisation.",
+    )
+    wavefront_response_style: str = _setting(
+        "bare",
+        _choice("bare", "wrapped", "hybrid"),
+        "bare",
+        "How Wavefront's `/account/user` answers a change: `bare` with the user, as its manual and its Python client "
+        "have it, `wrapped` in `status` and `response`, as its server does, or `hybrid` with both at once.",
+    )
+    wavefront_strict_required: bool = _setting(
+        False,  # noqa: FBT003  # the default of a flag
+        _flag,
+        "false",
+        "Whether a Wavefront user without `groups` or `userGroups` is refused, as its manual says and its server does "
+        "not.",
+    )
+    wavefront_identifiers: str = _setting(
+        "email",
+        _choice("email", "any"),
+        "email",
+        "What the name of a Wavefront user may be: an e-mail address, or any text of up to 255 characters.",
+    )
+    wavefront_default_permissions: tuple[str, ...] = _setting(
+        (),
+        _permissions,
+        "(none)",
+        "What a new Wavefront user is permitted when the request says nothing about `groups`.",
+    )
+    wavefront_sso_enabled: bool = _setting(
+        False,  # noqa: FBT003  # the default of a flag
+        _flag,
+        "false",
+        "Whether users of Wavefront come from an identity provider, so that none is made through the API.",
     )
     mail_account: str | None = _setting(
         None,

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn has no types
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
 from accounts_service.app import create_app
@@ -27,6 +28,21 @@ _PAUSE_SECONDS = 3.0
 # How long it may take to end: what it has begun, or, where the workers may end nothing either, next to nothing.
 _PATIENCE_SECONDS = DEADLINE_SECONDS + 3
 _IMPATIENCE_SECONDS = 2.0
+
+
+class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's log, without what stood in a request that is none: it may be a token."""
+
+    def warning(self, msg: str, *args: object, **kwargs: object) -> None:
+        """Write a warning."""
+        super().warning(msg.partition(": ")[0] if msg.startswith("Invalid request") else msg, *args, **kwargs)
+
+    def exception(self, msg: str, *args: object, **kwargs: object) -> None:
+        """Write an error; of a request without its address."""
+        if msg.startswith("Error handling request"):
+            super().exception("Error handling a request", **kwargs)
+        else:
+            super().exception(msg, *args, **kwargs)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -56,6 +72,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "preload_app": False,
             "umask": 0o117 if self._settings.bind.startswith("unix:") else 0o077,
             "loglevel": self._settings.log_level,
+            "logger_class": Log,
             "graceful_timeout": 30,
             "pre_request": mark_repeated_headers,
         }

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, insert, make_url, text
 
 from accounts_service.bulkhead import Bulkhead
+from accounts_service.families.wavefront.tables import GROUP, SYSTEM_GROUPS
 from accounts_service.storage import migrations
 from accounts_service.storage.database import SqliteDatabase, open_database
 from accounts_service.storage.sealed import Keyring, Vault
@@ -122,7 +123,8 @@ def postgresql_url(migrated_postgres: str) -> str:
     """Give an empty PostgreSQL database; the tests of one process share it, one after the other."""
     engine = create_engine(migrated_postgres)
     with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)} RESTART IDENTITY"))
+        connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)} RESTART IDENTITY CASCADE"))
+        connection.execute(insert(GROUP), SYSTEM_GROUPS)  # As the migration leaves them.
     engine.dispose()
     return migrated_postgres
 

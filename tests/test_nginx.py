@@ -47,6 +47,7 @@ class Proxy:
 
     port: int
     authority: Authority
+    log: Path
 
     def put(self, *headers: tuple[str, str], person: str | None = None, path: str = EMAIL) -> int:
         """PUT an account as a person with a certificate, or without one; gives the status."""
@@ -87,7 +88,7 @@ def proxy(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[Pro
     with Served(Installation(tmp_path / "installation", sqlite_url, files), **settings):
         process = _start_nginx(tmp_path, port)
         try:
-            yield Proxy(port, authority)
+            yield Proxy(port, authority, tmp_path / "access.log")
         finally:
             process.terminate()
             process.wait(30)
@@ -98,6 +99,7 @@ def _start_nginx(folder: Path, port: int) -> subprocess.Popen[bytes]:
     for there, here in (
         ("listen 443 ssl http2;", f"listen 127.0.0.1:{port} ssl http2;"),
         ("/run/accounts/accounts.sock", str(folder / "accounts.sock")),
+        ("/var/log/nginx/accounts.log", str(folder / "access.log")),
         ("/etc/accounts/tls/clients-ca.crt", str(folder / "ca.crt")),
         ("/etc/accounts/tls/", f"{folder}/"),
     ):
@@ -116,6 +118,17 @@ def _start_nginx(folder: Path, port: int) -> subprocess.Popen[bytes]:
         assert process.poll() is None, (folder / "error.log").read_text()
         time.sleep(0.05)
     raise AssertionError("nginx does not listen")
+
+
+def test_no_token_in_an_address_is_logged(proxy: Proxy) -> None:
+    token = "3f1b0a52-7c1d-4a6e-9a55-0d7e3c2b1a90"
+    assert proxy.put(path=f"/api/v2/apitoken/{token}") == 401
+    assert proxy.put(path=f"/api/v2/api%74oken/{token}") == 401
+    assert proxy.put() == 401
+    # nginx writes a line when its request has ended, in order.
+    while EMAIL not in (logged := proxy.log.read_text()):
+        time.sleep(0.05)
+    assert token not in logged
 
 
 def test_a_certificate_says_who_is_asking_and_nothing_else_does(proxy: Proxy) -> None:

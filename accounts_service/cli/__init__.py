@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from alembic.util.exc import CommandError
 
 from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import describe
 from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.cli.doctor import doctor
 from accounts_service.cli.explain import explain
 from accounts_service.cli.jobs import jobs
-from accounts_service.cli.shared import settings_of_environment
-from accounts_service.faults import RefusedError
+from accounts_service.cli.shared import opened_database, settings_of_environment
+from accounts_service.cli.token import token
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, SqliteDatabase, open_database
-from accounts_service.storage.sealed import BadKeysFileError, Vault, load_keyring
+from accounts_service.storage.database import SqliteDatabase
+from accounts_service.storage.sealed import BadKeysFileError
 from accounts_service.web.family import GapError
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    """Open the database of the settings; tell what may go wrong with it as one line."""
-    settings = settings_of_environment()
-    try:
-        database = open_database(settings.database_url, Vault(load_keyring(settings.keys_file)), Bulkhead(1), 1)
-    except BadKeysFileError as error:
-        raise click.ClickException(str(error)) from None
-    try:
-        yield database
-    except RefusedError:
-        raise click.ClickException("the database cannot be reached, or is busy") from None
-    except (migrations.SchemaMismatchError, CommandError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        database.dispose()
 
 
 @click.group()
@@ -89,7 +67,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database to this release's schema."""
-    with _database() as database:
+    with opened_database() as database:
         if isinstance(database, SqliteDatabase):
             SqliteDatabase.create(database.path)
         migrations.upgrade(database)
@@ -100,7 +78,7 @@ def upgrade() -> None:
 @click.argument("revision")
 def downgrade(revision: str) -> None:
     """Take the database back to REVISION; `base` empties it."""
-    with _database() as database:
+    with opened_database() as database:
         migrations.downgrade(database, revision)
     click.echo(f"The database is at revision {revision}.")
 
@@ -108,7 +86,7 @@ def downgrade(revision: str) -> None:
 @db.command()
 def check() -> None:
     """Tell whether this release can work with the database as it is."""
-    with _database() as database:
+    with opened_database() as database:
         migrations.require(database)
     click.echo(f"The database is at revision {migrations.head()}, as this release needs it.")
 
@@ -159,3 +137,4 @@ def hash_password_command() -> None:
 main.add_command(explain)
 main.add_command(doctor)
 main.add_command(jobs)
+main.add_command(token)

@@ -26,6 +26,7 @@ from accounts_service.access.privileges import (
     AlsoInTenant,
     Either,
     InTenant,
+    Mine,
     Open,
     Privilege,
     Requirement,
@@ -60,6 +61,7 @@ REQUIREMENTS = st.one_of(
     st.sampled_from(Open),
     PRIVILEGES,
     st.builds(Scoped, own=PRIVILEGES, every=PRIVILEGES),
+    st.builds(Mine, PRIVILEGES),
     st.builds(InTenant, PRIVILEGES, st.just("tenant")),
     st.builds(Either, PRIVILEGES, PRIVILEGES),
     st.builds(AlsoInTenant, PRIVILEGES, PRIVILEGES),
@@ -314,6 +316,17 @@ def test_one_s_own_object_has_to_be_there() -> None:
     assert [decision.reason for decision in without.decisions] == [Reason.MISSING, Reason.NO_OWN_OBJECT]
     assert not without.allowed
     assert engine.explain_request(somebody("r", own="box1"), requirement, {}).allowed
+
+
+def test_what_is_for_ones_own_alone_is_for_nobody_without() -> None:
+    engine = rules({"r": Role(cluster_permissions=("*",))})
+    requirement = Mine(SomePrivilege.GET)
+    without = engine.explain_request(somebody("r"), requirement, {})
+    assert [decision.reason for decision in without.decisions] == [Reason.NO_OWN_OBJECT]
+    assert not without.allowed
+    assert engine.explain_request(somebody("r", own="box1"), requirement, {}).allowed
+    missing = engine.explain_request(somebody(own="box1"), requirement, {})
+    assert [decision.reason for decision in missing.decisions] == [Reason.MISSING]
 
 
 def test_roles_and_groups_are_told_from_what_is_none() -> None:

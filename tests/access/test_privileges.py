@@ -11,6 +11,7 @@ from accounts_service.access.privileges import (
     Either,
     InTenant,
     Level,
+    Mine,
     Open,
     Privilege,
     Requirement,
@@ -121,6 +122,7 @@ def test_what_begins_like_a_tenant_action_is_one(rest: str) -> None:
             Scoped(own=ToyPrivilege.PLAY, every=ToyPrivilege.WATCH),
             "cluster:admin:toy:toy/watch or, for one's own, cluster:admin:toy:toy/play",
         ),
+        (Mine(ToyPrivilege.PLAY), "cluster:admin:toy:toy/play, for one's own"),
         (
             Either(ToyPrivilege.PLAY, ToyPrivilege.WATCH),
             "cluster:admin:toy:toy/play or cluster:admin:toy:toy/watch",
@@ -143,6 +145,7 @@ def test_what_a_route_asks_for_can_be_read(requirement: Requirement, words: str)
         (ToyPrivilege.PLAY, (ToyPrivilege.PLAY,)),
         (InTenant(ToyPrivilege.PLAY, "room"), (ToyPrivilege.PLAY,)),
         (Scoped(own=ToyPrivilege.PLAY, every=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
+        (Mine(ToyPrivilege.PLAY), (ToyPrivilege.PLAY,)),
         (Either(ToyPrivilege.PLAY, ToyPrivilege.WATCH), tuple(ToyPrivilege)),
         (AlsoInTenant(ToyPrivilege.PLAY, within=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
     ),

@@ -21,6 +21,22 @@ def subset(expected: Any, actual: Any, place: str = "$") -> Iterator[str]:
         yield f"{place} is {actual!r}, not {expected!r}"
 
 
+def covered(expected: Any, actual: Any, place: str = "$") -> Iterator[str]:
+    """Hold JSON against a part of it: objects by the keys expected, of lists each element expected is somewhere."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key, value in expected.items():
+            if key in actual:
+                yield from covered(value, actual[key], f"{place}.{key}")
+            else:
+                yield f"{place}.{key} is missing"
+    elif isinstance(expected, list) and isinstance(actual, list):
+        for number, element in enumerate(expected):
+            if not any(not list(covered(element, one)) for one in actual):
+                yield f"{place}[{number}] is nowhere: {element!r}"
+    elif expected != actual or isinstance(expected, bool) is not isinstance(actual, bool):
+        yield f"{place} is {actual!r}, not {expected!r}"
+
+
 def contains(expected: list[str], text: str) -> Iterator[str]:
     """Find every one of `expected` in the body."""
     for part in expected:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from accounts_service.config import PREFIX, Settings
-from tests.conformance import expectations, fixture, units
+from tests.conformance import expectations, fixture, recorded, units
 from tests.conformance.recorded import Case
 from tests.conformance.wire import Answer, Wire
 
@@ -43,14 +43,15 @@ def group_of(name: str) -> str | None:
 
 
 def differences(
-    case: Case, earlier: Sequence[Case], new_service: Callable[[Mapping[str, object], Mapping[str, str]], Wire]
+    case: Case, cases: Sequence[Case], new_service: Callable[[Mapping[str, object], Mapping[str, str]], Wire]
 ) -> list[str]:
-    """Run a case on an empty store, after the earlier lines of its group; list what is not as expected.
+    """Run a case of the file on an empty store, after the earlier lines of its group; list what is not as expected.
 
     `new_service` makes a service from configuration files and settings.
     """
     if case.line["method"] == "UNIT":
         return list(units.differences(case.line["path"], case.line["body"], case.line["expect_json"]))
+    earlier = recorded.earlier(case, cases, group_of)
     found = []
     for settings in _settings(case):
         service = new_service(_files(case), settings)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.conformance import exceptions, recorded, signals
+from tests.conformance import exceptions, recorded, signals, wavefront
 from tests.conformance.plugin import EXCEPTED
 from tests.conformance.recorded import Case
 from tests.conformance.wire import Wire
@@ -19,16 +19,12 @@ NewService = Callable[[Mapping[str, object], Mapping[str, str]], Wire]
 class Conventions(Protocol):
     """How the cases of a family are to be read. Each family has its own."""
 
-    def group_of(self, name: str) -> str | None:
-        """Name the group of a line; None when it stands alone."""
-        ...
-
-    def differences(self, case: Case, earlier: Sequence[Case], new_service: NewService) -> list[str]:
-        """Run a case on an empty store, after the earlier lines of its group; list what is not as expected."""
+    def differences(self, case: Case, cases: Sequence[Case], new_service: NewService) -> list[str]:
+        """Run a case of a file, with those of the file that it stands on; list what is not as expected."""
         ...
 
 
-CONVENTIONS: dict[str, Conventions] = {"signals": signals}
+CONVENTIONS: dict[str, Conventions] = {"signals": signals, "wavefront": wavefront}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -50,8 +46,7 @@ def test_case(
     if rule is not None and case.family not in CONVENTIONS:
         _except(rule, record_property)
     conventions = CONVENTIONS[case.family]
-    earlier = recorded.earlier(case, cases, conventions.group_of)
-    differences = conventions.differences(case, earlier, new_service)
+    differences = conventions.differences(case, cases, new_service)
     if rule is None:
         assert not differences, "\n".join((case.name, *differences))
     elif differences:

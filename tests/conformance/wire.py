@@ -16,6 +16,7 @@ from werkzeug.test import run_wsgi_app
 
 from accounts_service import app
 from accounts_service.server import mark_repeated_headers
+from accounts_service.web.services import Services
 from tests.support.installation import Installation
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Wire:
     def __init__(self, installation: Installation, **settings: str) -> None:
         self._services = app.make_services(installation.settings(**settings))
         self._application = app.assemble(self._services, app.FAMILIES.values())
+
+    @property
+    def services(self) -> Services:
+        """What it works with."""
+        return self._services
 
     def close(self) -> None:
         """Close the database."""

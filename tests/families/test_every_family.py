@@ -13,6 +13,7 @@ from accounts_service.access.privileges import Open, privileges_of
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals.views import FAMILY as SIGNALS
+from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
 from accounts_service.faults import Fault, Flaw, Json, Kind, Problem, QueryFlaw, QueryProblem
 from accounts_service.web.description import HEADERS
 from accounts_service.web.family import Body, Family, says_what_it_refuses
@@ -32,51 +33,68 @@ def _problem(status: int, title: str, **more: Json) -> Json:
     return {"type": "about:blank", "title": title, "status": status, **more}
 
 
-# fault: (what Signals answers, what our own family answers)
-WORDS: dict[Fault, tuple[Json, Json]] = {
+def _wavefront(status: int, message: str) -> Json:
+    return {"status": {"result": "ERROR", "message": message, "code": status}}
+
+
+TRACKING_ID = "0123456789abcdef0123456789abcdef"
+
+# fault: (what Signals answers, what our own family answers, what Wavefront answers)
+WORDS: dict[Fault, tuple[Json, Json, Json]] = {
     faults.NotPermitted(): (
         {"status": 403, "error": "Insufficient permissions"},
         _problem(403, "Forbidden"),
+        _wavefront(403, "Forbidden: you do not have the permission that this request needs"),
     ),
     faults.ForbiddenHeader(): (
         _security_exception("Illegal parameter in http or transport request found.", 403, kind="security_exception"),
         _problem(403, "Forbidden", detail="a header that only the service itself may set"),
+        _wavefront(403, "Forbidden: a header that only the service itself may set"),
     ),
     faults.BadOrigin("x-forwarded-for"): (
         _security_exception("Invalid X-Forwarded-Forheader", 400),
         _problem(400, "Bad Request", detail="x-forwarded-for is not a list of addresses"),
+        _wavefront(400, "x-forwarded-for is not a list of addresses"),
     ),
     faults.NoSuchRoute("GET", "/a?b"): (
         {"error": "no handler found for uri [/a?b] and method [GET]"},
         _problem(404, "Not Found"),
+        None,  # In text; see below.
     ),
     faults.MethodNotAllowed("POST", "/a", ("GET", "PUT")): (
         {"error": "Incorrect HTTP method for uri [/a] and method [POST], allowed: [GET, PUT]", "status": 405},
         _problem(405, "Method Not Allowed"),
+        _wavefront(405, "HTTP 405 Method Not Allowed: POST"),
     ),
     faults.BadPath("because"): (
         {"status": 400, "error": "Invalid path: because"},
         _problem(400, "Bad Request", detail="because"),
+        _wavefront(400, "Invalid path: because"),
     ),
     faults.UnknownParameters("/a", ("x",)): (
         _security_exception("request [/a] contains unrecognized parameter: [x]", 400),
         _problem(400, "Bad Request", detail="unknown parameters: x"),
+        _wavefront(400, "Unknown parameters: x"),
     ),
     faults.UnknownParameters("/a", ("x", "y")): (
         _security_exception("request [/a] contains unrecognized parameters: [x], [y]", 400),
         _problem(400, "Bad Request", detail="unknown parameters: x, y"),
+        _wavefront(400, "Unknown parameters: x, y"),
     ),
     faults.UnexpectedBody("GET", "/a"): (
         _security_exception("request [GET /a] does not support having a body", 400),
         _problem(400, "Bad Request", detail="no body is read here"),
+        _wavefront(400, "No body is read here"),
     ),
     faults.UnsupportedMediaType(): (
         {"status": 415, "error": "Accounts must be of content type application/json"},
         _problem(415, "Unsupported Media Type"),
+        {"error": "HTTP 415 Unsupported Media Type", "trackingId": TRACKING_ID},
     ),
     faults.BodyTooLarge(10): (
         {"status": 413, "error": "The document is larger than 10 bytes"},
         _problem(413, "Request Entity Too Large", detail="more than 10 bytes"),
+        _wavefront(413, "The body is larger than 10 bytes"),
     ),
     faults.EmptyBody(): (
         {
@@ -85,6 +103,7 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
             "detail": {"_": [{"error": "The document is empty", "expected": "JSON document"}]},
         },
         _problem(400, "Bad Request", detail="the body is empty"),
+        _wavefront(400, "The body is empty"),
     ),
     faults.MalformedBody("because", 2, 3): (
         {
@@ -93,6 +112,7 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
             "detail": {"_": [{"error": "Invalid JSON document: because", "line": 2, "column": 3}]},
         },
         _problem(400, "Bad Request", detail="the body is not JSON: because at line 2, column 3"),
+        _wavefront(400, "Invalid JSON: because\n at [Source: body; line: 2, column: 3]"),
     ),
     faults.MalformedBody("because"): (
         {
@@ -101,11 +121,17 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
             "detail": {"_": [{"error": "Invalid JSON document: because"}]},
         },
         _problem(400, "Bad Request", detail="the body is not JSON: because"),
+        _wavefront(400, "Invalid JSON: because"),
     ),
-    faults.NoSuchObject("GET", "email/x"): ({"status": 404, "error": "Not found"}, _problem(404, "Not Found")),
+    faults.NoSuchObject("GET", "email/x"): (
+        {"status": 404, "error": "Not found"},
+        _problem(404, "Not Found"),
+        _wavefront(404, "email/x does not exist"),
+    ),
     faults.NoSuchObject("DELETE", "email/x"): (
         {"status": 404, "error": "Account does not exist: email/x"},
         _problem(404, "Not Found"),
+        _wavefront(404, "email/x does not exist"),
     ),
     faults.BadQuery(
         (
@@ -130,38 +156,57 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
             detail="the query is not valid",
             problems=["unknown query [foo]", "[from] must be 0 in a scroll"],
         ),
+        _wavefront(400, "unknown query [foo]; [from] must be 0 in a scroll"),
     ),
     faults.NoSuchScroll(): (
         _security_exception("No search context found", 404, kind="search_context_missing_exception"),
         _problem(404, "Not Found", detail="no such scroll"),
+        _wavefront(404, "The cursor does not exist"),
     ),
     faults.Ambiguous("x", ("email/x", "slack/x")): (
         {"status": 409, "error": "There are several accounts called x: email/x, slack/x"},
         _problem(409, "Conflict", detail="x is several: email/x, slack/x"),
+        _wavefront(409, "x is several: email/x, slack/x"),
+    ),
+    faults.AlreadyExists("x"): (
+        {"status": 409, "error": "x is there already"},
+        _problem(409, "Conflict", detail="x is there already"),
+        _wavefront(400, "x is already created in our system."),
+    ),
+    faults.AgainstTheRules(faults.Rule.TOO_MANY_TOKENS, "20"): (
+        {"status": 409, "error": "an account has so many tokens at most: 20"},
+        _problem(409, "Conflict", detail="an account has so many tokens at most: 20"),
+        _wavefront(400, "Cannot have more than 20 API tokens"),
     ),
     faults.InUse(): (
         {"status": 409, "error": "The account is still in use"},
         _problem(409, "Conflict", detail="it is still in use"),
+        _wavefront(409, "It is still in use"),
     ),
     faults.PrivateTenant(): (
         {"status": 400, "error": {"message": "Signals does not support private tenants"}},
         _problem(400, "Bad Request", detail="there are no private tenants"),
+        _wavefront(400, "There are no private tenants"),
     ),
     faults.PreconditionFailed(): (
         {"status": 412, "error": "The account is not in the version that the request asks for"},
         _problem(412, "Precondition Failed"),
+        _wavefront(412, "It is not in the version that the request asks for"),
     ),
     faults.Overloaded(): (
         {"status": 503, "error": "Too many requests at once"},
         _problem(503, "Service Unavailable"),
+        _wavefront(503, "Too many requests at once"),
     ),
     faults.Unavailable(): (
         {"status": 503, "error": "Service unavailable"},
         _problem(503, "Service Unavailable"),
+        _wavefront(503, "Service unavailable"),
     ),
     faults.Internal("abc"): (
         {"status": 500, "error": "Internal error, request abc"},
         _problem(500, "Internal Server Error", request_id="abc"),
+        _wavefront(500, "Internal error, request abc"),
     ),
     faults.InvalidBody((Problem(("a", 1), faults.Missing()),)): (
         {
@@ -170,6 +215,7 @@ WORDS: dict[Fault, tuple[Json, Json]] = {
             "detail": {"a": [{"error": "Required attribute is missing"}]},
         },
         _problem(400, "Bad Request", detail="the body is not valid", attributes=["a.1"]),
+        _wavefront(400, "a.1 is required"),
     ),
 }
 
@@ -191,6 +237,7 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
     faults.NotA(Kind.TEXT): {"error": "Invalid value", "value": "v", "expected": "A string"},
     faults.OutOfRange(1, 65535): {"error": "Invalid value", "value": "v", "expected": "A number between 1 and 65535"},
     faults.TooMany(1000): {"error": "Invalid value", "value": "v", "expected": "At most 1000 elements"},
+    faults.TooLong(255): {"error": "Invalid value", "value": "v", "expected": "At most 255 characters"},
     faults.NotOneOf(("email", "slack")): {"error": "Invalid value", "value": "v", "expected": "email|slack"},
     faults.NeededBy("password"): {"error": "A user must be specified if a password is specified"},
     faults.StaleReference(): {
@@ -206,7 +253,8 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
 
 
 def _told(family: Family, fault: Fault, accept: str = "*/*", **settings: Any) -> Response:
-    with Flask("telling").test_request_context("/", headers={"Accept": accept}):
+    known_as = {"accounts.request_id": TRACKING_ID}
+    with Flask("telling").test_request_context("/", headers={"Accept": accept}, environ_base=known_as):
         return family.dialect(dataclasses.replace(Settings(), **settings)).tell(fault, request)
 
 
@@ -216,18 +264,100 @@ def test_the_table_of_words_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("fault", "words"), WORDS.items(), ids=list(map(repr, WORDS)))
-def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json]) -> None:
-    for family, document in zip((SIGNALS, ADMIN), words, strict=True):
+def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json, Json]) -> None:
+    for family, document in zip((SIGNALS, ADMIN, WAVEFRONT), words, strict=True):
         told = _told(family, fault)
-        assert told.get_json() == document
+        assert told.get_json(silent=True) == document
         assert told.headers["Cache-Control"] == "no-store"
-        assert not isinstance(document, dict) or document.get("status", told.status_code) == told.status_code
+        said: Any = document.get("status", told.status_code) if isinstance(document, dict) else told.status_code
+        assert told.status_code == (said["code"] if isinstance(said, dict) else said)
 
 
 @pytest.mark.parametrize(("flaw", "words"), FLAWS.items(), ids=list(map(repr, FLAWS)))
 def test_every_flaw_in_the_words_of_signals(flaw: Flaw, words: dict[str, Json]) -> None:
     document = _told(SIGNALS, faults.InvalidBody((Problem(("x",), flaw, "v"),))).get_json()
     assert document == {"status": 400, "error": f"'x': {words['error']}", "detail": {"x": [words]}}
+
+
+# flaw: what Wavefront says of it, about the value "v" of the attribute `x`
+FLAWS_OF_WAVEFRONT: dict[Flaw, str] = {
+    faults.Missing(): "x is required",
+    faults.NotA(Kind.NUMBER): "x must be a number",
+    faults.NotA(Kind.FLAG): "x must be true or false",
+    faults.NotA(Kind.URI): "x must be a URI",
+    faults.NotA(Kind.EMAIL_ADDRESS): "Invalid email address: v",
+    faults.NotA(Kind.WEB_ADDRESS): "x must be an http or https URI",
+    faults.NotA(Kind.OBJECT): "x must be an object",
+    faults.NotA(Kind.HEADER_NAME): "x must be the name of a header",
+    faults.NotA(Kind.HEADER_VALUE): "x must be the value of a header",
+    faults.NotA(Kind.TEXT): "x must be a string",
+    faults.NotA(Kind.LINE): "x must be a line of text",
+    faults.NotA(Kind.LIST): "x must be an array",
+    faults.NotA(Kind.IDENTIFIER): "x must be an identifier",
+    faults.OutOfRange(1, 1000): "x must be between 1 and 1000",
+    faults.TooMany(1000): "x must have at most 1000 elements",
+    faults.TooLong(255): "x must have at most 255 characters",
+    faults.NotOneOf(("true", "false")): "x must be one of true, false",
+    faults.NeededBy("y"): "x is required with y",
+    faults.StaleReference(): "x is not the current reference of a secret",
+    faults.DestinationChanged(("host", "port")): "x cannot be kept while host, port changes",
+}
+
+
+def test_the_table_of_flaws_in_the_words_of_wavefront_is_whole() -> None:
+    assert {type(flaw) for flaw in FLAWS_OF_WAVEFRONT} == set(faults.Flaw.__args__)
+    assert {flaw.kind for flaw in FLAWS_OF_WAVEFRONT if isinstance(flaw, faults.NotA)} == set(Kind)
+
+
+@pytest.mark.parametrize(("flaw", "words"), FLAWS_OF_WAVEFRONT.items(), ids=list(map(repr, FLAWS_OF_WAVEFRONT)))
+def test_every_flaw_in_the_words_of_wavefront(flaw: Flaw, words: str) -> None:
+    told = _told(WAVEFRONT, faults.InvalidBody((Problem(("x",), flaw, "v"), Problem(("y", 0), faults.Missing()))))
+    assert told.get_json() == _wavefront(400, f"{words}; y.0 is required")
+
+
+@pytest.mark.parametrize("path", (("groups", 0), ("permissions", 3), ("permission",), ("users", 1, "groups", 0)))
+def test_wavefront_calls_a_permission_that_there_is_not_invalid(path: tuple[str | int, ...]) -> None:
+    flaw = faults.NotOneOf(("a", "b"))
+    values: tuple[tuple[Json, str], ...] = (
+        ("v", "v"),
+        (7, "7"),
+        ({"k": "ü"}, '{"k": "ü"}'),
+        ("x" * 201, "x" * 200 + "…"),
+    )
+    for value, shown in values:
+        document = _told(WAVEFRONT, faults.InvalidBody((Problem(path, flaw, value),))).get_json()
+        assert document["status"]["message"] == f"Invalid permission: {shown}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    (
+        (faults.Rule.SINGLE_SIGN_ON, "Cannot process the request when SSO is enabled."),
+        (faults.Rule.OWN_ACCOUNT, "Cannot delete your own account: s"),
+        (faults.Rule.NOT_FOR_SERVICE_ACCOUNTS, "A service account cannot hold the permission: s"),
+        (
+            faults.Rule.SYSTEM_GROUP,
+            "Cannot change the name or the members of a system group, or delete it: s",
+        ),
+        (faults.Rule.TOO_MANY_TOKENS, "Cannot have more than s API tokens"),
+        (faults.Rule.NO_KNOWN_ASSIGNEE, "No valid user or user group IDs were found"),
+    ),
+)
+def test_every_rule_in_the_words_of_wavefront(rule: faults.Rule, words: str) -> None:
+    assert _told(WAVEFRONT, faults.AgainstTheRules(rule, "s")).get_json() == _wavefront(400, words)
+
+
+def test_wavefront_says_of_an_address_that_it_is_a_users() -> None:
+    told = _told(WAVEFRONT, faults.AlreadyExists("ann@example.com")).get_json()
+    assert told == _wavefront(400, "User with id <ann@example.com> is already created in our system.")
+    told = _told(WAVEFRONT, faults.AlreadyExists("Role a@b")).get_json()
+    assert told == _wavefront(400, "Role a@b is already created in our system.")
+
+
+def test_wavefront_tells_who_is_nobody_how_to_be_somebody() -> None:
+    told = _told(WAVEFRONT, faults.NotAuthenticated(("One", "Two")))
+    assert told.get_json() == _wavefront(401, "Unauthorized")
+    assert told.headers.getlist("WWW-Authenticate") == ["One", "Two"]
 
 
 def test_several_problems_of_one_attribute_stand_in_one_list() -> None:

@@ -1,0 +1,1 @@
+"""Wavefront: user and service accounts, user groups, roles and API tokens."""

@@ -1,0 +1,447 @@
+"""Every query on users and service accounts."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Table, delete, exists, func, or_, select, update
+
+from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
+from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS, USER_MANAGEMENT, WavefrontPrivilege
+from accounts_service.families.wavefront.store.directory import (
+    FAMILY_NAME,
+    SERVICE,
+    SYSTEM_OF,
+    USER,
+    Account,
+    Directory,
+    Ignored,
+    Page,
+    everything,
+    folded,
+    list_of,
+    numbered,
+)
+from accounts_service.families.wavefront.store.tokens import Tokens
+from accounts_service.families.wavefront.tables import (
+    ACCOUNT,
+    ACCOUNT_GROUP,
+    ACCOUNT_PERMISSION,
+    ACCOUNT_ROLE,
+    GROUP,
+    GROUP_ROLE,
+    ROLE,
+    ROLE_PERMISSION,
+)
+from accounts_service.faults import (
+    AgainstTheRules,
+    AlreadyExists,
+    Json,
+    NoSuchObject,
+    NotPermitted,
+    RefusedError,
+    Rule,
+)
+from accounts_service.storage.audit import Change
+from accounts_service.storage.database import ForeignKeyError, RecordedStatement, TransactionRefusedError
+from accounts_service.storage.lists import insertion_of_rows, texts
+from accounts_service.storage.statements import Statement, given, insertion
+
+
+class Existing(Enum):
+    """What to do with an account that is there when one is to be made."""
+
+    UPDATE = "change it"
+    KEEP = "leave it as it is"
+    REFUSE = "refuse the request"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an account is to be. None: as it is, or for a new one by default. Ids of groups and roles may be unknown."""
+
+    permissions: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    roles: Sequence[str] | None = None
+    description: str | None = None
+    active: bool | None = None
+    sso_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How accounts are made. `permissions`: what a new one gets when the wish says nothing of them."""
+
+    existing: Existing = Existing.UPDATE
+    permissions: Sequence[str] = ()
+    # Where users come from an identity provider none is made here.
+    single_sign_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a request. `account`: as it is now."""
+
+    account: Account
+    created: bool = False
+    ignored: Ignored = Ignored()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a request; the account itself is read only where somebody wants to see it."""
+
+    folded: str
+    created: bool = False
+    ignored: Ignored = Ignored()
+
+    def written(self, accounts: Accounts, grant: Grant) -> Written:
+        """Read the account."""
+        return Written(accounts.get(grant, self.folded), self.created, self.ignored)
+
+
+_AS_USUAL = Making()
+
+_THIS = ACCOUNT.c.folded == given("folded")
+_OF_THIS = given("uid")
+
+_FIND = Statement(select(ACCOUNT).where(_THIS))
+_FIND_AND_LOCK = Statement(select(ACCOUNT).where(_THIS).with_for_update())
+_FIND_SOME = Statement(select(ACCOUNT).where(ACCOUNT.c.folded.in_(texts(given("folded")))).order_by(ACCOUNT.c.folded))
+# In one order whoever asks, so that no two wait for each other.
+_LOCK_SOME = Statement(
+    select(ACCOUNT).where(ACCOUNT.c.folded.in_(texts(given("folded")))).order_by(ACCOUNT.c.folded).with_for_update()
+)
+_KNOWN_GROUPS = Statement(select(GROUP.c.uid, GROUP.c.system).where(GROUP.c.uid.in_(texts(given("uids")))))
+_KNOWN_ROLES = Statement(select(ROLE.c.uid).where(ROLE.c.uid.in_(texts(given("uids")))))
+
+_LINKS = {"permissions": ACCOUNT_PERMISSION, "roles": ACCOUNT_ROLE, "groups": ACCOUNT_GROUP}
+_CLEAR = {name: Statement(delete(table).where(table.c.account_uid == _OF_THIS)) for name, table in _LINKS.items()}
+_FILL = {name: insertion_of_rows(table, ("account_uid",), name) for name, table in _LINKS.items()}
+_CREATE = RecordedStatement(insertion(ACCOUNT), *_FILL.values())
+_UPDATE = (
+    update(ACCOUNT)
+    .where(ACCOUNT.c.uid == _OF_THIS)
+    .values({name: given(name) for name in ("description", "active", "sso_id", "version")})
+)
+# By the links that change, so that a grant to a thousand accounts writes no others.
+_REPLACE = {
+    frozenset(names): RecordedStatement(*(_FILL[name] for name in names), _UPDATE)
+    for number in range(len(_LINKS) + 1)
+    for names in itertools.combinations(_LINKS, number)
+}
+_DELETE = RecordedStatement(delete(ACCOUNT).where(ACCOUNT.c.uid == _OF_THIS))
+
+# Who holds a permission: directly, by a role, or by a role of a group, the system group of his kind included.
+_ROLES_WITH = select(ROLE_PERMISSION.c.role_uid).where(ROLE_PERMISSION.c.permission == given("permission"))
+_GROUPS_WITH = select(GROUP_ROLE.c.group_uid).where(GROUP_ROLE.c.role_uid.in_(_ROLES_WITH))
+
+
+def _is_linked(table: Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(table.c.account_uid == ACCOUNT.c.uid, condition).correlate(ACCOUNT)
+
+
+_HOLDERS = Statement(
+    select(ACCOUNT.c.identifier)
+    .where(
+        ACCOUNT.c.kind == USER,
+        or_(
+            _is_linked(ACCOUNT_PERMISSION, ACCOUNT_PERMISSION.c.permission == given("permission")),
+            _is_linked(ACCOUNT_ROLE, ACCOUNT_ROLE.c.role_uid.in_(_ROLES_WITH)),
+            _is_linked(ACCOUNT_GROUP, ACCOUNT_GROUP.c.group_uid.in_(_GROUPS_WITH)),
+            exists().where(GROUP.c.system == SYSTEM_OF[USER], GROUP.c.uid.in_(_GROUPS_WITH)),
+        ),
+    )
+    .order_by(ACCOUNT.c.folded)
+)
+_ALL_OF_KIND = Statement(select(ACCOUNT).where(ACCOUNT.c.kind == given("kind")).order_by(ACCOUNT.c.folded))
+_COUNT = Statement(select(func.count()).select_from(ACCOUNT))
+_PART = Statement(select(ACCOUNT).order_by(ACCOUNT.c.folded).offset(given("offset")).limit(given("limit")))
+
+
+class Accounts(Directory):
+    """Users and service accounts. A method acts within the scope of the grant it is given."""
+
+    def get(self, grant: Grant, identifier: str, kind: str | None = None) -> Account:
+        """Read an account, of one kind if that is given. Raises RefusedError(NoSuchObject or NotPermitted)."""
+        row = self._session.read(_FIND, folded=folded(identifier)).one_or_none()
+        return self._full(grant, _seen(grant, row, identifier, kind))
+
+    def all(self, grant: Grant, kind: str) -> list[Account]:
+        """Read every account of one kind, by identifier, without who else is in its groups."""
+        everything(grant)
+        return self.with_tokens(grant, self.accounts(self._session.read(_ALL_OF_KIND, kind=kind)))
+
+    def part(self, grant: Grant, offset: int, limit: int) -> Page:
+        """Read accounts of both kinds, by identifier."""
+        everything(grant)
+        total: int = self._session.read(_COUNT).scalar_one()
+        rows = self._session.read(_PART, offset=offset, limit=limit)
+        return Page(self.accounts(rows), offset, limit, total)
+
+    def administrators(self) -> list[str]:
+        """Name the users who may manage users, by identifier."""
+        return [row.identifier for row in self._session.read(_HOLDERS, permission=USER_MANAGEMENT)]
+
+    def named(self, identifiers: Iterable[str], kind: str | None = None) -> tuple[list[Account], list[str]]:
+        """Read those accounts that are there, of one kind if that is given, and name the others; in that order."""
+        wanted = list(dict.fromkeys(identifiers))
+        read = self._session.read(_FIND_SOME, folded=list_of(map(folded, wanted))).all()
+        rows = [row for row in read if kind in (None, row.kind)]
+        there = {row.folded: account for row, account in zip(rows, self.accounts(rows), strict=True)}
+        found = dict.fromkeys(folded(one) for one in wanted if folded(one) in there)
+        return [there[one] for one in found], [one for one in wanted if folded(one) not in there]
+
+    # -- Changes --------------------------------------------------------------
+
+    def make(self, grant: Grant, identifier: str, kind: str, wish: Wish, making: Making = _AS_USUAL) -> Written:
+        """Make an account, or do with one that is there what `making` says.
+
+        Raises RefusedError: NotPermitted, AlreadyExists, NoSuchObject for one of
+        the other kind, AgainstTheRules; TransactionRefusedError when somebody
+        made it at the same moment.
+        """
+        return self._made(grant, identifier, kind, wish, making).written(self, grant)
+
+    def _made(self, grant: Grant, identifier: str, kind: str, wish: Wish, making: Making) -> Applied:
+        everything(grant)
+        row = self._session.read(_FIND_AND_LOCK, folded=folded(identifier)).one_or_none()
+        if row is not None and (making.existing is Existing.REFUSE or row.kind != kind):
+            raise RefusedError(AlreadyExists(row.identifier))
+        if row is not None and making.existing is Existing.KEEP:
+            return Applied(row.folded)
+        if row is None and making.single_sign_on:
+            raise RefusedError(AgainstTheRules(Rule.SINGLE_SIGN_ON))
+        if row is None:
+            new = wish if wish.permissions is not None else replace(wish, permissions=making.permissions)
+            return self._applied(_blank(identifier, kind, self._session.now_us), new)
+        return self._applied(self.accounts((row,))[0], wish)
+
+    def change(self, grant: Grant, identifier: str, wish: Wish, kind: str | None = None) -> Written:
+        """Change an account that is there. Raises RefusedError: NoSuchObject, NotPermitted, AgainstTheRules."""
+        (account,) = self.accounts((self._locked(grant, identifier, kind),))
+        return self._applied(account, wish).written(self, grant)
+
+    def permit(self, grant: Grant, identifiers: Sequence[str], permission: str, *, held: bool) -> Account:
+        """Let all of some accounts hold a permission, or none of them; returns the last one named.
+
+        Raises RefusedError: NoSuchObject, when nothing was changed, or AgainstTheRules.
+        """
+        for account in self._locked_all(grant, identifiers):
+            self._write(account, Wish(permissions=joined(account.permissions, (permission,), linked=held)))
+        return self.get(grant, identifiers[-1])
+
+    def link(
+        self,
+        grant: Grant,
+        identifiers: Sequence[str],
+        *,
+        groups: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        linked: bool,
+    ) -> Written:
+        """Put all of some accounts into groups and give them roles, or take them out again; returns the last one named.
+
+        Raises RefusedError: NoSuchObject, when nothing was changed.
+        """
+        known_groups, known_roles, ignored = self._known(groups, roles)
+        for account in self._locked_all(grant, identifiers):
+            there = [group.uid for group in account.groups if not group.system]
+            held = [role.uid for role in account.roles]
+            wish = Wish(
+                groups=joined(there, known_groups, linked=linked),
+                roles=joined(held, known_roles, linked=linked),
+            )
+            self._write(account, wish)
+        return Written(self.get(grant, identifiers[-1]), ignored=ignored if linked else Ignored())
+
+    def delete(self, grant: Grant, identifier: str, caller: str | None, kind: str | None = None) -> Account:
+        """Delete an account that is not the caller's own; returns what it was.
+
+        Raises RefusedError: NoSuchObject, NotPermitted, or AgainstTheRules.
+        """
+        account = self._full(grant, self._locked(grant, identifier, kind))
+        self._delete(account, caller)
+        return account
+
+    def delete_all(
+        self, grant: Grant, identifiers: Iterable[str], caller: str | None, kind: str | None = None
+    ) -> list[str]:
+        """Delete those accounts, of one kind if that is given, that are there; names them in the order given.
+
+        Raises as `delete` does.
+        """
+        everything(grant)
+        wanted = list(dict.fromkeys(map(folded, identifiers)))
+        locked = self._session.read(_LOCK_SOME, folded=list_of(wanted)).all()
+        rows = [row for row in locked if kind in (None, row.kind)]
+        for account in self.accounts(rows):
+            self._delete(account, caller)
+        gone = {row.folded: row.identifier for row in rows}
+        return [gone[one] for one in wanted if one in gone]
+
+    # -- Below ----------------------------------------------------------------
+
+    def _full(self, grant: Grant, row: Row[Any]) -> Account:
+        (account,) = self.with_tokens(grant, self.accounts((row,), full=True))
+        return account
+
+    def with_tokens(self, grant: Grant, accounts: Sequence[Account]) -> list[Account]:
+        """Add their tokens to those of some accounts that are service accounts, for who may see everybody's."""
+        seen = WavefrontPrivilege.TOKEN_ALL_GET in grant.also
+        services = [account.uid for account in accounts if seen and account.kind == SERVICE]
+        tokens = Tokens(self._session).of_accounts(services) if services else {}
+        return [replace(account, tokens=tuple(tokens.get(account.uid, ()))) for account in accounts]
+
+    def _locked(self, grant: Grant, identifier: str, kind: str | None) -> Row[Any]:
+        everything(grant)
+        row = self._session.read(_FIND_AND_LOCK, folded=folded(identifier)).one_or_none()
+        return _seen(grant, row, identifier, kind)
+
+    def _locked_all(self, grant: Grant, identifiers: Sequence[str]) -> list[Account]:
+        everything(grant)
+        rows = self._session.read(_LOCK_SOME, folded=list_of(map(folded, identifiers))).all()
+        there = {row.folded for row in rows}
+        missing = [one for one in identifiers if folded(one) not in there]
+        if missing:
+            raise RefusedError(NoSuchObject("POST", ", ".join(missing)))
+        return self.accounts(rows)
+
+    def _applied(self, account: Account, wish: Wish) -> Applied:
+        groups, roles, ignored = self._known(wish.groups or (), wish.roles or ())
+        known = replace(
+            wish,
+            groups=None if wish.groups is None else groups,
+            roles=None if wish.roles is None else roles,
+        )
+        self._write(account, known)
+        return Applied(folded(account.identifier), created=account.version == 0, ignored=ignored)
+
+    def _known(self, groups: Iterable[str], roles: Iterable[str]) -> tuple[list[str], list[str], Ignored]:
+        """Tell known ids from others. The system groups are known, and nobody is put into them or taken out."""
+        known_groups = {row.uid: row.system for row in self._session.read(_KNOWN_GROUPS, uids=list_of(groups))}
+        known_roles = {row.uid for row in self._session.read(_KNOWN_ROLES, uids=list_of(roles))}
+        return (
+            [one for one in dict.fromkeys(groups) if known_groups.get(one) == ""],
+            [one for one in dict.fromkeys(roles) if one in known_roles],
+            Ignored(
+                groups=tuple(one for one in dict.fromkeys(groups) if one not in known_groups),
+                roles=tuple(one for one in dict.fromkeys(roles) if one not in known_roles),
+            ),
+        )
+
+    def _write(self, account: Account, wish: Wish) -> None:
+        """Make an account, locked or new, what it is to be. The ids in `wish` are known ones."""
+        before = _state(account)
+        changed = {name: value for name, value in _wanted(wish).items() if value not in (None, before[name])}
+        new = account.version == 0
+        if not changed and not new:
+            return
+        now: dict[str, Any] = {**before, **changed}
+        if account.kind == SERVICE and (denied := NOT_FOR_SERVICE_ACCOUNTS.intersection(now["permissions"])):
+            raise RefusedError(AgainstTheRules(Rule.NOT_FOR_SERVICE_ACCOUNTS, min(denied)))
+        links = frozenset(changed.keys() & _LINKS.keys())
+        for name in () if new else links:
+            self._session.note(_CLEAR[name], uid=account.uid)
+        detail: dict[str, Json] = {name: {"from": before[name], "to": value} for name, value in changed.items()}
+        try:
+            self._session.write(
+                _change(WavefrontPrivilege.ACCOUNT_PUT, account, {"created": new, **detail}),
+                _CREATE if new else _REPLACE[links],
+                uid=account.uid,
+                identifier=account.identifier,
+                folded=folded(account.identifier),
+                kind=account.kind,
+                active=int(now["active"]),
+                description=now["description"],
+                sso_id=now["sso_id"],
+                last_login_us=account.last_login_us,
+                created_us=account.created_us,
+                version=account.version + 1,
+                account_uid=account.uid,
+                permissions=numbered(now["permissions"]),
+                roles=numbered(now["roles"]),
+                groups=numbered(now["groups"]),
+            )
+        except ForeignKeyError:
+            # A group or role was deleted since we looked; the next look will tell.
+            raise TransactionRefusedError from None
+
+    def _delete(self, account: Account, caller: str | None) -> None:
+        if account.uid == caller:
+            raise RefusedError(AgainstTheRules(Rule.OWN_ACCOUNT, account.identifier))
+        change = _change(WavefrontPrivilege.ACCOUNT_DELETE, account, {"last": _state(account)})
+        self._session.write(change, _DELETE, uid=account.uid)
+
+
+def _blank(identifier: str, kind: str, now_us: int) -> Account:
+    """Give an account that is not there yet: its version is 0."""
+    return Account(
+        uid=uuid.uuid4().hex,
+        identifier=identifier,
+        kind=kind,
+        active=True,
+        description=None,
+        sso_id=None,
+        last_login_us=None,
+        created_us=now_us,
+        version=0,
+        permissions=(),
+        roles=(),
+        groups=(),
+    )
+
+
+def _state(account: Account) -> dict[str, Json]:
+    return {
+        "permissions": [*account.permissions],
+        "roles": [role.uid for role in account.roles],
+        "groups": [group.uid for group in account.groups if not group.system],
+        "description": account.description,
+        "active": account.active,
+        "sso_id": account.sso_id,
+    }
+
+
+def _wanted(wish: Wish) -> dict[str, Json]:
+    return {
+        "permissions": None if wish.permissions is None else [*dict.fromkeys(wish.permissions)],
+        "roles": None if wish.roles is None else [*wish.roles],
+        "groups": None if wish.groups is None else [*wish.groups],
+        "description": wish.description,
+        "active": wish.active,
+        "sso_id": wish.sso_id,
+    }
+
+
+def _change(privilege: WavefrontPrivilege, account: Account, detail: dict[str, Json]) -> Change:
+    return Change(FAMILY_NAME, "", privilege.action, account.identifier, account.uid, account.version + 1, detail)
+
+
+def _seen(grant: Grant, row: Row[Any] | None, identifier: str, kind: str | None) -> Row[Any]:
+    match grant.scope:
+        case Everything():
+            if row is None or (kind is not None and row.kind != kind):
+                raise RefusedError(NoSuchObject("GET", identifier))
+            return row
+        case Own(own):
+            # Whose name it is, or whether it is anybody's, is no matter of theirs.
+            if row is None or row.uid != own:
+                raise RefusedError(NotPermitted())
+            if kind is not None and row.kind != kind:
+                raise RefusedError(NoSuchObject("GET", identifier))
+            return row
+        case Tenants() | Nothing():
+            raise RefusedError(NotPermitted())
+
+
+def joined(there: Sequence[str], others: Sequence[str], *, linked: bool) -> list[str]:
+    """Add the others to what is there, or take them away, in the order in which they came."""
+    if linked:
+        return list(dict.fromkeys((*there, *others)))
+    return [one for one in there if one not in others]
