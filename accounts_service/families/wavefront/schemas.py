@@ -127,23 +127,23 @@ class UserToCreateSchema(_Schema):
 
     emailAddress = UserIdentifier()  # noqa: N815  # the API's name
     groups = _permissions(required=True)
-    userGroups = _ids(required=True)  # noqa: N815
+    userGroups = _ids(required=True)  # noqa: N815  # the API's name
     roles = _ids()
 
 
 class AnyUserToCreateSchema(UserToCreateSchema):
     """A user to be made, whose identifier may be any text."""
 
-    emailAddress = UserIdentifier(any_text=True)  # noqa: N815
+    emailAddress = UserIdentifier(any_text=True)  # noqa: N815  # the API's name
 
 
 class UserRequestSchema(_Schema):
     """A user to be changed. Who it is stands in the path; a password in `credential` is of no use here."""
 
     groups = _permissions()
-    userGroups = _ids()  # noqa: N815
+    userGroups = _ids()  # noqa: N815  # the API's name
     roles = _ids()
-    ssoId = fields.ExactText()  # noqa: N815
+    ssoId = fields.ExactText()  # noqa: N815  # the API's name
 
 
 class ServiceAccountUpdateSchema(_Schema):
@@ -152,7 +152,7 @@ class ServiceAccountUpdateSchema(_Schema):
     active = fields.Flag()
     description = fields.ExactText(line=False, longest=LONGEST_DESCRIPTION)
     groups = _permissions()
-    userGroups = _ids()  # noqa: N815
+    userGroups = _ids()  # noqa: N815  # the API's name
     roles = _ids()
 
 
@@ -167,7 +167,7 @@ class UserGroupUpdateSchema(_Schema):
 
     name = fields.ExactText(filled=True)
     description = fields.ExactText(line=False, longest=LONGEST_DESCRIPTION)
-    roleIDs = _ids()  # noqa: N815
+    roleIDs = _ids()  # noqa: N815  # the API's name
 
 
 class UserGroupSchema(UserGroupUpdateSchema):
@@ -193,13 +193,13 @@ class RoleSchema(RoleUpdateSchema):
 class TokenNameSchema(_Schema):
     """What a token is to be called."""
 
-    tokenName = fields.ExactText()  # noqa: N815
+    tokenName = fields.ExactText()  # noqa: N815  # the API's name
 
 
 class TokenSchema(_Schema):
     """Which token is meant."""
 
-    tokenID = fields.ExactText(required=True, secret=True)  # noqa: N815
+    tokenID = fields.ExactText(required=True, secret=True)  # noqa: N815  # the API's name
 
 
 class ConditionSchema(_Schema):
@@ -207,7 +207,7 @@ class ConditionSchema(_Schema):
 
     key = fields.ExactText(required=True)
     value = fields.ExactText(required=True)
-    matchingMethod = fields.ExactChoice("CONTAINS", "STARTSWITH", "EXACT", "TAGPATH", otherwise="CONTAINS")  # noqa: N815
+    matchingMethod = fields.ExactChoice("CONTAINS", "STARTSWITH", "EXACT", "TAGPATH", otherwise="CONTAINS")  # noqa: N815  # the API's name
 
 
 class SortSchema(_Schema):

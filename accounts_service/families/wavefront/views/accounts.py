@@ -60,7 +60,7 @@ def get_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's nam
     answers={200: documents.ACCOUNT},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def delete_account(call: Call, id: str) -> Response:  # noqa: A002
+def delete_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete an account and its tokens; nobody deletes his own."""
     with call.transaction(Accounts) as accounts:
         account = accounts.delete(call.grant, id, call.caller.own)
@@ -118,7 +118,7 @@ def validated(call: Call, kind: str | None = None) -> Object:
     answers={200: documents.BUSINESS_FUNCTIONS},
     raises=(NoSuchObject,),
 )
-def get_business_functions(call: Call, id: str) -> Response:  # noqa: A002
+def get_business_functions(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Name what an account can do in Wavefront's own application."""
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, id)
@@ -135,7 +135,7 @@ def get_business_functions(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER},
     raises=(InvalidBody, NoSuchObject, AgainstTheRules),
 )
-def grant_to_account(call: Call, id: str, permission: str) -> Response:  # noqa: A002
+def grant_to_account(call: Call, id: str, permission: str) -> Response:  # noqa: A002  # the API's name
     """Permit something to an account."""
     return bare(Models(call).user(permitted(call, [id], permission, held=True)))
 
@@ -147,7 +147,7 @@ def grant_to_account(call: Call, id: str, permission: str) -> Response:  # noqa:
     answers={200: documents.USER},
     raises=(InvalidBody, NoSuchObject),
 )
-def revoke_from_account(call: Call, id: str, permission: str) -> Response:  # noqa: A002
+def revoke_from_account(call: Call, id: str, permission: str) -> Response:  # noqa: A002  # the API's name
     """Take a permission from an account."""
     return bare(Models(call).user(permitted(call, [id], permission, held=False)))
 
@@ -205,7 +205,7 @@ def permitted_to_some(call: Call, permission: str, *, held: bool) -> Account:
     answers={200: documents.USER, 202: documents.USER_IN_PART},
     raises=(NoSuchObject,),
 )
-def add_groups_to_account(call: Call, id: str) -> Response:  # noqa: A002
+def add_groups_to_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Put an account into groups."""
     return linked(call, id, groups=schemas.identifiers(call.json), add=True)
 
@@ -219,7 +219,7 @@ def add_groups_to_account(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER},
     raises=(NoSuchObject,),
 )
-def remove_groups_from_account(call: Call, id: str) -> Response:  # noqa: A002
+def remove_groups_from_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take an account out of groups; out of the system group of all like it nobody is taken."""
     return linked(call, id, groups=schemas.identifiers(call.json), add=False)
 
@@ -233,7 +233,7 @@ def remove_groups_from_account(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER, 202: documents.USER_IN_PART},
     raises=(NoSuchObject,),
 )
-def add_roles_to_account(call: Call, id: str) -> Response:  # noqa: A002
+def add_roles_to_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Give an account roles."""
     return linked(call, id, roles=schemas.identifiers(call.json), add=True)
 
@@ -247,7 +247,7 @@ def add_roles_to_account(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER},
     raises=(NoSuchObject,),
 )
-def remove_roles_from_account(call: Call, id: str) -> Response:  # noqa: A002
+def remove_roles_from_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take roles from an account."""
     return linked(call, id, roles=schemas.identifiers(call.json), add=False)
 

@@ -104,7 +104,7 @@ def list_tokens_of_service_account(call: Call, id: str) -> Response:  # noqa: A0
     answers={200: documents.TOKENS},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def create_token_for_service_account(call: Call, id: str) -> Response:  # noqa: A002
+def create_token_for_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Make a token for a service account; answers with all of its tokens, the new one last."""
     name = schemas.TOKEN_NAME.check(call.json).get("tokenName")
     with call.transaction(Tokens) as tokens:
@@ -121,7 +121,7 @@ def create_token_for_service_account(call: Call, id: str) -> Response:  # noqa: 
     answers={200: documents.TOKEN},
     raises=(NoSuchObject,),
 )
-def rename_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002
+def rename_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002  # the API's name
     """Rename a token of a service account."""
     name = schemas.TOKEN_NAME.check(call.json).get("tokenName")
     with call.transaction(Tokens) as tokens:
@@ -136,7 +136,7 @@ def rename_token_of_service_account(call: Call, id: str, token: str) -> Response
     answers={200: documents.TOKENS},
     raises=(NoSuchObject,),
 )
-def revoke_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002
+def revoke_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002  # the API's name
     """Revoke a token of a service account; answers with those that are left."""
     with call.transaction(Tokens) as tokens:
         listed = tokens.revoke(call.grant, token, id)

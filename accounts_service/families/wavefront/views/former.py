@@ -80,7 +80,7 @@ def get_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API
     answers={200: documents.HYBRID_USER, 202: documents.HYBRID_USER_IN_PART},
     raises=(NoSuchObject,),
 )
-def change_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def change_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a user; what is left out stays as it is."""
     wish = users.wish_of(schemas.USER_REQUEST.check(call.json))
     with call.transaction(Accounts) as accounts:
@@ -95,7 +95,7 @@ def change_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
     answers={204: documents.GONE},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def delete_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def delete_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete a user and his tokens; nobody deletes himself."""
     with call.transaction(Accounts) as accounts:
         accounts.delete(call.grant, id, call.caller.own, USER)
@@ -153,7 +153,7 @@ def invite_users_formerly(call: Call) -> Response:
     answers={200: documents.HYBRID_BUSINESS_FUNCTIONS},
     raises=(NoSuchObject,),
 )
-def get_business_functions_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def get_business_functions_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Name what a user can do in Wavefront's own application; beside the user, whom this form's clients read."""
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, id, USER)
@@ -169,7 +169,7 @@ def get_business_functions_formerly(call: Call, id: str) -> Response:  # noqa: A
     answers={200: documents.USER},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def grant_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def grant_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Permit the `group` of a form to a user."""
     return bare(Models(call).user(current.permitted(call, [id], call.form.get("group", ""), held=True)))
 
@@ -183,7 +183,7 @@ def grant_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER},
     raises=(NoSuchObject,),
 )
-def revoke_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def revoke_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take the permission that is the `group` of a form from a user."""
     return bare(Models(call).user(current.permitted(call, [id], call.form.get("group", ""), held=False)))
 
@@ -225,7 +225,7 @@ def revoke_from_users_formerly(call: Call, permission: str) -> Response:
     answers={200: documents.USER, 202: documents.USER_IN_PART},
     raises=(NoSuchObject,),
 )
-def add_groups_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def add_groups_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Put a user into groups."""
     return current.linked(call, id, groups=schemas.identifiers(call.json), add=True)
 
@@ -239,6 +239,6 @@ def add_groups_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER},
     raises=(NoSuchObject,),
 )
-def remove_groups_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002
+def remove_groups_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take a user out of groups; out of Everyone nobody is taken."""
     return current.linked(call, id, groups=schemas.identifiers(call.json), add=False)

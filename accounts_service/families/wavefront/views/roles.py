@@ -76,7 +76,7 @@ def get_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     answers={200: documents.ROLE},
     raises=(NoSuchObject, AlreadyExists),
 )
-def change_role(call: Call, id: str) -> Response:  # noqa: A002
+def change_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a role; what is left out stays as it is."""
     wish = _wish_of(schemas.ROLE_UPDATE.check(call.json))
     with call.transaction(Roles) as roles:
@@ -91,7 +91,7 @@ def change_role(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.ROLE},
     raises=(NoSuchObject,),
 )
-def delete_role(call: Call, id: str) -> Response:  # noqa: A002
+def delete_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete a role; who had it has lost what it permits."""
     with call.transaction(Roles) as roles:
         role = roles.delete(call.grant, id)
@@ -107,7 +107,7 @@ def delete_role(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.ROLE},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def add_assignees(call: Call, id: str) -> Response:  # noqa: A002
+def add_assignees(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Give a role to accounts and user groups; ids that are nobody's are passed over, unless all are."""
     return _assigned(call, id, linked=True)
 
@@ -121,7 +121,7 @@ def add_assignees(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.ROLE},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def remove_assignees(call: Call, id: str) -> Response:  # noqa: A002
+def remove_assignees(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take a role from accounts and user groups; ids that are nobody's are passed over, unless all are."""
     return _assigned(call, id, linked=False)
 

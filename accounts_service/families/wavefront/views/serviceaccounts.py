@@ -79,7 +79,7 @@ def get_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the A
     answers={200: documents.SERVICE_ACCOUNT, 202: documents.SERVICE_ACCOUNT_IN_PART},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def change_service_account(call: Call, id: str) -> Response:  # noqa: A002
+def change_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a service account; what is left out stays as it is. Its tokens are changed at `/apitoken` only."""
     wish = wish_of(schemas.SERVICE_ACCOUNT_UPDATE.check(call.json))
     return _changed(call, id, wish)
@@ -93,7 +93,7 @@ def change_service_account(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.SERVICE_ACCOUNT},
     raises=(NoSuchObject,),
 )
-def activate_service_account(call: Call, id: str) -> Response:  # noqa: A002
+def activate_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Let the tokens of a service account work again."""
     return _changed(call, id, Wish(active=True))
 
@@ -106,7 +106,7 @@ def activate_service_account(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.SERVICE_ACCOUNT},
     raises=(NoSuchObject,),
 )
-def deactivate_service_account(call: Call, id: str) -> Response:  # noqa: A002
+def deactivate_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Keep the tokens of a service account from working, at once and everywhere."""
     return _changed(call, id, Wish(active=False))
 

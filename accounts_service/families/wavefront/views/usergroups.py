@@ -75,7 +75,7 @@ def get_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's 
     answers={200: documents.USER_GROUP, 202: documents.USER_GROUP_IN_PART},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def change_user_group(call: Call, id: str) -> Response:  # noqa: A002
+def change_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a user group; what is left out stays as it is."""
     wish = _wish_of(schemas.USER_GROUP_UPDATE.check(call.json))
     with call.transaction(Groups) as groups:
@@ -90,7 +90,7 @@ def change_user_group(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER_GROUP},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def delete_user_group(call: Call, id: str) -> Response:  # noqa: A002
+def delete_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete a user group; its members stay, without what it gave them."""
     with call.transaction(Groups) as groups:
         group = groups.delete(call.grant, id)
@@ -106,7 +106,7 @@ def delete_user_group(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER_GROUP, 202: documents.USER_GROUP_IN_PART},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def add_users_to_group(call: Call, id: str) -> Response:  # noqa: A002
+def add_users_to_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Put accounts into a user group."""
     return _enrolled(call, id, linked=True)
 
@@ -120,7 +120,7 @@ def add_users_to_group(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER_GROUP},
     raises=(NoSuchObject, AgainstTheRules),
 )
-def remove_users_from_group(call: Call, id: str) -> Response:  # noqa: A002
+def remove_users_from_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take accounts out of a user group."""
     return _enrolled(call, id, linked=False)
 
@@ -134,7 +134,7 @@ def remove_users_from_group(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER_GROUP, 202: documents.USER_GROUP_IN_PART},
     raises=(NoSuchObject,),
 )
-def add_roles_to_group(call: Call, id: str) -> Response:  # noqa: A002
+def add_roles_to_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Give a user group roles, and so everybody in it."""
     return _given(call, id, held=True)
 
@@ -148,7 +148,7 @@ def add_roles_to_group(call: Call, id: str) -> Response:  # noqa: A002
     answers={200: documents.USER_GROUP},
     raises=(NoSuchObject,),
 )
-def remove_roles_from_group(call: Call, id: str) -> Response:  # noqa: A002
+def remove_roles_from_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take roles from a user group."""
     return _given(call, id, held=False)
 

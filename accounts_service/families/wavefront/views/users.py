@@ -98,7 +98,7 @@ def get_user(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     answers={200: documents.CHANGED_USER, 202: documents.CHANGED_USER_IN_PART},
     raises=(NoSuchObject,),
 )
-def change_user(call: Call, id: str) -> Response:  # noqa: A002
+def change_user(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a user; what is left out stays as it is."""
     wish = wish_of(schemas.USER_REQUEST.check(call.json))
     with call.transaction(Accounts) as accounts:
