@@ -27,9 +27,12 @@ from tests.support.service import Service
 # `--cases`, and the line that sums recorded cases up.
 pytest_plugins = ("tests.conformance.plugin",)
 
-# No timed assertions, and Hypothesis's deadline is one.
-hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
-hypothesis_settings.load_profile("suite")
+# No timed assertions, and Hypothesis's deadline is one. The suite judges a change, so it draws the same
+# examples every time; what nobody has thought of yet is for `make prove`, which draws new ones, and more.
+EXAMPLES = int(os.environ.get("ACCOUNTS_TEST_EXAMPLES", "0"))
+hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, derandomize=True)
+hypothesis_settings.register_profile("prove", deadline=None, print_blob=True, max_examples=EXAMPLES or 100)
+hypothesis_settings.load_profile("prove" if EXAMPLES else "suite")
 
 _SERVER = pytest.StashKey[PostgresServer]()
 

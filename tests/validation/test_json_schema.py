@@ -63,6 +63,11 @@ TEXTS = strategies.text(max_size=8) | strategies.sampled_from(
         "sa::",
         "SA::x",
         "x ",
+        "SA::",
+        "Admin",
+        "adminx",
+        "..",
+        "a.",
     )
 )
 SCALARS = strategies.none() | strategies.booleans() | NUMBERS | TEXTS

@@ -36,6 +36,12 @@ _NEVER = r"\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff/\\"
 _UNFIT = rf"{_NEVER}\x20"
 _ANY_TEXT = rf"[^{_UNFIT}](?:[^{_NEVER}]*[^{_UNFIT}])?"
 _ANY = re.compile(rf"(?:{_ANY_TEXT})\Z")
+# In JSON Schema a pattern has no flag for case.
+_WORDS = "|".join(
+    "".join(f"[{c}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word) for word in RESERVED_FOR_USERS
+)
+_USER = rf"(?!(?:{_WORDS})$)(?![sS][aA]::){_ANY_TEXT}"
+_ANY_USER = re.compile(rf"(?:{_USER})\Z")
 _ADDRESS = rf"(?=[^{_UNFIT}]*$){ADDRESS}"
 _SERVICE = rf"(?![sS][aA]::$)(?:[sS][aA]::)?[^{_UNFIT}]{{1,250}}"
 _SERVICE_NAME = re.compile(rf"(?:{_SERVICE})\Z")
@@ -59,12 +65,12 @@ class UserIdentifier(Attribute[str]):
         if len(value) > LONGEST_IDENTIFIER or len(value.encode()) > _MOST_BYTES or not _ANY.match(value):
             return False
         if self._any_text:
-            return value.lower() not in RESERVED_FOR_USERS and not value.lower().startswith(SERVICE_PREFIX)
+            return _ANY_USER.match(value) is not None
         return is_address(value)
 
     def taken(self) -> JsonSchema:
-        """Say in JSON Schema what `accept` takes, but for the words that any text must not be."""
-        pattern = _ANY_TEXT if self._any_text else _ADDRESS
+        """Say in JSON Schema what `accept` takes."""
+        pattern = _USER if self._any_text else _ADDRESS
         return {"type": "string", "pattern": f"^{pattern}$", "maxLength": LONGEST_IDENTIFIER}
 
     def kept(self) -> JsonSchema:
