@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -254,7 +254,11 @@ def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_
     (listening,) = (line[9] for line in lines if (line[1], line[3]) == (f"0100007F:{served.port:04X}", "0A"))
 
     def sockets(pid: int) -> set[str]:
-        return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        found = set()
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # It was closed since it was listed.
+                found.add(str(link.readlink()))
+        return found
 
     assert f"socket:[{listening}]" in sockets(served.workers()[0])
     assert f"socket:[{listening}]" not in sockets(second)
