@@ -14,6 +14,7 @@ from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.netbird.views import FAMILY as NETBIRD
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.views import FAMILY as SIGNALS
@@ -33,7 +34,7 @@ from accounts_service.web.services import MailServers, References, Services
 log = structlog.get_logger(__name__)
 
 # Adding a family is adding its folder, and a line here and in config.FAMILIES.
-FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, ADMIN)}
+FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, NETBIRD, ADMIN)}
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}

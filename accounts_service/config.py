@@ -70,7 +70,7 @@ def _database_url(text: str) -> str:
     return text
 
 
-FAMILIES = ("signals", "wavefront")
+FAMILIES = ("signals", "wavefront", "netbird")
 
 # What accounts of Wavefront can be permitted, in the order of its manual.
 WAVEFRONT_PERMISSIONS = (

@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from accounts_service import app
 from accounts_service.access import action_groups
 from accounts_service.access.authenticators import ANONYMOUS, TRUSTED_ORIGIN
-from accounts_service.access.configuration import AUTHC, USERS, Configuration, NetworkSettings, is_key_set
+from accounts_service.access.configuration import AUTHC, NETBIRD_JWT, USERS, Configuration, NetworkSettings, is_key_set
 from accounts_service.access.documents import load
 from accounts_service.access.log_ins import anonymous_identities, depends_on_origin, lets_everybody_in
 from accounts_service.access.roles import REALM, Identity, Role
@@ -168,6 +168,7 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
         ("roles", judge_roles(configuration, built_ins)),
         ("users", judge_users(configuration, built_ins)),
         ("anonymous", judge_anonymous(configuration, built_ins)),
+        ("netbird-jwt", judge_netbird_jwt(configuration)),
         ("proxies", judge_network(configuration, settings)),
     ):
         yield from _carried_out(check, findings)
@@ -191,7 +192,7 @@ def _modes(directory: Path) -> Iterator[Finding]:
         names = sorted(path.name for path in directory.iterdir() if is_key_set(path.name))
     except OSError:
         return  # Told as a problem of the directory.
-    for name in (USERS, AUTHC, *names):
+    for name in (USERS, AUTHC, NETBIRD_JWT, *names):
         path = directory / name
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -199,17 +200,18 @@ def _modes(directory: Path) -> Iterator[Finding]:
         except OSError:
             continue  # Told as a problem of the directory, or not needed.
         if mode & 0o007 and held:
-            check = "users" if name == USERS else "authc"
+            check = {USERS: "users", NETBIRD_JWT: "netbird-jwt"}.get(name, "authc")
             yield _warn(check, f"{path} is open to others, and holds {held}", f"chmod o= {path}")
 
 
 def _secrets_in(path: Path) -> str:
     # By the document and not by what was made of it, for the file that is in
     # use may be another. Whoever has the secret of an HMAC can sign as anybody.
-    cursor = load(path.name, path.read_text(encoding="utf-8", errors="replace"), [], undotted=path.name == AUTHC)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    cursor = load(path.name, text, [], undotted=path.name in (AUTHC, NETBIRD_JWT))
     sets = [cursor]
-    for domain in cursor.children("auth_domains") if path.name == AUTHC else ():
-        entry = domain.child("jwt")
+    domains = (domain.child("jwt") for domain in cursor.children("auth_domains"))
+    for entry in (cursor,) if path.name == NETBIRD_JWT else domains:
         if entry.has("signing_key"):
             return "a secret that tokens are signed with"
         sets.append(entry.child("signing").child("jwks"))
@@ -319,6 +321,17 @@ def judge_anonymous(configuration: Configuration, built_ins: BuiltIns) -> Iterat
 def _few(names: Iterable[str]) -> str:
     first, rest = sorted(names)[:10], sorted(names)[10:]
     return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
+
+
+def judge_netbird_jwt(configuration: Configuration) -> Iterator[Finding]:
+    """Say whose JWTs NetBird takes."""
+    native = configuration.netbird_jwt
+    if native is None:
+        yield _ok("netbird-jwt", f"there is no {NETBIRD_JWT}; NetBird takes no JWT")
+        return
+    audiences = " or ".join(map(repr, native.tokens.audiences))
+    text = f"{NETBIRD_JWT} takes tokens of {native.tokens.issuer!r} for {audiences}, keys: {len(native.tokens.keys)}"
+    yield _ok("netbird-jwt", f"{text}, users by the claim {native.user_id_claim!r}")
 
 
 def judge_network(configuration: Configuration, settings: Settings) -> Iterator[Finding]:

@@ -79,6 +79,13 @@ class NotOneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """The value is of the right kind, and a rule of the attribute's family that has this name is against it."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class NeededBy:
     """An optional attribute is absent, but `attribute` is given and needs it."""
 
@@ -98,7 +105,7 @@ class DestinationChanged:
 
 
 Flaw: TypeAlias = (
-    Missing | NotA | OutOfRange | TooMany | TooLong | NotOneOf | NeededBy | StaleReference | DestinationChanged
+    Missing | NotA | OutOfRange | TooMany | TooLong | NotOneOf | Unfit | NeededBy | StaleReference | DestinationChanged
 )
 
 
@@ -275,6 +282,17 @@ class Rule(Enum):
     SYSTEM_GROUP = "a system group keeps its name and its members, and stays"
     TOO_MANY_TOKENS = "an account has so many tokens at most"
     NO_KNOWN_ASSIGNEE = "none of those who are named exists"
+    BLOCKED = "the caller is blocked"
+    PENDING = "the caller waits for approval"
+    ANOTHER_ACCOUNT = "the caller belongs to another account"
+    OWNERS_ONLY = "only its owner deletes an account"
+    ADMINISTRATORS_ONLY = "this is for administrators, and for oneself"
+    ONESELF = "nobody does this to himself"
+    OWNER_ROLE = "the role of the owner is the owner's to give, and an owner stays one"
+    OWNER_STAYS = "an owner is not deleted, and not blocked"
+    NO_INVITATIONS = "users come by logging in; nobody is invited"
+    TOO_MANY_SERVICE_USERS = "an account has so many service users at most"
+    NOT_A_PERSON = "this is for people, not for service users"
 
 
 @dataclass(frozen=True, slots=True)

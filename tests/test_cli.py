@@ -25,6 +25,7 @@ BROKEN = {
     "sg_tenants.yml": "[]\n",
     "sg_authc.yml": "auth_domains: [{type: trusted_origin}]\n",
     "sg_authz.yml": "role_mapping.resolution_mode: ALL\n",
+    "netbird_jwt.yml": "required_issuer: https://idp.example\n",
 }
 
 
@@ -113,6 +114,8 @@ def test_config_check_names_every_problem_of_every_file(tmp_path: Path) -> None:
         "sg_tenants.yml: Invalid value (expected: A mapping)",
         "sg_authc.yml: auth_domains.0.user_mapping.user_name: Required attribute is missing",
         "sg_authz.yml: role_mapping.resolution_mode: Invalid value (expected: MAPPING_ONLY|BACKENDROLES_ONLY|BOTH)",
+        "netbird_jwt.yml: required_audience: Required attribute is missing",
+        "netbird_jwt.yml: signing: Required attribute is missing",
     ]
 
 
@@ -123,7 +126,7 @@ def test_config_check_names_what_is_left_out() -> None:
     result = run("config", "check", str(config))
     assert result.exit_code == 0
     assert result.stdout.startswith("left out: auth_domains.0 (ldap)")
-    assert set(FILES) - {path.name for path in config.iterdir()} == {"sg_authz.yml"}
+    assert set(FILES) - {path.name for path in config.iterdir()} == {"sg_authz.yml", "netbird_jwt.yml"}
 
 
 def test_routes_lists_every_method_of_every_route() -> None:

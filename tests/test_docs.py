@@ -99,10 +99,14 @@ def test_examples_of_domains_are_read_and_none_is_left_out(document: str) -> Non
     assert examples
     key_sets = {"idp.jwks.json": json.dumps({"keys": [tokens.jwk(tokens.elliptic())]})}
     for example in examples:
-        texts = dict.fromkeys(configuration.REQUIRED, "") | {configuration.AUTHC: example, **key_sets}
+        # An example of another file begins with its name.
+        native = example.startswith(f"# {configuration.NETBIRD_JWT}\n")
+        file = configuration.NETBIRD_JWT if native else configuration.AUTHC
+        texts = dict.fromkeys(configuration.REQUIRED, "") | {file: example, **key_sets}
         found, problems = configuration.read(texts)
         assert (problems, found.left_out) == ([], ())
         assert found.domains
+        assert (found.netbird_jwt is not None) is native
 
 
 @pytest.mark.parametrize("name", sorted(_requirements()))

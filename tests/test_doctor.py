@@ -189,6 +189,37 @@ def test_a_key_that_is_passed_over_is_no_domain_left_out(patient: Patient) -> No
     assert line.endswith(" -> tokens signed with this key are refused; those of the other keys are not touched by it")
 
 
+NETBIRD_JWT = {"required_issuer": "https://idp.example", "required_audience": ["netbird", "nb"]}
+
+
+def test_whose_jwts_netbird_takes_is_said(patient: Patient) -> None:
+    assert "ok   netbird-jwt: there is no netbird_jwt.yml; NetBird takes no JWT" in patient.run().stdout.splitlines()
+    jwks = {"keys": [OCT, {"kty": "OKP", "crv": "Ed25519", "x": "x"}]}
+    patient.write("netbird_jwt.yml", {**NETBIRD_JWT, "signing": {"jwks": jwks}, "user_id_claim": "oid"})
+    (patient.settings.config_dir / "netbird_jwt.yml").chmod(0o600)
+    assert (
+        "ok   netbird-jwt: netbird_jwt.yml takes tokens of 'https://idp.example' for 'netbird' or 'nb', "
+        "keys: 1, users by the claim 'oid'"
+    ) in patient.run().stdout.splitlines()
+    (line,) = patient.lines()
+    assert line.startswith("warn left-out: netbird_jwt.yml: signing.jwks.keys.1: no key for signatures")
+    assert line.endswith(" -> tokens signed with this key are refused; those of the other keys are not touched by it")
+
+
+@pytest.mark.parametrize(
+    "form", ({"signing_key": base64.b64encode(b"k" * 64).decode()}, {"signing.jwks.keys": [OCT]}), ids=str
+)
+def test_secrets_of_netbirds_tokens_that_others_may_read_are_found(patient: Patient, form: dict[str, object]) -> None:
+    patient.write("netbird_jwt.yml", {**NETBIRD_JWT, **form})
+    path = patient.settings.config_dir / "netbird_jwt.yml"
+    path.chmod(0o644)
+    assert patient.lines() == [
+        f"warn netbird-jwt: {path} is open to others, and holds a secret that tokens are signed with -> chmod o= {path}"
+    ]
+    path.chmod(0o640)
+    assert patient.lines() == []
+
+
 @pytest.mark.parametrize("form", ("signing_key", "jwks", "file"))
 def test_secrets_of_tokens_that_others_may_read_are_found(patient: Patient, form: str) -> None:
     match form:

@@ -3,8 +3,8 @@
 https://docs.search-guard.com/latest/configuration-files — what this service
 has no use for (index permissions, domains of LDAP, OIDC or SAML, …) is read
 past. sg_authc.yml, which is as long as the others together, is read in
-authc.py; how a file becomes a document stands in documents.py. No value that
-stands in a file appears in a problem.
+authc.py; how a file becomes a document stands in documents.py. netbird_jwt.yml
+is ours. No value that stands in a file appears in a problem.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from accounts_service.access import authc
+from accounts_service.access import authc, jwt_settings
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.authc import Domain, NetworkSettings
 from accounts_service.access.authenticators.internal_users import InternalUser
 from accounts_service.access.documents import INVALID, ConfigProblem, Cursor, load
 from accounts_service.access.jwt_settings import is_key_set
+from accounts_service.access.native_jwt import NativeJwt
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission
 
@@ -28,6 +29,7 @@ __all__ = [
     "FILES",
     "GROUPS",
     "MAPPINGS",
+    "NETBIRD_JWT",
     "REQUIRED",
     "ROLES",
     "TENANTS",
@@ -47,14 +49,15 @@ USERS = "sg_internal_users.yml"
 TENANTS = "sg_tenants.yml"
 AUTHC = "sg_authc.yml"
 AUTHZ = "sg_authz.yml"
+NETBIRD_JWT = "netbird_jwt.yml"
 
 REQUIRED = (ROLES, MAPPINGS, GROUPS, USERS, TENANTS)
-FILES = (*REQUIRED, AUTHC, AUTHZ)
+FILES = (*REQUIRED, AUTHC, AUTHZ, NETBIRD_JWT)
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the files say."""
+    """What the files say. `netbird_jwt`: None without the file, and then NetBird takes no JWT."""
 
     roles: Mapping[str, Role]
     mappings: RoleMappings
@@ -64,6 +67,7 @@ class Configuration:
     domains: tuple[Domain, ...]
     network: NetworkSettings
     left_out: tuple[str, ...]
+    netbird_jwt: NativeJwt | None
 
 
 def read(texts: Mapping[str, str]) -> tuple[Configuration, list[ConfigProblem]]:
@@ -88,6 +92,12 @@ def read(texts: Mapping[str, str]) -> tuple[Configuration, list[ConfigProblem]]:
     tenants = frozenset(_tenant(name, entry) for name, entry in document(TENANTS).entries())
     mode = _authz(document(AUTHZ, undotted=True))
     authentication = authc.read(document(AUTHC, undotted=True), key_set) if AUTHC in texts else authc.UNCONFIGURED
+    passed_over: list[str] = []
+    netbird_jwt = (
+        jwt_settings.read_native(document(NETBIRD_JWT, undotted=True), key_set, passed_over)
+        if NETBIRD_JWT in texts
+        else None
+    )
     configuration = Configuration(
         roles=roles,
         mappings=RoleMappings(mode, by_role),
@@ -96,7 +106,8 @@ def read(texts: Mapping[str, str]) -> tuple[Configuration, list[ConfigProblem]]:
         tenants=tenants,
         domains=authentication.domains,
         network=authentication.network,
-        left_out=authentication.left_out,
+        left_out=(*authentication.left_out, *(f"{NETBIRD_JWT}: {key}" for key in passed_over)),
+        netbird_jwt=netbird_jwt,
     )
     return configuration, problems
 

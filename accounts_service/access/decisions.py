@@ -33,6 +33,7 @@ from accounts_service.access.privileges import (
     Scope,
     Scoped,
     Tenants,
+    Within,
     level_of,
 )
 from accounts_service.access.roles import GLOBAL_TENANT, Identity, Role, RoleMappings, TenantPermission
@@ -213,7 +214,7 @@ class Rules:
     def _decide(  # noqa: C901, PLR0911, PLR0912  # one case a requirement
         self,
         identity: Identity,
-        requirement: Privilege | Scoped | Mine | InTenant | Either | AlsoInTenant,
+        requirement: Privilege | Scoped | Mine | Within | InTenant | Either | AlsoInTenant,
         arguments: Mapping[str, str],
         tenant: str,
     ) -> tuple[Privilege, Scope, str | None] | None:
@@ -227,9 +228,14 @@ class Rules:
                     return own, Own(identity.own), None
                 return None
             case Mine(privilege):
-                if identity.own is not None and self.allows(identity, privilege):
-                    return privilege, Own(identity.own), None
+                if self._allows_own(identity, privilege):
+                    return privilege, Own(identity.own or ""), None
                 return None
+            case Within(privilege, otherwise):
+                held = privilege if self.allows(identity, privilege) else otherwise
+                if held is None or (held is otherwise and not self._allows_own(identity, held)):
+                    return None
+                return held, _all_of(held) if identity.own is None else Own(identity.own), None
             case InTenant(privilege, argument):
                 named = normal_tenant(arguments[argument])
                 if self.allows(identity, privilege, named):
@@ -247,6 +253,9 @@ class Rules:
                 return None
             case _:
                 assert_never(requirement)
+
+    def _allows_own(self, identity: Identity, privilege: Privilege) -> bool:
+        return identity.own is not None and self.allows(identity, privilege)
 
     # -- Explanations ---------------------------------------------------------
 
@@ -291,7 +300,7 @@ class Rules:
     def _explain_all(  # noqa: PLR0911  # one case a requirement
         self,
         identity: Identity,
-        requirement: Privilege | Scoped | Mine | InTenant | Either | AlsoInTenant,
+        requirement: Privilege | Scoped | Mine | Within | InTenant | Either | AlsoInTenant,
         arguments: Mapping[str, str],
         tenant: str,
     ) -> tuple[Decision, ...]:
@@ -302,6 +311,9 @@ class Rules:
                 return self.explain(identity, every.action), self._explain_own(identity, own)
             case Mine(privilege):
                 return (self._explain_own(identity, privilege),)
+            case Within(privilege, otherwise):
+                within = self.explain(identity, privilege.action)
+                return (within,) if otherwise is None else (within, self._explain_own(identity, otherwise))
             case InTenant(privilege, argument):
                 return (self.explain(identity, privilege.action, arguments[argument]),)
             case Either(privilege, other):

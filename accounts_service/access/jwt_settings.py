@@ -1,9 +1,10 @@
-"""`jwt` of a domain in sg_authc.yml: where tokens are found, and the keys they are signed with.
+"""`jwt` of a domain in sg_authc.yml, and netbird_jwt.yml: which tokens are taken, and the keys they are signed with.
 
 https://docs.search-guard.com/latest/json-web-tokens and …/json-web-tokens-advanced.
 `jwt.signing_key` is written as in the classic configuration
 (https://docs.search-guard.com/7.x-51/json-web-tokens), `jwt.signing.jwks_file`
-is ours; see docs/adr/0015. No part of a key ever stands in a problem.
+is ours; see docs/adr/0015. netbird_jwt.yml is ours altogether, in the same form
+as far as that means something there. No part of a key ever stands in a problem.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from accounts_service.access.authenticators.jwt import (
     VerificationKey,
 )
 from accounts_service.access.documents import INVALID, MISSING, Cursor
+from accounts_service.access.native_jwt import NativeJwt
 
 K = TypeVar("K", OctKey, RSAKey, ECKey)
 
@@ -63,10 +65,8 @@ def read(domain: Cursor, key_set: Callable[[str], Cursor | None], left_out: list
             return None
     if entry.text("url_parameter"):
         left_out.append(f"{entry.path}.url_parameter: no token is read out of an address; addresses end in logs")
-    if entry.take("signing") in (None, {}) and not entry.has("signing_key"):
-        entry.problem("signing", MISSING)
     tokens = Tokens(
-        keys=(*_signing(signing, key_set, left_out), *_secret(entry)),
+        keys=_all_keys(entry, signing, key_set, left_out),
         header=_header(entry),
         audiences=_audiences(entry),
         issuer=_issuer(entry),
@@ -75,6 +75,39 @@ def read(domain: Cursor, key_set: Callable[[str], Cursor | None], left_out: list
     )
     entry.end()
     return tokens
+
+
+def read_native(document: Cursor, key_set: Callable[[str], Cursor | None], left_out: list[str]) -> NativeJwt:
+    """Read netbird_jwt.yml; keys that are passed over are told in `left_out`.
+
+    Nothing is left out for keys that are elsewhere: no other program reads this
+    file, so whoever wrote that here waits for tokens to be taken.
+    """
+    # Else a token that the provider has made for any other of its services would
+    # make its bearer the owner of an account.
+    document.require("required_issuer", "required_audience")
+    document.ignore("required_issuer", "required_audience")
+    tokens = Tokens(
+        keys=_all_keys(document, document.child("signing"), key_set, left_out),
+        audiences=_audiences(document),
+        issuer=_issuer(document),
+        skew_seconds=_skew(document),
+    )
+    native = NativeJwt(tokens, _user_id_claim(document), _claims_namespace(document, tokens.audiences))
+    document.end()
+    return native
+
+
+def _user_id_claim(entry: Cursor) -> str:
+    name = entry.text("user_id_claim")
+    if name == "":
+        entry.problem("user_id_claim", INVALID, "The name of a claim")
+    return "sub" if name is None else name
+
+
+def _claims_namespace(entry: Cursor, audiences: tuple[str, ...]) -> str:
+    namespace = entry.text("claims_namespace")
+    return next(iter(audiences), "") if namespace is None else namespace
 
 
 def _header(entry: Cursor) -> str:
@@ -110,6 +143,14 @@ def _skew(entry: Cursor) -> int:
 
 
 # -- Keys ---------------------------------------------------------------------
+
+
+def _all_keys(
+    entry: Cursor, signing: Cursor, key_set: Callable[[str], Cursor | None], left_out: list[str]
+) -> tuple[VerificationKey, ...]:
+    if entry.take("signing") in (None, {}) and not entry.has("signing_key"):
+        entry.problem("signing", MISSING)
+    return (*_signing(signing, key_set, left_out), *_secret(entry))
 
 
 def _signing(

@@ -93,6 +93,14 @@ class Mine:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """`privilege`, within one's own account for who has one; who lacks it may do `otherwise`, for himself alone."""
+
+    privilege: Privilege
+    otherwise: Privilege | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InTenant:
     """A tenant privilege, asked for in the tenant that the path's `argument` names."""
 
@@ -116,7 +124,7 @@ class AlsoInTenant:
     within: Privilege
 
 
-Requirement: TypeAlias = Privilege | Open | Scoped | Mine | InTenant | Either | AlsoInTenant
+Requirement: TypeAlias = Privilege | Open | Scoped | Mine | Within | InTenant | Either | AlsoInTenant
 
 
 def privileges_of(requirement: Requirement) -> tuple[Privilege, ...]:
@@ -128,6 +136,8 @@ def privileges_of(requirement: Requirement) -> tuple[Privilege, ...]:
             return (own, every)
         case InTenant(privilege, _) | Mine(privilege):
             return (privilege,)
+        case Within(privilege, otherwise):
+            return (privilege,) if otherwise is None else (privilege, otherwise)
         case Either(privilege, other) | AlsoInTenant(privilege, other):
             return (privilege, other)
         case privilege:
@@ -143,6 +153,9 @@ def describe(requirement: Requirement) -> str:  # noqa: PLR0911  # one case a re
             return f"{every.action} or, for one's own, {own.action}"
         case Mine(privilege):
             return f"{privilege.action}, for one's own"
+        case Within(privilege, otherwise):
+            instead = "" if otherwise is None else f", or, for oneself, {otherwise.action}"
+            return f"{privilege.action}, within one's own account{instead}"
         case InTenant(privilege, argument):
             return f"{privilege.action} in <{argument}>"
         case Either(privilege, other):

@@ -170,7 +170,10 @@ def rules_of(configuration: Configuration, built_ins: BuiltIns) -> Rules:
 
 
 class Snapshot:
-    """One state of the configuration, compiled: who they are, and what they may do."""
+    """One state of the configuration, compiled: who they are, and what they may do.
+
+    `netbird_jwt`: which JWTs are for the NetBird family, if any.
+    """
 
     def __init__(
         self,
@@ -181,6 +184,7 @@ class Snapshot:
         trusted_uids: frozenset[int],
     ) -> None:
         self.left_out = configuration.left_out
+        self.netbird_jwt = configuration.netbird_jwt
         self.rules = rules_of(configuration, built_ins)
         self._network = configuration.network
         self._trusted_uids = trusted_uids

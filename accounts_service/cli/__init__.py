@@ -109,7 +109,7 @@ def config() -> None:
 @config.command("check")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def config_check(directory: Path) -> None:
-    """Read the sg_*.yml files in DIRECTORY and name every problem."""
+    """Read the configuration files in DIRECTORY and name every problem."""
     try:
         configuration = parse(read_directory(directory), app.built_ins())
     except BadConfigurationError as error:

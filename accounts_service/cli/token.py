@@ -16,14 +16,10 @@ from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.faults import AgainstTheRules, AlreadyExists, RefusedError
 from accounts_service.storage import migrations
 from accounts_service.storage.audit import Author
-from accounts_service.storage.database import TransactionRefusedError
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
 # Where those are known who run commands.
 REALM = "command"
-
-# Who meets another writer comes again; more often than that it is no coincidence.
-_TRIES = 5
 
 T = TypeVar("T")
 
@@ -97,24 +93,18 @@ def _changed(family: str, act: Callable[[NativeTokens], T]) -> T:
     author = Author(REALM, _who(), f"command-{uuid.uuid4().hex[:16]}")
     with opened_database() as database:
         migrations.require(database)
-        for attempt in range(1, _TRIES + 1):
-            try:
-                with database.transaction(_FAMILIES[family], author) as tokens:
-                    return act(tokens)
-            except TransactionRefusedError:
-                if attempt == _TRIES:
-                    raise click.ClickException("others write the same; try again") from None
-            except BadTokenOrderError as error:
-                raise click.ClickException(str(error)) from None
-            except RefusedError as error:
-                match error.fault:
-                    case AgainstTheRules(rule, subject):
-                        raise click.ClickException(": ".join(filter(None, (rule.value, subject)))) from None
-                    case AlreadyExists(identifier):
-                        raise click.ClickException(f"{identifier} is there already, as something else") from None
-                    case _:
-                        raise  # What it means is told where the database was opened.
-    raise AssertionError("the last try returns or raises")
+        try:
+            return database.written(_FAMILIES[family], author, act)
+        except BadTokenOrderError as error:
+            raise click.ClickException(str(error)) from None
+        except RefusedError as error:
+            match error.fault:
+                case AgainstTheRules(rule, subject):
+                    raise click.ClickException(": ".join(filter(None, (rule.value, subject)))) from None
+                case AlreadyExists(identifier):
+                    raise click.ClickException(f"{identifier} is there already, as something else") from None
+                case _:
+                    raise  # What it means is told where the database was opened.
 
 
 def _on_one_line(text: str) -> str:

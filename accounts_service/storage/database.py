@@ -9,11 +9,12 @@ run again), and everything else is a bug and stays one.
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -161,6 +162,18 @@ class Store:
 
 
 S = TypeVar("S", bound=Store)
+T = TypeVar("T")
+
+# What lost a race is done so often, as many times as a handful of writers of one
+# object need; between two tries there is a pause of random length, so that they
+# do not meet again.
+TRIES = 5
+_LONGEST_FIRST_PAUSE_SECONDS = 0.02
+
+
+def pause_after(attempt: int) -> float:
+    """Give the seconds to wait before another try; `attempt` is the number of those before it."""
+    return random.random() * _LONGEST_FIRST_PAUSE_SECONDS * 2.0**attempt  # noqa: S311  # no secret
 
 
 class Database(ABC):
@@ -191,6 +204,18 @@ class Database(ABC):
         """
         with self.begin() as connection:
             yield store(Session(connection, self._vault, author, self.now_us()))
+
+    def written(self, store: type[S], author: audit.Author, act: Callable[[S], T]) -> T:
+        """Do something in one transaction, and again when it lost a race; for what no view does.
+
+        Raises RefusedError with Overloaded or Unavailable.
+        """
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(pause_after(attempt - 1))
+            with suppress(TransactionRefusedError), self.transaction(store, author) as opened:
+                return act(opened)
+        raise RefusedError(Overloaded())
 
     def note(self, store: type[S], author: audit.Author, act: Callable[[S], None]) -> None:
         """Do in one transaction what is no great loss when it cannot be done; that is logged, and raises nothing."""

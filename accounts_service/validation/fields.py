@@ -342,6 +342,11 @@ _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _LINE = re.compile(rf"[^{_CONTROL}]*\Z")
 
 
+def is_line(text: str) -> bool:
+    """Tell whether a text is without what ends a line or steers a terminal."""
+    return _LINE.match(text) is not None
+
+
 class ExactText(Attribute[str]):
     """A string and nothing else. `filled`: not an empty one; `line`: without what ends one or steers a terminal.
 
@@ -370,7 +375,7 @@ class ExactText(Attribute[str]):
             raise flawed(Missing())
         if len(value) > self.longest:
             raise flawed(TooLong(self.longest))
-        if self.line and not _LINE.match(value):
+        if self.line and not is_line(value):
             raise self.flawed(NotA(Kind.LINE), value)
         return value
 
@@ -379,6 +384,20 @@ class ExactText(Attribute[str]):
         schema: JsonSchema = {"type": "string", "maxLength": self.longest}
         schema |= {"minLength": 1} if self.filled else {}
         return schema | ({"pattern": f"^[^{_CONTROL}]*$"} if self.line else {})
+
+
+class ExactNumber(Attribute[int]):
+    """A whole number of 64 bits, written without a fraction; whether it fits is said elsewhere."""
+
+    def accept(self, value: Json) -> int:
+        """Return what is kept of `value`, or raise `flawed`."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.flawed(NotA(Kind.NUMBER), value)
+        return value
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes; that `3600.0` is refused it cannot say."""
+        return {"type": "integer"}
 
 
 class ExactChoice(Attribute[str]):
@@ -400,17 +419,23 @@ class ExactChoice(Attribute[str]):
 
 
 class Listed(Attribute[list[str]]):
-    """A list of texts, each kept once. Every bad element is reported with its index.
+    """A list of texts. Every bad element is reported with its index.
 
-    `obsolete` ones are what old clients still send; they are passed over.
+    `obsolete` ones are what old clients still send; they are passed over. `once`: each is kept once.
     """
 
     def __init__(
-        self, element: ExactText | ExactChoice, *, obsolete: tuple[str, ...] = (), required: bool = False
+        self,
+        element: ExactText | ExactChoice,
+        *,
+        obsolete: tuple[str, ...] = (),
+        once: bool = True,
+        required: bool = False,
     ) -> None:
         super().__init__(required=required)
         self.element = element
         self.obsolete = obsolete
+        self.once = once
 
     def accept(self, value: Json) -> list[str]:
         """Return what is kept of the elements."""
@@ -429,7 +454,7 @@ class Listed(Attribute[list[str]]):
                 errors[index] = list(error.messages)
         if errors:
             raise ValidationError(errors)
-        return list(dict.fromkeys(results))
+        return list(dict.fromkeys(results)) if self.once else results
 
     def taken(self) -> JsonSchema:
         """Say in JSON Schema what `accept` takes."""

@@ -17,7 +17,8 @@ def nullable(schema: JsonSchema) -> JsonSchema:
     kinds = schema.get("type")
     if "enum" in schema or "const" in schema or not isinstance(kinds, str | list):
         return {"anyOf": [schema, null]}
-    return {**schema, "type": [*(kinds if isinstance(kinds, list) else [kinds]), "null"]}
+    several = kinds if isinstance(kinds, list) else [kinds]
+    return schema if "null" in several else {**schema, "type": [*several, "null"]}
 
 
 def record(title: str, properties: JsonSchema, optional: JsonSchema | None = None) -> JsonSchema:

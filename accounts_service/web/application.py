@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import time
 from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, g, request
 
-from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
-from accounts_service.web import errors
+from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
+from accounts_service.web import cors, errors
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
 from accounts_service.web.services import Services
-
-# As many as a handful of writers of one account need; between two tries a
-# pause of random length, so that they do not meet again.
-_TRIES = 5
-_LONGEST_FIRST_PAUSE_SECONDS = 0.01
 
 # Where an app keeps its routes by endpoint.
 _ROUTES = "accounts_routes"
@@ -30,6 +24,8 @@ def build(family: Family, services: Services) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     dialect = family.dialect(services.settings)
     errors.register(app, dialect)
+    if family.cross_origin:
+        cors.register(app)
 
     @app.before_request
     def gate() -> None:
@@ -77,14 +73,14 @@ def route_of(app: Flask, asked: Request) -> Route | None:
 def _run(route: Route, **arguments: str) -> Response:
     """Run a view; again when its transaction lost a race, or once more when its read was cut off."""
     call = current_call()
-    for attempt in range(1, _TRIES + 1):
+    for attempt in range(TRIES):
         try:
             return route.view(call, **arguments)
         except TransactionRefusedError:
-            if attempt == _TRIES:
+            if attempt == TRIES - 1:
                 raise
-            time.sleep(random.random() * _LONGEST_FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311  # no secret
+            time.sleep(pause_after(attempt))
         except ReadInterruptedError:
-            if attempt > 1:
+            if attempt > 0:
                 raise
     raise AssertionError("the last try returns or raises")

@@ -44,20 +44,28 @@ def sent_path(asked: Request) -> str:
     return str(asked.environ.get("RAW_URI") or asked.path).partition("?")[0]
 
 
+# Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's.
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_NBP = re.compile(r"nbp_[0-9A-Za-z]+", re.IGNORECASE)
+
+
+def without_tokens(text: str) -> str:
+    """Give a text without anything that can only be a token."""
+    return _NBP.sub("<token>", text)
 
 
 def loggable_path(asked: Request) -> str:
-    """Give the path for a log: without anything that looks like a token of Wavefront's.
+    """Give the path for a log: without anything that looks like a token.
 
-    Its API has tokens in paths, and whoever mistakes a path sends one to any
-    other. Ids of groups and roles look the same; they stand in the audit trail.
+    Wavefront's API has tokens in paths, and whoever mistakes a path sends one to
+    any other. Ids of groups and roles look the same; they stand in the audit trail.
     """
     path = sent_path(asked)
     decoded, again = path, unquote(path)
     while again != decoded:
         decoded, again = again, unquote(again)
-    return _UUID.sub("<uuid>", decoded) if _UUID.search(decoded) else path
+    masked = _UUID.sub("<uuid>", without_tokens(decoded))
+    return path if masked == decoded else masked
 
 
 def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler a kind of exception

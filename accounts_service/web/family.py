@@ -61,6 +61,7 @@ class Body(Enum):
     JSON = "JSON, announced as such"
     OPTIONAL_JSON = "JSON, announced as such, or no body at all"
     LOOSE_JSON = "JSON, announced as such or as a form; none at all and `null` are the same, however they are announced"
+    ANY_JSON = "JSON, however it is announced"
     FORM = "the fields of a form"
 
 
@@ -112,7 +113,7 @@ class Route:
     parameters: frozenset[str]
     takes: Takes | None
     answers: Mapping[int, Answer]
-    raises: tuple[type[Fault], ...]
+    raises: tuple[type[Fault] | Fault, ...]
     headers: tuple[str, ...]
 
     @property
@@ -146,7 +147,7 @@ class Routes:
         parameters: frozenset[str] = frozenset(),
         takes: Takes | None = None,
         answers: Mapping[int, Answer] = _NONE,
-        raises: tuple[type[Fault], ...] = (),
+        raises: tuple[type[Fault] | Fault, ...] = (),
         headers: tuple[str, ...] = (),
     ) -> Callable[[View], View]:
         """Register a view, which takes the Call and the arguments of the path.
@@ -198,6 +199,8 @@ class Family:
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.
     tokens: type[NativeTokens] | None = None
+    # Pages of any origin may ask and read the answers, with a token and without what the browser knows of its user.
+    cross_origin: bool = False
     # The ways to say who one is (OpenAPI's security schemes).
     schemes: Mapping[str, JsonSchema] = field(default_factory=lambda: SCHEMES)
 

@@ -48,6 +48,7 @@ _OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
     Body.JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.OPTIONAL_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.LOOSE_JSON: (faults.BodyTooLarge, faults.MalformedBody, faults.UnsupportedMediaType),
+    Body.ANY_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.FORM: (faults.BodyTooLarge, faults.MalformedBody),
 }
 
@@ -88,9 +89,9 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
     return {type(fault): fault for fault in all_of_them}
 
 
-def faults_of(family: Family, route: Route) -> list[type[Fault]]:
-    """Name every fault that a request which has reached `route` can meet."""
-    found: list[type[Fault]] = [*family.refusals(route), *route.raises, *_ALWAYS]
+def faults_of(family: Family, route: Route) -> list[type[Fault] | Fault]:
+    """Name every fault that a request which has reached `route` can meet; one that is told unlike its like as it is."""
+    found: list[type[Fault] | Fault] = [*family.refusals(route), *route.raises, *_ALWAYS]
     found += _OF_BODIES[route.body]
     if route.takes is not None:
         found.append(faults.InvalidBody)
@@ -230,7 +231,7 @@ class _Writer:
             content["examples"] = {name: {"value": example} for name, example in route.takes.examples.items()}
         if route.body is Body.FORM:
             return {"description": "", "required": True, "content": {"application/x-www-form-urlencoded": content}}
-        needed = route.body is Body.JSON or (
+        needed = route.body in (Body.JSON, Body.ANY_JSON) or (
             route.body is Body.LOOSE_JSON and route.takes is not None and route.takes.needed
         )
         types: JsonSchema = dict.fromkeys(sorted(self._family.json_types), content)
@@ -243,11 +244,12 @@ class _Writer:
         for status, answer in route.answers.items():
             found[status].add_answer(answer, self._named)
         told = samples(method, path)
-        for kind in faults_of(self._family, route):
+        for one in faults_of(self._family, route):
+            fault = told[one] if isinstance(one, type) else one
             for accepted in _ACCEPTED:
-                response = tell(self._dialect, told[kind], method, path, accepted)
+                response = tell(self._dialect, fault, method, path, accepted)
                 found.setdefault(response.status_code, _Response()).add_fault(
-                    kind, response, self._named(self._dialect.errors)
+                    type(fault), response, self._named(self._dialect.errors)
                 )
         return {str(status): found[status].written(with_content=method != "HEAD") for status in sorted(found)}
 

@@ -469,6 +469,86 @@ def test_without_leave_to_list_the_directory_there_is_no_key_set(
     assert set(read_directory(directory.path)) == FILES.keys()
 
 
+# -- netbird_jwt.yml ----------------------------------------------------------
+
+NETBIRD = {
+    "netbird_jwt.yml": {
+        "signing": {"jwks_file": KEYS},
+        "required_issuer": "https://idp.example",
+        "required_audience": "netbird",
+    }
+}
+
+
+def native(snapshot: Snapshot, name: str) -> bool:
+    """Tell whether NetBird takes a token signed with the key of this name."""
+    said = tokens.claims(iss="https://idp.example", aud="netbird")
+    text = tokens.token(tokens.rsa(name), "RS256", said, kid=name)
+    return snapshot.netbird_jwt is not None and snapshot.netbird_jwt.verified(text) is not None
+
+
+def test_keys_of_natives_are_rotated_within_two_seconds_as_well(
+    start: Start, clock: Clock, directory: Directory
+) -> None:
+    directory.write({KEYS: published("old"), **NETBIRD})
+    access = start()
+    assert (native(access.current(), "old"), native(access.current(), "new")) == (True, False)
+    directory.write({KEYS: published("new")})
+    clock.now = directory.changed() + 0.9375
+    assert native(access.current(), "old")
+    clock.now += 1
+    assert (native(access.current(), "old"), native(access.current(), "new")) == (False, True)
+
+
+def test_tokens_of_natives_are_taken_while_their_file_is_there(
+    start: Start, clock: Clock, directory: Directory
+) -> None:
+    access = start()
+    assert access.current().netbird_jwt is None
+    directory.write({KEYS: published("old"), **NETBIRD})
+    assert native(later(access, clock), "old")
+    assert not known(access.current(), "old")
+    (directory.path / "netbird_jwt.yml").unlink()
+    assert later(access, clock).netbird_jwt is None
+    assert problems_of(access) == ()
+
+
+@pytest.mark.parametrize(
+    ("broken", "file"),
+    (
+        ({KEYS: {"keys": []}}, KEYS),
+        ({"netbird_jwt.yml": "{"}, "netbird_jwt.yml"),
+        ({"netbird_jwt.yml": ""}, "netbird_jwt.yml"),
+        ({"netbird_jwt.yml": b"\xff"}, "netbird_jwt.yml"),
+        ({"netbird_jwt.yml": {**NETBIRD["netbird_jwt.yml"], "header": "X-Token"}}, "netbird_jwt.yml"),
+    ),
+)
+def test_with_a_broken_file_for_natives_the_last_good_one_goes_on_and_nothing_else_changes(
+    start: Start, clock: Clock, directory: Directory, broken: Mapping[str, object], file: str
+) -> None:
+    directory.write({KEYS: published("old"), **NETBIRD})
+    access = start()
+    directory.write({**broken, **REVOKED})
+    for snapshot in (later(access, clock), start().current()):
+        assert native(snapshot, "old")
+        assert allowed(snapshot)
+    assert {problem.file for problem in problems_of(access)} == {file}
+    directory.write({KEYS: published("new"), **NETBIRD})
+    assert native(later(access, clock), "new")
+    assert not allowed(access.current())
+
+
+def test_a_file_for_natives_that_leads_nowhere_is_not_taken_for_none(
+    start: Start, clock: Clock, directory: Directory
+) -> None:
+    directory.write({KEYS: published("old"), **NETBIRD})
+    access = start()
+    (directory.path / "netbird_jwt.yml").unlink()
+    (directory.path / "netbird_jwt.yml").symlink_to("nowhere")
+    assert native(later(access, clock), "old")
+    assert [problem.file for problem in problems_of(access)] == ["netbird_jwt.yml"]
+
+
 # -- A broken directory -------------------------------------------------------
 
 
@@ -553,7 +633,7 @@ def test_what_cannot_be_read_for_now_is_read_at_a_later_look(
         assert allowed(later(access, clock))
         assert allowed(later(access, clock))
     assert {problem.error for problem in problems_of(access)} == {"Cannot be read: Too many open files"}
-    assert events(logged) == ["configuration.refused"] * 7, "said once of each file"
+    assert events(logged) == ["configuration.refused"] * 8, "said once of each file"
     assert not allowed(later(access, clock))
     assert problems_of(access) == ()
 

@@ -26,6 +26,7 @@ from accounts_service.access.privileges import (
     Scope,
     Scoped,
     Tenants,
+    Within,
 )
 from accounts_service.access.roles import (
     GLOBAL_TENANT,
@@ -315,6 +316,7 @@ ENGINE = rules(
     }
 )
 BOX = Scoped(own=ToyPrivilege.OWN, every=ToyPrivilege.ALL)
+BOXES = Within(ToyPrivilege.ALL, otherwise=ToyPrivilege.OWN)
 LENT = InTenant(ToyPrivilege.LEND, "tenant")
 
 
@@ -327,7 +329,7 @@ def test_a_public_route_is_open_to_everyone_and_touches_nothing_stored(identity:
     assert granted(identity, Open.PUBLIC) == Grant(None, Nothing())
 
 
-@pytest.mark.parametrize("requirement", (Open.ANY_IDENTITY, ToyPrivilege.PLAY, BOX, LENT))
+@pytest.mark.parametrize("requirement", (Open.ANY_IDENTITY, ToyPrivilege.PLAY, BOX, BOXES, LENT))
 def test_nobody_gets_nothing_else(requirement: Requirement) -> None:
     assert granted(None, requirement) is None
 
@@ -356,6 +358,17 @@ def test_any_identity_reaches_its_own_at_most(own: str | None, scope: Scope) -> 
         (somebody("owner", own="box1"), Mine(ToyPrivilege.ALL), None),
         (somebody("everything"), Mine(ToyPrivilege.OWN), None),
         (somebody(own="box1"), Mine(ToyPrivilege.OWN), None),
+        (somebody("keeper"), BOXES, Grant(ToyPrivilege.ALL, Everything())),
+        (somebody("keeper", own="box1"), BOXES, Grant(ToyPrivilege.ALL, Own("box1"))),
+        (somebody("keeper", "owner", own="box1"), BOXES, Grant(ToyPrivilege.ALL, Own("box1"))),
+        (somebody("everything", own="box1"), BOXES, Grant(ToyPrivilege.ALL, Own("box1"))),
+        (somebody("owner", own="box1"), BOXES, Grant(ToyPrivilege.OWN, Own("box1"))),
+        (somebody("owner"), BOXES, None),
+        (somebody("owner", own="box1"), Within(ToyPrivilege.ALL), None),
+        (somebody("keeper"), Within(ToyPrivilege.ALL), Grant(ToyPrivilege.ALL, Everything())),
+        (somebody("player", own="box1"), BOXES, None),
+        (somebody(own="box1"), BOXES, None),
+        (somebody(), BOXES, None),
         (somebody("lender"), LENT, Grant(ToyPrivilege.LEND, Tenants(frozenset(("t1",))))),
         (somebody("teller"), LENT, None),
         (somebody("everything"), LENT, None),
@@ -365,6 +378,36 @@ def test_a_grant_is_as_wide_as_the_privilege_held(
     identity: Identity, requirement: Requirement, grant: Grant | None
 ) -> None:
     assert granted(identity, requirement) == grant
+
+
+def test_excluding_what_holds_within_an_account_leaves_what_is_for_oneself() -> None:
+    engine = rules(
+        {
+            "r": Role(("*",)),
+            "x": Role((), (ToyPrivilege.ALL.action,)),
+            "y": Role((), ("cluster:admin:toy:box/*",)),
+        }
+    )
+    assert engine.grant(somebody("r", "x", own="box1"), BOXES, {}) == Grant(ToyPrivilege.OWN, Own("box1"))
+    assert engine.grant(somebody("r", "x"), BOXES, {}) is None
+    assert engine.grant(somebody("r", "x", own="box1"), Within(ToyPrivilege.ALL), {}) is None
+    for own in (None, "box1"):
+        assert engine.grant(somebody("r", "y", own=own), BOXES, {}) is None
+
+
+def test_within_an_account_other_privileges_widen_the_answer_as_elsewhere() -> None:
+    optional = (ToyPrivilege.PLAY, ToyPrivilege.WIND)
+    for own, scope in ((None, Everything()), ("box1", Own("box1"))):
+        grant = ENGINE.grant(somebody("keeper", "player", own=own), BOXES, {}, optional)
+        assert grant == Grant(ToyPrivilege.ALL, scope, frozenset((ToyPrivilege.PLAY,)))
+
+
+def test_a_tenant_privilege_holds_within_an_account_or_in_the_global_tenant() -> None:
+    requirement = Within(ToyPrivilege.TELL)
+    assert granted(somebody("teller", own="box1"), requirement) == Grant(ToyPrivilege.TELL, Own("box1"))
+    everywhere = Tenants(frozenset((GLOBAL_TENANT,)))
+    assert granted(somebody("teller"), requirement) == Grant(ToyPrivilege.TELL, everywhere)
+    assert granted(somebody("lender"), requirement) is None
 
 
 @pytest.mark.parametrize("tenant", ("t2", "unknown", "", "_main", GLOBAL_TENANT, "T1", "t1 ", "*"))
@@ -503,6 +546,72 @@ def test_optional_tenant_privileges_are_asked_for_in_the_tenant_of_the_path() ->
         )
         grant = engine.grant(somebody("lender", "teller"), LENT, {"tenant": tenant}, optional)
         assert grant == Grant(ToyPrivilege.LEND, Tenants(frozenset((tenant,))), held)
+
+
+# -- Without a request --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "tenant", "allowed"),
+    (
+        (ToyPrivilege.PLAY.action, None, True),
+        (ToyPrivilege.PLAY.action, "t2", True),
+        ("cluster:admin:toy:made/up", None, True),
+        ("cluster:admin:toy:box/_all/read", None, False),
+        ("cluster:admin:searchguard:config/update", None, False),
+        (ToyPrivilege.LEND.action, "t1", True),
+        (ToyPrivilege.LEND.action, "t2", False),
+        (ToyPrivilege.LEND.action, None, False),
+        (ToyPrivilege.TELL.action, None, True),
+        (ToyPrivilege.TELL.action, "", True),
+        (ToyPrivilege.TELL.action, "unknown", False),
+    ),
+)
+def test_an_action_that_is_no_privilege_is_decided_by_the_same_rules(
+    action: str, tenant: str | None, *, allowed: bool
+) -> None:
+    engine = rules(
+        {
+            "r": Role(("*",), ("cluster:admin:toy:box/*",), (TenantPermission(("t1",), (ToyPrivilege.LEND.action,)),)),
+            "s": in_tenants(GLOBAL_TENANT, actions=(ToyPrivilege.TELL.action,)),
+        }
+    )
+    assert engine.allows_action(somebody("r", "s"), action, tenant) is allowed
+    assert len(engine.permissions(frozenset(("r", "s")))._decided) == 0, "callers may make up any number of them"
+
+
+def test_to_exclude_is_more_than_not_to_allow() -> None:
+    engine = rules(
+        {
+            "r": Role((), (ToyPrivilege.PLAY.action,)),
+            "s": Role(("*",)),
+            "a": Role((), (ACCOUNT + "*",)),
+        }
+    )
+    assert engine.excludes(somebody("r"), ToyPrivilege.PLAY)
+    assert engine.excludes(somebody("r", "s"), ToyPrivilege.PLAY)
+    assert not engine.excludes(somebody(), ToyPrivilege.PLAY)
+    assert not engine.excludes(somebody("r"), ToyPrivilege.WIND)
+    assert engine.excludes(somebody("a"), ToyPrivilege.DESTINATION_GET)
+
+
+def test_the_tenants_are_named_in_which_somebody_may_do_something() -> None:
+    engine = rules(
+        {
+            "reader": in_tenants("t?", GLOBAL_TENANT, actions=(ToyPrivilege.TELL.action,)),
+            "writer": in_tenants("t1", actions=(ToyPrivilege.LEND.action,)),
+        },
+        tenants=("t2", "t1", "other"),
+    )
+    reading, writing = (ToyPrivilege.TELL.action,), (ToyPrivilege.LEND.action,)
+    assert engine.tenants(somebody("reader", "writer"), reading, writing) == {
+        GLOBAL_TENANT: False,
+        "t1": True,
+        "t2": False,
+    }
+    assert engine.tenants(somebody("writer"), reading, writing) == {"t1": True}
+    assert engine.tenants(somebody("writer"), iter(reading), iter(())) == {}
+    assert engine.tenants(somebody(), reading, writing) == {}
 
 
 def test_roles_come_by_mappings_too() -> None:

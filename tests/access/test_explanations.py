@@ -31,6 +31,7 @@ from accounts_service.access.privileges import (
     Privilege,
     Requirement,
     Scoped,
+    Within,
 )
 from accounts_service.access.roles import (
     GLOBAL_TENANT,
@@ -62,6 +63,7 @@ REQUIREMENTS = st.one_of(
     PRIVILEGES,
     st.builds(Scoped, own=PRIVILEGES, every=PRIVILEGES),
     st.builds(Mine, PRIVILEGES),
+    st.builds(Within, PRIVILEGES, st.one_of(st.none(), PRIVILEGES)).filter(lambda one: one.privilege != one.otherwise),
     st.builds(InTenant, PRIVILEGES, st.just("tenant")),
     st.builds(Either, PRIVILEGES, PRIVILEGES),
     st.builds(AlsoInTenant, PRIVILEGES, PRIVILEGES),
@@ -131,7 +133,7 @@ IDENTITIES = st.builds(
 def composed(requirement: Requirement, decisions: tuple[Decision, ...]) -> bool:
     """Put single decisions together as the form of the requirement says."""
     held = [decision.allowed for decision in decisions]
-    return any(held) if isinstance(requirement, Scoped | Either) else all(held)
+    return any(held) if isinstance(requirement, Scoped | Either | Within) else all(held)
 
 
 REQUESTS = st.tuples(REQUIREMENTS, st.lists(PRIVILEGES), TENANTS, TENANTS)
@@ -327,6 +329,23 @@ def test_what_is_for_ones_own_alone_is_for_nobody_without() -> None:
     assert engine.explain_request(somebody("r", own="box1"), requirement, {}).allowed
     missing = engine.explain_request(somebody(own="box1"), requirement, {})
     assert [decision.reason for decision in missing.decisions] == [Reason.MISSING]
+
+
+def test_what_holds_within_an_account_is_explained_before_what_is_for_oneself() -> None:
+    engine = rules({"wide": Role(cluster_permissions=(ACCOUNT + "put",)), "own": Role((ACCOUNT + "get",))})
+    requirement = Within(SomePrivilege.PUT, otherwise=SomePrivilege.GET)
+
+    def reasons(identity: Identity, requirement: Within = requirement) -> tuple[bool, list[Reason]]:
+        explained = engine.explain_request(identity, requirement, {})
+        return explained.allowed, [decision.reason for decision in explained.decisions]
+
+    for own in (None, "box1"):
+        assert reasons(somebody("wide", own=own)) == (True, [Reason.PERMISSION, Reason.MISSING])
+        assert reasons(somebody(own=own)) == (False, [Reason.MISSING, Reason.MISSING])
+        assert reasons(somebody("wide", own=own), Within(SomePrivilege.PUT)) == (True, [Reason.PERMISSION])
+        assert reasons(somebody("own", own=own), Within(SomePrivilege.PUT)) == (False, [Reason.MISSING])
+    assert reasons(somebody("own", own="box1")) == (True, [Reason.MISSING, Reason.PERMISSION])
+    assert reasons(somebody("own")) == (False, [Reason.MISSING, Reason.NO_OWN_OBJECT])
 
 
 def test_roles_and_groups_are_told_from_what_is_none() -> None:

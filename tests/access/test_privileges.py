@@ -16,6 +16,7 @@ from accounts_service.access.privileges import (
     Privilege,
     Requirement,
     Scoped,
+    Within,
     describe,
     level_of,
     privileges_of,
@@ -123,6 +124,11 @@ def test_what_begins_like_a_tenant_action_is_one(rest: str) -> None:
             "cluster:admin:toy:toy/watch or, for one's own, cluster:admin:toy:toy/play",
         ),
         (Mine(ToyPrivilege.PLAY), "cluster:admin:toy:toy/play, for one's own"),
+        (Within(ToyPrivilege.PLAY), "cluster:admin:toy:toy/play, within one's own account"),
+        (
+            Within(ToyPrivilege.PLAY, otherwise=ToyPrivilege.WATCH),
+            "cluster:admin:toy:toy/play, within one's own account, or, for oneself, cluster:admin:toy:toy/watch",
+        ),
         (
             Either(ToyPrivilege.PLAY, ToyPrivilege.WATCH),
             "cluster:admin:toy:toy/play or cluster:admin:toy:toy/watch",
@@ -146,6 +152,8 @@ def test_what_a_route_asks_for_can_be_read(requirement: Requirement, words: str)
         (InTenant(ToyPrivilege.PLAY, "room"), (ToyPrivilege.PLAY,)),
         (Scoped(own=ToyPrivilege.PLAY, every=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
         (Mine(ToyPrivilege.PLAY), (ToyPrivilege.PLAY,)),
+        (Within(ToyPrivilege.PLAY), (ToyPrivilege.PLAY,)),
+        (Within(ToyPrivilege.PLAY, otherwise=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
         (Either(ToyPrivilege.PLAY, ToyPrivilege.WATCH), tuple(ToyPrivilege)),
         (AlsoInTenant(ToyPrivilege.PLAY, within=ToyPrivilege.WATCH), tuple(ToyPrivilege)),
     ),

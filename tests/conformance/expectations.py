@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from tests.conformance.wire import Answer
+
+Rule: TypeAlias = Callable[[Any, Answer], Iterator[str]]
+
+
+def judged(line: Mapping[str, Any], answer: Answer, rules: Mapping[str, Rule]) -> Iterator[str]:
+    """Hold an answer against every `expect…` of a line. Raises LookupError for one that has no rule."""
+    for name, expected in line.items():
+        if name.startswith("expect") and expected is not None:
+            yield from rules[name](expected, answer)
+
+
+def status(expected: int, answer: Answer) -> Iterator[str]:
+    """Find the status that is expected."""
+    if answer.status != expected:
+        yield f"the status is {answer.status}, not {expected}"
 
 
 def subset(expected: Any, actual: Any, place: str = "$") -> Iterator[str]:

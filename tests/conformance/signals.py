@@ -120,14 +120,7 @@ def _found(name: str, otherwise: str, answers: Sequence[Answer]) -> str:
 
 def judge(case: Case, answer: Answer) -> Iterator[str]:
     """Hold an answer against every `expect…` of a line. Raises LookupError for one that has no rule here."""
-    for name, expected in case.line.items():
-        if name.startswith("expect") and expected is not None:
-            yield from _EXPECTATIONS[name](expected, answer)
-
-
-def _status(expected: int, answer: Answer) -> Iterator[str]:
-    if answer.status != expected:
-        yield f"the status is {answer.status}, not {expected}"
+    yield from expectations.judged(case.line, answer, _EXPECTATIONS)
 
 
 def _headers(expected: Mapping[str, Any], answer: Answer) -> Iterator[str]:
@@ -151,8 +144,8 @@ def _inside(document: Any, name: str) -> Any:
     return document.get(name) if isinstance(document, dict) else None
 
 
-_EXPECTATIONS: dict[str, Callable[[Any, Answer], Iterator[str]]] = {
-    "expect_status": _status,
+_EXPECTATIONS: dict[str, expectations.Rule] = {
+    "expect_status": expectations.status,
     "expect_body_contains": lambda expected, answer: expectations.contains(expected, answer.text),
     "expect_not_contains": lambda expected, answer: expectations.lacks(expected, answer.text),
     "expect_json": lambda expected, answer: expectations.subset(expected, answer.json),

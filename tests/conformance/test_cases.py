@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.conformance import exceptions, recorded, signals, wavefront
+from tests.conformance import exceptions, netbird, recorded, signals, wavefront
 from tests.conformance.plugin import EXCEPTED
 from tests.conformance.recorded import Case
 from tests.conformance.wire import Wire
@@ -24,7 +24,7 @@ class Conventions(Protocol):
         ...
 
 
-CONVENTIONS: dict[str, Conventions] = {"signals": signals, "wavefront": wavefront}
+CONVENTIONS: dict[str, Conventions] = {"signals": signals, "wavefront": wavefront, "netbird": netbird}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -92,7 +92,7 @@ def _ask(service: Wire, case: Case, names: dict[str, str]) -> list[str]:
     body = line["body"]
     raw = None if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     answer = service.send(line["method"], line["path"], line["headers"].items(), raw, "127.0.0.1")
-    found = list(judge(line, answer))
+    found = list(expectations.judged(line, answer, _EXPECTATIONS))
     for name, path in (line.get("capture") or {}).items():
         try:
             names[name] = captured(answer.json, path)
@@ -119,18 +119,6 @@ def captured(document: Any, path: str) -> str:
     return str(document)
 
 
-def judge(line: Mapping[str, Any], answer: Answer) -> Iterator[str]:
-    """Hold an answer against every `expect…` of a line. Raises LookupError for one that has no rule here."""
-    for name, expected in line.items():
-        if name.startswith("expect") and expected is not None:
-            yield from _EXPECTATIONS[name](expected, answer)
-
-
-def _status(expected: int, answer: Answer) -> Iterator[str]:
-    if answer.status != expected:
-        yield f"the status is {answer.status}, not {expected}"
-
-
 def _body(expected: Any, answer: Answer) -> Iterator[str]:
     if isinstance(expected, str):
         yield from expectations.contains([expected], answer.text)
@@ -138,8 +126,8 @@ def _body(expected: Any, answer: Answer) -> Iterator[str]:
         yield from expectations.covered(expected, answer.json)
 
 
-_EXPECTATIONS: dict[str, Callable[[Any, Answer], Iterator[str]]] = {
-    "expect_status": _status,
+_EXPECTATIONS: dict[str, expectations.Rule] = {
+    "expect_status": expectations.status,
     "expect_body_contains": _body,
     "expect_body_not_contains": lambda expected, answer: expectations.lacks(expected, answer.text),
 }

@@ -17,6 +17,7 @@ from accounts_service import app
 from accounts_service.config import Settings
 from accounts_service.families.signals import examples
 from tests.support.installation import Installation
+from tests.support.netbird import Tenancy
 from tests.support.service import Answer, Service
 from tests.support.wavefront_things import Things
 
@@ -132,6 +133,21 @@ POST    /api/v2/search/serviceaccount                                      401  
 POST    /api/v2/search/usergroup                                           401    403     403   200      200       403    403        403
 POST    /api/v2/search/role                                                401    403     403   200      200       403    403        403
 POST    /api/v2/search/token                                               401    403     403   200      200       403    403        403
+GET     /api/accounts                                                      401    403     403   403      403       403    403        403
+PUT     /api/accounts/<account_id>                                         401    403     403   200      200       403    403        403
+PATCH   /api/accounts/<account_id>                                         401    403     403   200      200       403    403        403
+DELETE  /api/accounts/<account_id>                                         401    403     403   200      200       403    403        403
+GET     /api/users                                                         401    403     403   403      403       403    403        403
+GET     /api/users/current                                                 401    403     403   403      403       403    403        403
+POST    /api/users                                                         401    403     403   403      403       403    403        403
+PUT     /api/users/<user:user_id>                                          401    403     403   200      200       403    403        403
+DELETE  /api/users/<user:user_id>                                          401    403     403   200      200       403    403        403
+GET     /api/users/<user_id>/tokens                                        401    403     403   200      200       403    403        403
+POST    /api/users/<user_id>/tokens                                        401    403     403   200      200       403    403        403
+GET     /api/users/<user_id>/tokens/<token_id>                             401    403     403   200      200       403    403        403
+DELETE  /api/users/<user_id>/tokens/<token_id>                             401    403     403   200      200       403    403        403
+GET     /api/events                                                        401    403     403   403      403       403    403        403
+GET     /api/events/audit                                                  401    403     403   403      403       403    403        403
 GET     /openapi.json                                                  200    200     200   200      200       200    200        200
 HEAD    /openapi.json                                                  200    200     200   200      200       200    200        200
 GET     /openapi/<family>.json                                         200    200     200   200      200       200    200        200
@@ -159,6 +175,7 @@ ARGUMENTS = {
 }
 # What paths of Wavefront name is told apart by the rest of the path: see there.
 WAVEFRONT = "/api/v2/"
+NETBIRD = "/api/"
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
@@ -181,6 +198,11 @@ def things(asked: Service) -> Things:
 
 
 @pytest.fixture(scope="module")
+def tenancy(asked: Service) -> Tenancy:
+    return Tenancy(asked)
+
+
+@pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Service]:
     # Decisions do not depend on the database, so one will do.
     folder = tmp_path_factory.mktemp("table")
@@ -190,9 +212,12 @@ def asked(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> It
     service.close()
 
 
-def _make_what_is_asked_for(service: Service, things: Things, path: str) -> None:
+def _make_what_is_asked_for(service: Service, things: Things, tenancy: Tenancy, path: str) -> None:
     if path.startswith(WAVEFRONT):
         things.renew()
+        return
+    if path.startswith(NETBIRD):
+        tenancy.renew()
         return
     body = examples.GOOD["email"]
     for account in ("email/alerts", "blue/email/alerts", "email/used"):
@@ -200,10 +225,14 @@ def _make_what_is_asked_for(service: Service, things: Things, path: str) -> None
     assert service.ask("PUT", "/_accounts/references/signals/email/used/watch-1").status_code in (200, 201)
 
 
-def _ask(service: Service, things: Things, method: str, path: str, persona: str) -> Answer:
+def _ask(  # noqa: PLR0917  # a row of the table, and what stands behind it
+    service: Service, things: Things, tenancy: Tenancy, method: str, path: str, persona: str
+) -> Answer:
     by = None if persona == "nobody" else persona
     if path.startswith(WAVEFRONT):
         return things.ask(method, path, by=by)
+    if path.startswith(NETBIRD):
+        return tenancy.ask(method, path, by=by)
     path, _, tenant = path.partition("@")
     for argument, value in ARGUMENTS.items():
         path = path.replace(argument, value)
@@ -212,13 +241,13 @@ def _ask(service: Service, things: Things, method: str, path: str, persona: str)
 
 
 @pytest.mark.parametrize(("method", "path", "statuses"), ROWS, ids=[f"{method} {path}" for method, path, _ in ROWS])
-def test_every_persona_is_answered_as_the_table_says(
-    asked: Service, things: Things, method: str, path: str, statuses: dict[str, int]
+def test_every_persona_is_answered_as_the_table_says(  # noqa: PLR0917  # a row of the table, and what it is held to
+    asked: Service, things: Things, tenancy: Tenancy, method: str, path: str, statuses: dict[str, int]
 ) -> None:
     found = {}
     for persona in PERSONAS:
-        _make_what_is_asked_for(asked, things, path)
-        found[persona] = _ask(asked, things, method, path, persona).status_code
+        _make_what_is_asked_for(asked, things, tenancy, path)
+        found[persona] = _ask(asked, things, tenancy, method, path, persona).status_code
     assert found == statuses
 
 
@@ -234,11 +263,13 @@ def test_the_table_has_every_route_method_and_mount() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_method_that_the_table_lacks_is_no_way_in(asked: Service, things: Things, path: str) -> None:
-    _make_what_is_asked_for(asked, things, path)
+def test_a_method_that_the_table_lacks_is_no_way_in(
+    asked: Service, things: Things, tenancy: Tenancy, path: str
+) -> None:
+    _make_what_is_asked_for(asked, things, tenancy, path)
     known = {method for method, listed, _ in ROWS if listed.partition("@")[0] == path}
     for method in sorted(set(METHODS) - known):
-        status = _ask(asked, things, method, path, "admin").status_code
+        status = _ask(asked, things, tenancy, method, path, "admin").status_code
         # With the name of who refers to it, an account's path looks like that of another account; and a word in the
         # place of a token looks like one.
         looks_like_another = path.startswith("/_accounts/references") or path.endswith("/customertokens/revoke")

@@ -12,6 +12,7 @@ from accounts_service import app, faults
 from accounts_service.access.privileges import Open, privileges_of
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.netbird.views import FAMILY as NETBIRD
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
 from accounts_service.faults import Fault, Flaw, Json, Kind, Problem, QueryFlaw, QueryProblem
@@ -37,64 +38,79 @@ def _wavefront(status: int, message: str) -> Json:
     return {"status": {"result": "ERROR", "message": message, "code": status}}
 
 
+def _netbird(status: int, message: str) -> Json:
+    return {"message": message, "code": status}
+
+
 TRACKING_ID = "0123456789abcdef0123456789abcdef"
 
-# fault: (what Signals answers, what our own family answers, what Wavefront answers)
-WORDS: dict[Fault, tuple[Json, Json, Json]] = {
+# fault: (what Signals answers, what our own family answers, what Wavefront answers, what NetBird answers)
+WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
     faults.NotPermitted(): (
         {"status": 403, "error": "Insufficient permissions"},
         _problem(403, "Forbidden"),
         _wavefront(403, "Forbidden: you do not have the permission that this request needs"),
+        _netbird(403, "permission denied"),
     ),
     faults.ForbiddenHeader(): (
         _security_exception("Illegal parameter in http or transport request found.", 403, kind="security_exception"),
         _problem(403, "Forbidden", detail="a header that only the service itself may set"),
         _wavefront(403, "Forbidden: a header that only the service itself may set"),
+        _netbird(403, "a header that only the service itself may set"),
     ),
     faults.BadOrigin("x-forwarded-for"): (
         _security_exception("Invalid X-Forwarded-Forheader", 400),
         _problem(400, "Bad Request", detail="x-forwarded-for is not a list of addresses"),
         _wavefront(400, "x-forwarded-for is not a list of addresses"),
+        _netbird(400, "x-forwarded-for is not a list of addresses"),
     ),
     faults.NoSuchRoute("GET", "/a?b"): (
         {"error": "no handler found for uri [/a?b] and method [GET]"},
         _problem(404, "Not Found"),
         None,  # In text; see below.
+        None,  # In text, as NetBird's router answers.
     ),
     faults.MethodNotAllowed("POST", "/a", ("GET", "PUT")): (
         {"error": "Incorrect HTTP method for uri [/a] and method [POST], allowed: [GET, PUT]", "status": 405},
         _problem(405, "Method Not Allowed"),
         _wavefront(405, "HTTP 405 Method Not Allowed: POST"),
+        None,  # Without a body.
     ),
     faults.BadPath("because"): (
         {"status": 400, "error": "Invalid path: because"},
         _problem(400, "Bad Request", detail="because"),
         _wavefront(400, "Invalid path: because"),
+        None,  # In text.
     ),
     faults.UnknownParameters("/a", ("x",)): (
         _security_exception("request [/a] contains unrecognized parameter: [x]", 400),
         _problem(400, "Bad Request", detail="unknown parameters: x"),
         _wavefront(400, "Unknown parameters: x"),
+        _netbird(400, "unknown parameters: x"),
     ),
     faults.UnknownParameters("/a", ("x", "y")): (
         _security_exception("request [/a] contains unrecognized parameters: [x], [y]", 400),
         _problem(400, "Bad Request", detail="unknown parameters: x, y"),
         _wavefront(400, "Unknown parameters: x, y"),
+        _netbird(400, "unknown parameters: x, y"),
     ),
     faults.UnexpectedBody("GET", "/a"): (
         _security_exception("request [GET /a] does not support having a body", 400),
         _problem(400, "Bad Request", detail="no body is read here"),
         _wavefront(400, "No body is read here"),
+        _netbird(400, "no body is read here"),
     ),
     faults.UnsupportedMediaType(): (
         {"status": 415, "error": "Accounts must be of content type application/json"},
         _problem(415, "Unsupported Media Type"),
         {"error": "HTTP 415 Unsupported Media Type", "trackingId": TRACKING_ID},
+        _netbird(415, "a patch is of type application/merge-patch+json"),
     ),
     faults.BodyTooLarge(10): (
         {"status": 413, "error": "The document is larger than 10 bytes"},
         _problem(413, "Request Entity Too Large", detail="more than 10 bytes"),
         _wavefront(413, "The body is larger than 10 bytes"),
+        _netbird(413, "the body is larger than 10 bytes"),
     ),
     faults.EmptyBody(): (
         {
@@ -104,6 +120,7 @@ WORDS: dict[Fault, tuple[Json, Json, Json]] = {
         },
         _problem(400, "Bad Request", detail="the body is empty"),
         _wavefront(400, "The body is empty"),
+        _netbird(400, "couldn't parse JSON request"),
     ),
     faults.MalformedBody("because", 2, 3): (
         {
@@ -113,6 +130,7 @@ WORDS: dict[Fault, tuple[Json, Json, Json]] = {
         },
         _problem(400, "Bad Request", detail="the body is not JSON: because at line 2, column 3"),
         _wavefront(400, "Invalid JSON: because\n at [Source: body; line: 2, column: 3]"),
+        _netbird(400, "couldn't parse JSON request"),
     ),
     faults.MalformedBody("because"): (
         {
@@ -122,16 +140,19 @@ WORDS: dict[Fault, tuple[Json, Json, Json]] = {
         },
         _problem(400, "Bad Request", detail="the body is not JSON: because"),
         _wavefront(400, "Invalid JSON: because"),
+        _netbird(400, "couldn't parse JSON request"),
     ),
     faults.NoSuchObject("GET", "email/x"): (
         {"status": 404, "error": "Not found"},
         _problem(404, "Not Found"),
         _wavefront(404, "email/x does not exist"),
+        _netbird(404, "email/x not found"),
     ),
     faults.NoSuchObject("DELETE", "email/x"): (
         {"status": 404, "error": "Account does not exist: email/x"},
         _problem(404, "Not Found"),
         _wavefront(404, "email/x does not exist"),
+        _netbird(404, "email/x not found"),
     ),
     faults.BadQuery(
         (
@@ -157,56 +178,67 @@ WORDS: dict[Fault, tuple[Json, Json, Json]] = {
             problems=["unknown query [foo]", "[from] must be 0 in a scroll"],
         ),
         _wavefront(400, "unknown query [foo]; [from] must be 0 in a scroll"),
+        _netbird(422, "unknown query [foo]; [from] must be 0 in a scroll"),
     ),
     faults.NoSuchScroll(): (
         _security_exception("No search context found", 404, kind="search_context_missing_exception"),
         _problem(404, "Not Found", detail="no such scroll"),
         _wavefront(404, "The cursor does not exist"),
+        _netbird(404, "cursor not found"),
     ),
     faults.Ambiguous("x", ("email/x", "slack/x")): (
         {"status": 409, "error": "There are several accounts called x: email/x, slack/x"},
         _problem(409, "Conflict", detail="x is several: email/x, slack/x"),
         _wavefront(409, "x is several: email/x, slack/x"),
+        _netbird(409, "x is several: email/x, slack/x"),
     ),
     faults.AlreadyExists("x"): (
         {"status": 409, "error": "x is there already"},
         _problem(409, "Conflict", detail="x is there already"),
         _wavefront(400, "x is already created in our system."),
+        _netbird(409, "x already exists"),
     ),
     faults.AgainstTheRules(faults.Rule.TOO_MANY_TOKENS, "20"): (
         {"status": 409, "error": "an account has so many tokens at most: 20"},
         _problem(409, "Conflict", detail="an account has so many tokens at most: 20"),
         _wavefront(400, "Cannot have more than 20 API tokens"),
+        _netbird(422, "a user has at most 20 tokens"),
     ),
     faults.InUse(): (
         {"status": 409, "error": "The account is still in use"},
         _problem(409, "Conflict", detail="it is still in use"),
         _wavefront(409, "It is still in use"),
+        _netbird(409, "it is still in use"),
     ),
     faults.PrivateTenant(): (
         {"status": 400, "error": {"message": "Signals does not support private tenants"}},
         _problem(400, "Bad Request", detail="there are no private tenants"),
         _wavefront(400, "There are no private tenants"),
+        _netbird(400, "there are no private tenants"),
     ),
     faults.PreconditionFailed(): (
         {"status": 412, "error": "The account is not in the version that the request asks for"},
         _problem(412, "Precondition Failed"),
         _wavefront(412, "It is not in the version that the request asks for"),
+        _netbird(412, "the account is not in the version that the request asks for"),
     ),
     faults.Overloaded(): (
         {"status": 503, "error": "Too many requests at once"},
         _problem(503, "Service Unavailable"),
         _wavefront(503, "Too many requests at once"),
+        _netbird(503, "too many requests at once"),
     ),
     faults.Unavailable(): (
         {"status": 503, "error": "Service unavailable"},
         _problem(503, "Service Unavailable"),
         _wavefront(503, "Service unavailable"),
+        _netbird(503, "service unavailable"),
     ),
     faults.Internal("abc"): (
         {"status": 500, "error": "Internal error, request abc"},
         _problem(500, "Internal Server Error", request_id="abc"),
         _wavefront(500, "Internal error, request abc"),
+        _netbird(500, "internal server error, request abc"),
     ),
     faults.InvalidBody((Problem(("a", 1), faults.Missing()),)): (
         {
@@ -216,6 +248,7 @@ WORDS: dict[Fault, tuple[Json, Json, Json]] = {
         },
         _problem(400, "Bad Request", detail="the body is not valid", attributes=["a.1"]),
         _wavefront(400, "a.1 is required"),
+        _netbird(400, "a.1 field can't be absent"),
     ),
 }
 
@@ -239,6 +272,7 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
     faults.TooMany(1000): {"error": "Invalid value", "value": "v", "expected": "At most 1000 elements"},
     faults.TooLong(255): {"error": "Invalid value", "value": "v", "expected": "At most 255 characters"},
     faults.NotOneOf(("email", "slack")): {"error": "Invalid value", "value": "v", "expected": "email|slack"},
+    faults.Unfit("rule"): {"error": "Invalid value", "value": "v", "expected": "rule"},
     faults.NeededBy("password"): {"error": "A user must be specified if a password is specified"},
     faults.StaleReference(): {
         "error": "Invalid value",
@@ -264,13 +298,19 @@ def test_the_table_of_words_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("fault", "words"), WORDS.items(), ids=list(map(repr, WORDS)))
-def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json, Json]) -> None:
-    for family, document in zip((SIGNALS, ADMIN, WAVEFRONT), words, strict=True):
+def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json, Json, Json]) -> None:
+    for family, document in zip((SIGNALS, ADMIN, WAVEFRONT, NETBIRD), words, strict=True):
         told = _told(family, fault)
         assert told.get_json(silent=True) == document
         assert told.headers["Cache-Control"] == "no-store"
-        said: Any = document.get("status", told.status_code) if isinstance(document, dict) else told.status_code
-        assert told.status_code == (said["code"] if isinstance(said, dict) else said)
+        assert told.status_code == _said(document, told.status_code)
+
+
+def _said(document: Any, otherwise: int) -> int:
+    # The status that a body tells, if it does.
+    while isinstance(document, dict):
+        document = document.get("status", document.get("code", otherwise))
+    return otherwise if document is None else int(document)
 
 
 @pytest.mark.parametrize(("flaw", "words"), FLAWS.items(), ids=list(map(repr, FLAWS)))
@@ -298,6 +338,7 @@ FLAWS_OF_WAVEFRONT: dict[Flaw, str] = {
     faults.TooMany(1000): "x must have at most 1000 elements",
     faults.TooLong(255): "x must have at most 255 characters",
     faults.NotOneOf(("true", "false")): "x must be one of true, false",
+    faults.Unfit("rule"): "x: rule",
     faults.NeededBy("y"): "x is required with y",
     faults.StaleReference(): "x is not the current reference of a secret",
     faults.DestinationChanged(("host", "port")): "x cannot be kept while host, port changes",

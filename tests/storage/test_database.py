@@ -8,13 +8,20 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import Insert, exc, insert, text
+from sqlalchemy import Insert, exc, insert, select, text
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Overloaded, PreconditionFailed, RefusedError
+from accounts_service.storage import database as module
 from accounts_service.storage.audit import AUDIT_RECORD, Change
-from accounts_service.storage.database import Database, PostgresDatabase, RecordedStatement, TransactionRefusedError
+from accounts_service.storage.database import (
+    TRIES,
+    Database,
+    PostgresDatabase,
+    RecordedStatement,
+    TransactionRefusedError,
+)
 from tests.storage.kit import AUTHOR, CANARY, Bare, audited, opened, put, rows, sqlite
 
 TABLES = (ACCOUNT, ACCOUNT_VERSION, ACCOUNT_BIN, AUDIT_RECORD)
@@ -179,3 +186,87 @@ def test_a_failed_commit_is_undone_and_the_connection_is_as_good_as_new(database
         with database.begin() as connection:
             connection.execute(text("DROP TABLE child"))
             connection.execute(text("DROP TABLE parent"))
+
+
+# -- Done again ---------------------------------------------------------------
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note after which tries there is a pause, and make none."""
+    noted: list[int] = []
+
+    def pause(attempt: int) -> float:
+        noted.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(module, "pause_after", pause)
+    return noted
+
+
+class Losing:
+    """Writes an account at each try, and loses the first of them."""
+
+    def __init__(self, times: int, error: BaseException | None = None) -> None:
+        self.tries = 0
+        self._times = times
+        self._error = error or TransactionRefusedError()
+
+    def __call__(self, store: Bare) -> str:
+        self.tries += 1
+        store.session.write(change(), RecordedStatement(account(f"u{self.tries}")))
+        if self.tries <= self._times:
+            raise self._error
+        return f"after {self.tries}"
+
+
+def test_what_is_written_at_once_is_written_once(database: Database, pauses: list[int]) -> None:
+    assert database.written(Bare, AUTHOR, Losing(0)) == "after 1"
+    assert [row.uid for row in rows(database, ACCOUNT)] == ["u1"]
+    assert [row.actor for row in audited(database)] == ["somebody"]
+    assert pauses == []
+
+
+@pytest.mark.parametrize("lost", (1, TRIES - 1))
+def test_what_lost_a_race_is_done_again_as_a_whole(database: Database, pauses: list[int], lost: int) -> None:
+    assert database.written(Bare, AUTHOR, Losing(lost)) == f"after {lost + 1}"
+    assert [row.uid for row in rows(database, ACCOUNT)] == [f"u{lost + 1}"], "nothing stays of what lost"
+    assert len(audited(database)) == 1
+    assert pauses == [*range(lost)], "between two tries"
+
+
+@pytest.mark.usefixtures("pauses")
+def test_what_always_loses_is_given_up_as_overload(database: Database) -> None:
+    losing = Losing(TRIES)
+    with pytest.raises(RefusedError) as caught:
+        database.written(Bare, AUTHOR, losing)
+    assert (caught.value.fault, losing.tries) == (Overloaded(), TRIES)
+    assert_empty(database)
+
+
+@pytest.mark.parametrize("error", (RefusedError(PreconditionFailed()), ZeroDivisionError(), Leaving()))
+def test_what_is_no_race_is_not_done_again(database: Database, pauses: list[int], error: BaseException) -> None:
+    losing = Losing(TRIES, error)
+    with pytest.raises(type(error)) as caught:
+        database.written(Bare, AUTHOR, losing)
+    assert caught.value is error
+    assert (losing.tries, pauses) == (1, [])
+    assert_empty(database)
+
+
+def test_who_takes_a_unique_key_first_wins_and_the_other_looks_again_on_postgresql(
+    postgresql_url: str, pauses: list[int]
+) -> None:
+    with opened(postgresql_url) as database:
+
+        def act(store: Bare) -> str:
+            found = [row.uid for row in store.session.connection.execute(select(ACCOUNT))]
+            if found:
+                return f"found {found}"
+            database.written(Bare, AUTHOR, Losing(0))
+            store.session.write(change(), RecordedStatement(account("u1", "other")))
+            return "wrote"
+
+        assert database.written(Bare, AUTHOR, act) == "found ['u1']"
+        assert len(audited(database)) == 1
+    assert pauses == [0]

@@ -122,6 +122,9 @@ def test_a_family_without_strict_bodies_needs_no_check_of_them(body: Body) -> No
 TOKEN = "8F3b2d1e-8c0a-4d65-9f0e-3f6f2b7c1a01"
 
 
+PAT = "nbp_abcdefghijklmnopqrstuvwxyz01232LolCm"
+
+
 @pytest.mark.parametrize(
     ("path", "logged"),
     (
@@ -132,6 +135,8 @@ TOKEN = "8F3b2d1e-8c0a-4d65-9f0e-3f6f2b7c1a01"
         (f"/api/v2/apitoken{TOKEN}x", "/api/v2/apitoken<uuid>x"),
         (f"/api/v2/usergroup/{TOKEN}", "/api/v2/usergroup/<uuid>"),
         ("/api/v2/account/a%40b", "/api/v2/account/a%40b"),
+        (f"/api/users/ann/tokens/{PAT}", "/api/users/ann/tokens/<token>"),
+        (f"/api/users/{PAT.replace('_', '%5F')}/tokens/{PAT.lower()}", "/api/users/<token>/tokens/<token>"),
     ),
 )
 def test_a_path_is_logged_without_tokens(path: str, logged: str) -> None:

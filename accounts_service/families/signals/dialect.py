@@ -217,7 +217,7 @@ def _invalid(errors: list[tuple[str, dict[str, Json]]]) -> Response:
     return _handler(400, message if attribute == "_" else f"'{attribute}': {message}", detail)
 
 
-def _worded(problem: Problem) -> dict[str, Json]:  # noqa: PLR0911  # one case a flaw
+def _worded(problem: Problem) -> dict[str, Json]:  # noqa: C901, PLR0911  # one case a flaw
     match problem.flaw:
         case faults.Missing():
             return {"error": "Required attribute is missing"}
@@ -231,6 +231,8 @@ def _worded(problem: Problem) -> dict[str, Json]:  # noqa: PLR0911  # one case a
             return _wrong(problem, f"At most {most} characters")
         case faults.NotOneOf(choices):
             return _wrong(problem, "|".join(choices))
+        case faults.Unfit(rule):
+            return _wrong(problem, rule)
         case faults.NeededBy(attribute):
             return {"error": f"A user must be specified if a {attribute} is specified"}
         case faults.StaleReference():

@@ -200,7 +200,7 @@ def _later(message: str, retry_after: int) -> Response:
     return response
 
 
-def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
+def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911, PLR0912  # one case a flaw
     attribute = ".".join(map(str, problem.path))
     match problem.flaw:
         case faults.Missing():
@@ -219,6 +219,8 @@ def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
             return f"Invalid permission: {_shown(problem)}"
         case faults.NotOneOf(choices):
             return f"{attribute} must be one of {', '.join(choices)}"
+        case faults.Unfit(rule):
+            return f"{attribute}: {rule}"
         case faults.NeededBy(other):
             return f"{attribute} is required with {other}"
         case faults.StaleReference():

@@ -1,0 +1,1 @@
+"""NetBird: tenants' accounts and their settings, users, personal access tokens and events."""

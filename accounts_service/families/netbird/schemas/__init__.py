@@ -1,0 +1,1 @@
+"""What bodies of NetBird look like, and which settings go together."""
