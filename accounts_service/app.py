@@ -6,24 +6,31 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
 from accounts_service import logs
+from accounts_service.access.passwords import Passwords
 from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, uids_of
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.mention.store.apps import Apps
+from accounts_service.families.mention.views import FAMILY as MENTION
 from accounts_service.families.netbird.views import FAMILY as NETBIRD
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
 from accounts_service.faults import RefusedError
-from accounts_service.jobs.loop import Job
+from accounts_service.jobs.attempts import Attempts
+from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
 from accounts_service.storage import migrations
+from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.limits import Limits, open_limits
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
@@ -34,7 +41,7 @@ from accounts_service.web.services import MailServers, References, Services
 log = structlog.get_logger(__name__)
 
 # Adding a family is adding its folder, and a line here and in config.FAMILIES.
-FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, NETBIRD, ADMIN)}
+FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, NETBIRD, MENTION, ADMIN)}
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}
@@ -94,21 +101,30 @@ def jobs(settings: Settings) -> Iterator[tuple[Job, ...]]:
     it needs nothing, so a broken one does not keep mails from being sent.
     """
     logs.configure(settings.log_level)
-    database = open_database(settings.database_url, Vault(load_keyring(settings.keys_file)), Bulkhead(1), 1)
+    vault = Vault(load_keyring(settings.keys_file))
+    database = open_database(settings.database_url, vault, Bulkhead(1), 1)
     try:
         _require_schema(database)
-        yield make_jobs(settings, database)
+        yield make_jobs(settings, database, open_limits(database, vault))
     finally:
         database.dispose()
 
 
-def make_jobs(settings: Settings, database: Database) -> tuple[Job, ...]:
+def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[Job, ...]:
     """Make the jobs. Adding one is adding a line."""
     mail = Mail(database, MAIL_SERVERS, settings.mail_account)
+    attempts = Attempts(database, limits)
     return (
         Job("mail", 2, mail.send),
         Job("mail-forgotten", 3600, mail.forget),
+        Job("attempts", 30, attempts.record),
+        Job("attempts-forgotten", 600, attempts.forget),
+        Job("mention-codes", 600, partial(_forget_codes, database)),
     )
+
+
+def _forget_codes(database: Database, _: Stopping) -> None:
+    database.written(Apps, Author("accounts", "jobs", ""), lambda apps: apps.forget())
 
 
 def served(settings: Settings) -> list[Family]:
@@ -129,7 +145,18 @@ def make_services(settings: Settings) -> Services:
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
     database = open_database(settings.database_url, vault, writing, settings.threads)
-    return Services(settings, access, database, references=REFERENCES, mail_servers=MAIL_SERVERS, documents=Documents())
+    return Services(
+        settings,
+        access,
+        database,
+        references=REFERENCES,
+        mail_servers=MAIL_SERVERS,
+        # A place of their own: who signs in at one family keeps nobody from another.
+        passwords=Passwords(settings.threads // 4),
+        limits=open_limits(database, vault),
+        vault=vault,
+        documents=Documents(),
+    )
 
 
 def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:

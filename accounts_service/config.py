@@ -70,7 +70,7 @@ def _database_url(text: str) -> str:
     return text
 
 
-FAMILIES = ("signals", "wavefront", "netbird")
+FAMILIES = ("signals", "wavefront", "netbird", "mention")
 
 # What accounts of Wavefront can be permitted, in the order of its manual.
 WAVEFRONT_PERMISSIONS = (
@@ -110,6 +110,19 @@ def _flag(text: str) -> bool:
 def _word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
         raise ValueError("1 to 64 letters, digits, `_`, `.` or `-`")
+    return text
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for name in names):
+        raise ValueError("a list of host names, without ports")
+    return names
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,3}", text):
+        raise ValueError("two numbers with a dot between")
     return text
 
 
@@ -223,6 +236,50 @@ class Settings:
         _flag,
         "false",
         "Whether users of Wavefront come from an identity provider, so that none is made through the API.",
+    )
+    mention_hosts: tuple[str, ...] = _setting(
+        ("api.mention.net", "api.mention.com", "web.mention.net", "web.mention.com"),
+        _hosts,
+        "api.mention.net,api.mention.com,web.mention.net,web.mention.com",
+        "The hosts at which Mention also answers at its own paths: `/api/…`, `/oauth/v2/…` and `/authorize`.",
+    )
+    mention_default_version: str = _setting(
+        "1.19", _version, "1.19", "The version of Mention's API for who does not ask for one with `Accept-Version`."
+    )
+    mention_created_status: str = _setting(
+        "200", _choice("200", "201"), "200", "With which status Mention answers that an account was made."
+    )
+    mention_deleted_status: str = _setting(
+        "204", _choice("204", "200"), "204", "With which status Mention answers that an account was deleted."
+    )
+    mention_phone_in_answers: bool = _setting(
+        True,  # noqa: FBT003  # the default of a flag
+        _flag,
+        "true",
+        "Whether Mention's accounts show the phone numbers that were set.",
+    )
+    mention_empty_child: str = _setting(
+        "list",
+        _choice("list", "object"),
+        "list",
+        "What stands for a field without errors in Mention's answers about a body: `list` for `[]`, as its server "
+        "writes it, or `object` for `{}`.",
+    )
+    mention_password_policy: str = _setting(
+        "documented",
+        _choice("documented", "nist"),
+        "documented",
+        "Which passwords Mention's accounts may have: `documented`, six characters with letters and figures, or "
+        "`nist`, fifteen characters that are no common password (NIST SP 800-63B).",
+    )
+    mention_wrong_passwords_per_account: int = _setting(
+        10, _whole_number(1, 100_000), "10", "Wrong passwords of one Mention account in 15 minutes; then 429."
+    )
+    mention_wrong_passwords_per_address: int = _setting(
+        100, _whole_number(1, 1_000_000), "100", "Wrong passwords from one address in 15 minutes; then 429."
+    )
+    mention_token_calls_per_app: int = _setting(
+        60, _whole_number(1, 1_000_000), "60", "Calls of `/oauth/v2/token` by one app in a minute; then 429."
     )
     mail_account: str | None = _setting(
         None,

@@ -34,6 +34,7 @@ class Kind(Enum):
     HEADER_VALUE = "header value"
     LIST = "list"
     LINE = "line of text"
+    PHONE = "phone number"
     IDENTIFIER = "identifier"
 
 
@@ -126,6 +127,50 @@ class NotAuthenticated:
     """Nobody, or nobody we know. `challenges`: the WWW-Authenticate values to offer, in order."""
 
     challenges: tuple[str, ...] = ()
+
+
+class TokenFlaw(Enum):
+    """What is wrong with a token that somebody came with."""
+
+    UNKNOWN = "nobody's"
+    EXPIRED = "too old"
+    TWICE = "sent by two ways at once"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused:
+    """Somebody came with a token that lets nobody in, where callers are told why."""
+
+    flaw: TokenFlaw
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyAttempts:
+    """The caller has tried too often. `reset_s`: when he may again, in seconds since the epoch; `wait_s`: till then."""
+
+    reset_s: int
+    wait_s: int
+
+
+class GrantFlaw(Enum):
+    """Why an OAuth client gets no token, or no page (RFC 6749)."""
+
+    GRANT_TYPE = "there is one type of grant, and it must be named"
+    CLIENT = "the client is not known, or its secret is wrong"
+    NO_CODE = "the code is missing"
+    CODE = "the code is not known, was used, or is another client's"
+    CODE_EXPIRED = "the code has expired"
+    VERIFIER = "the code was asked for with a challenge, and the verifier does not meet it"
+    REDIRECT = "the redirect URI is missing, or not one that the client registered"
+    REPEATED = "a parameter stands twice"
+    NO_CLIENT_ID = "no client is named"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRefused:
+    """An OAuth client gets no token, or its user no page."""
+
+    flaw: GrantFlaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +382,9 @@ class Internal:
 Fault: TypeAlias = (
     NotAuthenticated
     | NotPermitted
+    | TokenRefused
+    | TooManyAttempts
+    | GrantRefused
     | ForbiddenHeader
     | BadOrigin
     | NoSuchRoute

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from accounts_service import app, cli
 from accounts_service.access.configuration import FILES
 from accounts_service.cli.shared import settings_of_environment
+from accounts_service.config import Settings
 from accounts_service.installation import make
 from accounts_service.storage.sealed import load_keyring
 
@@ -131,7 +132,15 @@ def test_config_check_names_what_is_left_out() -> None:
 
 def test_routes_lists_every_method_of_every_route() -> None:
     lines = run("routes").stdout.splitlines()
-    assert len(lines) == sum(len(route.methods) for family in app.FAMILIES.values() for route in family.routes)
+    there = [
+        (method, min(mount.hosts, default="") + path)
+        for family in app.FAMILIES.values()
+        for route in family.routes
+        for mount, path in family.places(route, Settings())
+        for method in route.methods
+    ]
+    assert sorted(tuple(line.split()[:2]) for line in lines) == sorted(there)
+    assert len(set(there)) == len(there)
     put = next(line for line in lines if line.startswith("PUT"))
     assert put.split() == [
         "PUT",

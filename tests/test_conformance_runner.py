@@ -14,10 +14,9 @@ import pytest
 import yaml
 from werkzeug.datastructures import Headers
 
-from accounts_service import config
 from accounts_service.access.configuration import AUTHC, read
 from accounts_service.web.gate import REPEATED
-from tests.conformance import exceptions, expectations, fixture, recorded, signals, test_cases, units
+from tests.conformance import exceptions, expectations, fixture, mention, recorded, signals, test_cases, units
 from tests.conformance.exceptions import Rule
 from tests.conformance.recorded import BadCasesError, Case
 from tests.conformance.wire import Answer, environ_of
@@ -118,6 +117,23 @@ def test_a_placeholder_is_the_last_earlier_value_and_stays_when_there_is_none() 
     assert signals._filled({"a": ["${id}/${other}"]}, answers) == {"a": ["2/${other}"]}
 
 
+def test_mentions_placeholders_are_the_fixtures_or_of_earlier_answers_and_never_stay() -> None:
+    answers = {"post.it": answer({"account": {"id": "1_a", "list": [{"n": 7}]}})}
+    line = {"path": "/${ACCOUNT}/${post.it:account.id}", "body": ["${post.it:account.list.0.n}", None, 1]}
+    filled = mention.filled(line, {"ACCOUNT": "x"}, answers)
+    assert filled == {"path": "/x/1_a", "body": ["7", None, 1]}
+    for odd in ("${NOBODY}", "${post.it:account.none}", "${get.it:account.id}", "${post.it:account.list.9}"):
+        with pytest.raises(LookupError):
+            mention.filled(odd, {"ACCOUNT": "x"}, answers)
+
+
+def test_a_group_of_mentions_is_the_name_before_its_first_dot() -> None:
+    cases = [case(name, "mention") for name in ("put.a", "get.a.b", "put.b", "alone", "get.c.d")]
+    assert [one.name for one in recorded.earlier(cases[4], cases, mention.group_of)] == ["get.a.b"]
+    assert [one.name for one in recorded.earlier(cases[2], cases, mention.group_of)] == ["put.a"]
+    assert recorded.earlier(cases[3], cases, mention.group_of) == []
+
+
 def test_the_fixtures_are_whole_and_name_every_domain_that_is_left_out() -> None:
     for files in (fixture.signals(), fixture.authentication(), fixture.tokens()):
         configuration, problems = read({name: yaml.safe_dump(document) for name, document in files.items()})
@@ -146,6 +162,33 @@ def test_the_fixtures_are_whole_and_name_every_domain_that_is_left_out() -> None
 )
 def test_json_is_expected_as_a_subset_with_lists_whole(expected: Any, actual: Any, met: bool) -> None:  # noqa: FBT001  # a parameter of the test
     assert (not list(expectations.subset(expected, actual))) is met
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "met"),
+    (
+        ({"a": "$any"}, {"a": None}, True),
+        ({"a": "$any"}, {}, False),
+        ({"a": "$nonempty"}, {"a": ["x"]}, True),
+        ({"a": "$nonempty"}, {"a": 0}, True),
+        ({"a": "$nonempty"}, {"a": []}, False),
+        ({"a": "$nonempty"}, {"a": ""}, False),
+        ({"a": "$nonempty"}, {}, False),
+        ({"a": {"b": "$absent"}}, {"a": {"c": 1}}, True),
+        ({"a": {"b": "$absent"}}, {"a": {"b": None}}, False),
+        ({"a": {"b": "$absent"}}, {}, False),
+        ({"a": "$regex:^[0-9]+_"}, {"a": "12_x"}, True),
+        ({"a": "$regex:^[0-9]+_"}, {"a": "x12_"}, False),
+        ({"a": "$regex:1"}, {"a": 1}, False),
+        ({"a": [{"b": "$any"}]}, {"a": [{"b": 1, "c": 2}]}, True),
+        ({"a": ["$any"]}, {"a": []}, False),
+        ({"a": []}, {"a": {}}, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": 1}, None, False),
+    ),
+)
+def test_some_texts_of_mentions_stand_for_more_than_themselves(expected: Any, actual: Any, met: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    assert (not list(mention.fits(expected, actual))) is met
 
 
 def test_content_type_counts_by_its_media_type_and_other_headers_whole() -> None:
@@ -215,14 +258,6 @@ def test_operations_are_those_of_the_service(operation: str, body: Any, expected
 
 
 # -- Exceptions ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("family", exceptions.UNBUILT_FAMILIES)
-def test_a_family_that_is_built_is_not_excepted(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    exceptions.require_unbuilt(family)
-    monkeypatch.setattr(config, "FAMILIES", (*config.FAMILIES, family))
-    with pytest.raises(exceptions.StaleRuleError):
-        exceptions.rule_of(case("one", family))
 
 
 def _run(one: Case, monkeypatch: pytest.MonkeyPatch, *rules: Rule) -> list[tuple[str, object]]:

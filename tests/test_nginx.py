@@ -124,6 +124,9 @@ def test_no_token_in_an_address_is_logged(proxy: Proxy) -> None:
     token = "3f1b0a52-7c1d-4a6e-9a55-0d7e3c2b1a90"
     assert proxy.put(path=f"/api/v2/apitoken/{token}") == 401
     assert proxy.put(path=f"/api/v2/api%74oken/{token}") == 401
+    assert proxy.put(path=f"/accounts/x?access%5ftoken={token}") == 401
+    assert proxy.put(path=f"/accounts/{'0' * 50}{token.replace('-', '0')}") == 401
+    assert proxy.put(path=f"/api/users/nbp_{token}") == 401
     assert proxy.put() == 401
     # nginx writes a line when its request has ended, in order.
     while EMAIL not in (logged := proxy.log.read_text()):

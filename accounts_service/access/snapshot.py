@@ -221,6 +221,13 @@ class Snapshot:
                 challenges.append(outcome.challenge)
         raise RefusedError(NotAuthenticated(tuple(challenges)))
 
+    def address_of(self, facts: Facts) -> Address | None:
+        """Say from which address `facts` came, by the word of proxies that are trusted; None over a socket.
+
+        Raises RefusedError(BadOrigin).
+        """
+        return self._origin(facts).address
+
     def _joined(self, facts: Facts) -> bool:
         for header, separator in self._separators:
             value = facts.headers.get(header, "")

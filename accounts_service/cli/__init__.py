@@ -12,6 +12,7 @@ from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import describe
 from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
+from accounts_service.cli.apps import apps
 from accounts_service.cli.doctor import doctor
 from accounts_service.cli.explain import explain
 from accounts_service.cli.jobs import jobs
@@ -93,12 +94,13 @@ def check() -> None:
 
 @main.command()
 def routes() -> None:
-    """Print every route: method, path, what it asks for."""
+    """Print every route: method, path, what it asks for; a path of certain hosts with the first of them before it."""
     settings = settings_of_environment()
     for family in app.FAMILIES.values():
         for route in family.routes:
-            for path, method in itertools.product(family.paths(route, settings), route.methods):
-                click.echo(f"{method:7} {path:40} {describe(route.requirement)}")
+            for (mount, path), method in itertools.product(family.places(route, settings), route.methods):
+                place = min(mount.hosts, default="") + path
+                click.echo(f"{method:7} {place:40} {describe(route.requirement)}")
 
 
 @main.group()
@@ -138,3 +140,4 @@ main.add_command(explain)
 main.add_command(doctor)
 main.add_command(jobs)
 main.add_command(token)
+main.add_command(apps)

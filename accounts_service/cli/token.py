@@ -28,7 +28,7 @@ _FAMILIES = {name: family.tokens for name, family in app.FAMILIES.items() if fam
 _family = click.option("--family", type=click.Choice(sorted(_FAMILIES)), required=True, help="Whose tokens they are.")
 
 
-def _text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """Take what is text in UTF-8, since nothing else can be stored."""
     if value is not None and not value.isprintable():
         raise click.BadParameter("printable text")
@@ -42,12 +42,12 @@ def token() -> None:
 
 @token.command()
 @_family
-@click.option("--principal", required=True, callback=_text, help="Whose token it is to be.")
-@click.option("--account", callback=_text, help="The account that the principal belongs to, where the family has such.")
+@click.option("--principal", required=True, callback=text, help="Whose token it is to be.")
+@click.option("--account", callback=text, help="The account that the principal belongs to, where the family has such.")
 @click.option("--role", "roles", multiple=True, help="A role of the principal; may be repeated.")
 @click.option("--permission", "permissions", multiple=True, help="What is permitted to him; may be repeated.")
 @click.option("--create", "new", is_flag=True, help="Make the principal if there is none.")
-@click.option("--name", default="command line", show_default=True, callback=_text, help="What the token is called.")
+@click.option("--name", default="command line", show_default=True, callback=text, help="What the token is called.")
 @click.option("--expires-in", "days", type=click.IntRange(min=1), help="After so many days it is worth nothing.")
 def create(  # noqa: PLR0913, PLR0917  # as many as there are options
     family: str,
@@ -90,7 +90,7 @@ def revoke(family: str, identifier: str) -> None:
 
 
 def _changed(family: str, act: Callable[[NativeTokens], T]) -> T:
-    author = Author(REALM, _who(), f"command-{uuid.uuid4().hex[:16]}")
+    author = Author(REALM, who(), f"command-{uuid.uuid4().hex[:16]}")
     with opened_database() as database:
         migrations.require(database)
         try:
@@ -112,7 +112,8 @@ def _on_one_line(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def _who() -> str:
+def who() -> str:
+    """Name who runs the command."""
     # Whoever has no entry among the users is known by his number.
     try:
         return getpass.getuser()

@@ -144,13 +144,17 @@ _MOST_FIELDS = 100
 
 
 def read_form(request: Request) -> dict[str, str]:
+    """Read the fields of a form, the last of each name. Raises RefusedError(MalformedBody)."""
+    return dict(read_fields(request))
+
+
+def read_fields(request: Request) -> list[tuple[str, str]]:
     """Read the fields of a form, whatever it is announced as. Raises RefusedError(MalformedBody)."""
     try:
         text = read(request).decode("utf-8")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise RefusedError(MalformedBody("not the fields of a form")) from None
-    return dict(pairs)
 
 
 def require_json(request: Request, media_types: frozenset[str]) -> None:

@@ -51,10 +51,16 @@ HEADERS: Mapping[str, Term] = {
     "ETag": Term("The version, to be named in If-Match and If-None-Match."),
     "If-Match": Term("Go on only if the object has this version, or with `*` any (RFC 9110 section 13.1.1)."),
     "If-None-Match": Term("Go on only if the object has not this version, or with `*` none (RFC 9110 section 13.1.2)."),
+    "Location": Term("Where to go on."),
+    "Pragma": Term("`no-cache`, for who knows no Cache-Control."),
     "Referrer-Policy": Term("What other pages learn of this one."),
     "Retry-After": Term("Seconds after which to ask again.", {"type": "integer", "minimum": 0}),
+    "Set-Cookie": Term("What the browser keeps, sealed."),
+    "Vary": Term("The request's headers that make another answer."),
     "WWW-Authenticate": Term("How to say who one is."),
     "X-Content-Type-Options": Term("`nosniff`: the media type is the one that is named."),
+    "X-Frame-Options": Term("`DENY`: the page stands in no other."),
+    "X-Rate-Limit-Reset": Term("When one may try again, in seconds since the epoch.", {"type": "integer"}),
     "X-Status-Message": Term("What was left out of a request that was carried out."),
     "X-Request-ID": Term(
         "The request's id in answers, logs and the audit trail. One that is sent is taken if it has 8 to 64 letters, "

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PATH_FAULT = "accounts.path_fault"
+# Set where a path is a family's own and not one of its mount's, whatever the family has elsewhere.
+NOWHERE = "accounts.nowhere"
 
 LONGEST_SEGMENT = 512
 # As it stands between the brackets of a pattern.
@@ -76,6 +78,8 @@ class Dispatcher:
             if _takes(row.mount, host, path):
                 environ["SCRIPT_NAME"] = row.mount.root
                 environ["PATH_INFO"] = path[len(row.mount.root) :]
+                if not row.mount.takes(_first_segment(environ["PATH_INFO"])):
+                    environ[NOWHERE] = True
                 return row.family
         environ["SCRIPT_NAME"] = ""
         return self._otherwise
@@ -86,13 +90,17 @@ def _takes(mount: Mount, host: str, path: str) -> bool:
         return False
     if not path.startswith(mount.root + "/"):
         return False
-    return mount.takes(path[len(mount.root) + 1 :].partition("/")[0])
+    return mount.whole or mount.takes(_first_segment(path[len(mount.root) :]))
+
+
+def _first_segment(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 def _verify_apart(row: _Row, other: _Row) -> None:
     one, two = row.mount, other.mount
     same_hosts = one.hosts & two.hosts or (not one.hosts and not two.hosts)
-    if one.segments is None or two.segments is None:
+    if one.segments is None or two.segments is None or one.whole or two.whole:
         shared = one.segments or two.segments or frozenset(("",))
     else:
         shared = one.segments & two.segments

@@ -46,12 +46,13 @@ def sent_path(asked: Request) -> str:
 
 # Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's.
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_NBP = re.compile(r"nbp_[0-9A-Za-z]+", re.IGNORECASE)
+# Mention's are 86 letters and figures.
+_TOKENS = re.compile(r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])", re.IGNORECASE)
 
 
 def without_tokens(text: str) -> str:
     """Give a text without anything that can only be a token."""
-    return _NBP.sub("<token>", text)
+    return _TOKENS.sub("<token>", text)
 
 
 def loggable_path(asked: Request) -> str:

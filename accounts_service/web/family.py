@@ -87,12 +87,14 @@ class Mount:
     """Where a family answers: on these hosts (none: on every host), below `root`, for these first segments.
 
     `segments` is None where all that is below `root` is the family's, unknown
-    paths included. Only `root` becomes SCRIPT_NAME.
+    paths included; with `whole` unknown paths are its own, too, and lead nowhere.
+    Only `root` becomes SCRIPT_NAME.
     """
 
     segments: frozenset[str] | None
     root: str = ""
     hosts: frozenset[str] = frozenset()
+    whole: bool = False
 
     def takes(self, segment: str) -> bool:
         """Tell whether paths whose first segment below `root` is this one are the family's."""

@@ -39,7 +39,7 @@ from accounts_service.faults import (
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.web import body
-from accounts_service.web.dispatcher import PATH_FAULT, host_of
+from accounts_service.web.dispatcher import NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import Body, Dialect, Family, Route, refuses
 from accounts_service.web.services import Services
@@ -201,6 +201,8 @@ def astray(request: Request, route: Route | None, uri: str) -> BadPath | MethodN
     reason = request.environ.get(PATH_FAULT)
     if reason is not None:
         return BadPath(reason)
+    if NOWHERE in request.environ:
+        return NoSuchRoute(request.method, uri)
     exception = request.routing_exception
     if isinstance(exception, MethodNotAllowedException):
         return MethodNotAllowed(request.method, uri, tuple(sorted(exception.valid_methods or ())))

@@ -60,6 +60,9 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
     """Make one fault of each class, as a request for `path` could meet it."""
     all_of_them: tuple[Fault, ...] = (
         faults.NotAuthenticated(('Basic realm="accounts-service"',)),
+        faults.TokenRefused(faults.TokenFlaw.UNKNOWN),
+        faults.TooManyAttempts(1795608000, 900),
+        faults.GrantRefused(faults.GrantFlaw.CODE),
         faults.NotPermitted(),
         faults.ForbiddenHeader(),
         faults.BadOrigin("x-forwarded-for"),
@@ -159,7 +162,8 @@ class _Writer:
         self._family = family
         self._settings = settings
         self._dialect = family.dialect(settings)
-        self._taken = taken  # shape of a path: its family, and how it is written
+        # Shape of a path, and method and shape: the family that is first there, and how it is written.
+        self._taken = taken
         self._schemas: dict[str, JsonSchema] = {}
 
     def write(self) -> None:
@@ -172,18 +176,21 @@ class _Writer:
             for mount, path in self._family.places(route, self._settings):
                 places.setdefault(template(path), []).append(mount)
             for number, (path, mounts) in enumerate(places.items(), 1):
-                if self._takes_place(path):
-                    operations = dict(self._operations(route, path, "" if number == 1 else f".{number}"))
-                    for operation in operations.values():
-                        operation.update(_servers(mounts))
-                    self._spec.path(path, operations=operations)
+                operations = dict(self._operations(route, path, "" if number == 1 else f".{number}"))
+                free = {method: one for method, one in operations.items() if self._takes_place(path, method)}
+                for operation in free.values():
+                    operation.update(_servers(mounts))
+                if free:
+                    self._spec.path(path, operations=free)
 
-    def _takes_place(self, path: str) -> bool:
+    def _takes_place(self, path: str, method: str) -> bool:
         shape = re.sub(r"\{[^}]*\}", "{}", path)
-        family, written = self._taken.setdefault(shape, (self._family.name, path))
-        if family == self._family.name and written != path:
-            raise GapError(f"{family}: {written} and {path} are one path with two names for an argument")
-        return family == self._family.name
+        first, written = self._taken.setdefault(shape, (self._family.name, path))
+        if written != path:
+            if first == self._family.name:
+                raise GapError(f"{first}: {written} and {path} are one path with two names for an argument")
+            return False
+        return self._taken.setdefault(f"{method} {shape}", (self._family.name, path))[0] == self._family.name
 
     def _operations(self, route: Route, path: str, suffix: str) -> Iterator[tuple[str, JsonSchema]]:
         for method in route.methods:

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from accounts_service.access.passwords import Passwords
 from accounts_service.access.privileges import Grant
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database, Store
+from accounts_service.storage.limits import Limits
+from accounts_service.storage.sealed import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +154,9 @@ class Services:
     database: Database
     references: Mapping[str, type[References]]
     mail_servers: type[MailServers]
+    passwords: Passwords
+    limits: Limits
+    # Seals what a browser keeps for the service, too.
+    vault: Vault
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents

@@ -10,7 +10,7 @@ from typing import Any
 
 OWN = Path(__file__).with_name("cases")
 
-# All that a folder may hold, built yet or not.
+# All that a folder may hold.
 FAMILIES = ("signals", "wavefront", "netbird", "mention")
 
 

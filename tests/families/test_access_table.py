@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 import pytest
 
@@ -17,6 +18,7 @@ from accounts_service import app
 from accounts_service.config import Settings
 from accounts_service.families.signals import examples
 from tests.support.installation import Installation
+from tests.support.mention import Person
 from tests.support.netbird import Tenancy
 from tests.support.service import Answer, Service
 from tests.support.wavefront_things import Things
@@ -148,6 +150,32 @@ GET     /api/users/<user_id>/tokens/<token_id>                             401  
 DELETE  /api/users/<user_id>/tokens/<token_id>                             401    403     403   200      200       403    403        403
 GET     /api/events                                                        401    403     403   403      403       403    403        403
 GET     /api/events/audit                                                  401    403     403   403      403       403    403        403
+POST    /accounts                                                             401     403     403     200     200     403     403     403
+GET     /accounts/me                                                          401     403     403     403     403     403     403     403
+GET     /accounts/<account_id>                                                401     403     403     200     200     403     403     403
+PUT     /accounts/<account_id>                                                401     403     403     200     200     403     403     403
+DELETE  /accounts/<account_id>                                                401     403     403     204     204     403     403     403
+GET     /app/data                                                             401     200     200     200     200     200     200     200
+POST    /mention/api/accounts                                                 401     403     403     200     200     403     403     403
+GET     /mention/api/accounts/me                                              401     403     403     403     403     403     403     403
+GET     /mention/api/accounts/<account_id>                                    401     403     403     200     200     403     403     403
+PUT     /mention/api/accounts/<account_id>                                    401     403     403     200     200     403     403     403
+DELETE  /mention/api/accounts/<account_id>                                    401     403     403     204     204     403     403     403
+GET     /mention/api/app/data                                                 401     200     200     200     200     200     200     200
+POST    api.mention.com/api/accounts                                          401     403     403     200     200     403     403     403
+GET     api.mention.com/api/accounts/me                                       401     403     403     403     403     403     403     403
+GET     api.mention.com/api/accounts/<account_id>                             401     403     403     200     200     403     403     403
+PUT     api.mention.com/api/accounts/<account_id>                             401     403     403     200     200     403     403     403
+DELETE  api.mention.com/api/accounts/<account_id>                             401     403     403     204     204     403     403     403
+GET     api.mention.com/api/app/data                                          401     200     200     200     200     200     200     200
+GET     /mention/authorize                                                    400     400     400     400     400     400     400     400
+POST    /mention/authorize                                                    400     400     400     400     400     400     400     400
+GET     /mention/oauth/v2/token                                               400     400     400     400     400     400     400     400
+POST    /mention/oauth/v2/token                                               400     400     400     400     400     400     400     400
+GET     api.mention.com/authorize                                             400     400     400     400     400     400     400     400
+POST    api.mention.com/authorize                                             400     400     400     400     400     400     400     400
+GET     api.mention.com/oauth/v2/token                                        400     400     400     400     400     400     400     400
+POST    api.mention.com/oauth/v2/token                                        400     400     400     400     400     400     400     400
 GET     /openapi.json                                                  200    200     200   200      200       200    200        200
 HEAD    /openapi.json                                                  200    200     200   200      200       200    200        200
 GET     /openapi/<family>.json                                         200    200     200   200      200       200    200        200
@@ -176,6 +204,7 @@ ARGUMENTS = {
 # What paths of Wavefront name is told apart by the rest of the path: see there.
 WAVEFRONT = "/api/v2/"
 NETBIRD = "/api/"
+MENTION = ("/accounts", "/app/", "/mention/", "api.mention.com/")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
@@ -192,14 +221,25 @@ ROWS = list(_rows())
 PATHS = sorted({path.partition("@")[0] for _, path, _ in ROWS})
 
 
-@pytest.fixture(scope="module")
-def things(asked: Service) -> Things:
-    return Things(asked)
+class Native(Protocol):
+    """What a family's paths lead to, made anew as often as it is wanted."""
+
+    def renew(self) -> None:
+        """Make what was deleted."""
+        ...
+
+    def ask(self, method: str, path: str, *, by: str | None) -> Answer:
+        """Ask for a path with the names of arguments in it, with a body that is good there."""
+        ...
+
+
+# By the beginnings of paths; the first one counts.
+Natives: TypeAlias = tuple[tuple[tuple[str, ...], Native], ...]
 
 
 @pytest.fixture(scope="module")
-def tenancy(asked: Service) -> Tenancy:
-    return Tenancy(asked)
+def natives(asked: Service) -> Natives:
+    return ((WAVEFRONT,), Things(asked)), ((NETBIRD,), Tenancy(asked)), (MENTION, Person(asked))
 
 
 @pytest.fixture(scope="module")
@@ -212,12 +252,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> It
     service.close()
 
 
-def _make_what_is_asked_for(service: Service, things: Things, tenancy: Tenancy, path: str) -> None:
-    if path.startswith(WAVEFRONT):
-        things.renew()
-        return
-    if path.startswith(NETBIRD):
-        tenancy.renew()
+def _native(natives: Natives, path: str) -> Native | None:
+    return next((native for prefixes, native in natives if path.startswith(prefixes)), None)
+
+
+def _make_what_is_asked_for(service: Service, natives: Natives, path: str) -> None:
+    native = _native(natives, path)
+    if native is not None:
+        native.renew()
         return
     body = examples.GOOD["email"]
     for account in ("email/alerts", "blue/email/alerts", "email/used"):
@@ -225,14 +267,11 @@ def _make_what_is_asked_for(service: Service, things: Things, tenancy: Tenancy, 
     assert service.ask("PUT", "/_accounts/references/signals/email/used/watch-1").status_code in (200, 201)
 
 
-def _ask(  # noqa: PLR0917  # a row of the table, and what stands behind it
-    service: Service, things: Things, tenancy: Tenancy, method: str, path: str, persona: str
-) -> Answer:
+def _ask(service: Service, natives: Natives, method: str, path: str, persona: str) -> Answer:
     by = None if persona == "nobody" else persona
-    if path.startswith(WAVEFRONT):
-        return things.ask(method, path, by=by)
-    if path.startswith(NETBIRD):
-        return tenancy.ask(method, path, by=by)
+    native = _native(natives, path)
+    if native is not None:
+        return native.ask(method, path, by=by)
     path, _, tenant = path.partition("@")
     for argument, value in ARGUMENTS.items():
         path = path.replace(argument, value)
@@ -241,36 +280,37 @@ def _ask(  # noqa: PLR0917  # a row of the table, and what stands behind it
 
 
 @pytest.mark.parametrize(("method", "path", "statuses"), ROWS, ids=[f"{method} {path}" for method, path, _ in ROWS])
-def test_every_persona_is_answered_as_the_table_says(  # noqa: PLR0917  # a row of the table, and what it is held to
-    asked: Service, things: Things, tenancy: Tenancy, method: str, path: str, statuses: dict[str, int]
+def test_every_persona_is_answered_as_the_table_says(
+    asked: Service, natives: Natives, method: str, path: str, statuses: dict[str, int]
 ) -> None:
     found = {}
     for persona in PERSONAS:
-        _make_what_is_asked_for(asked, things, tenancy, path)
-        found[persona] = _ask(asked, things, tenancy, method, path, persona).status_code
+        _make_what_is_asked_for(asked, natives, path)
+        found[persona] = _ask(asked, natives, method, path, persona).status_code
     assert found == statuses
 
 
 def test_the_table_has_every_route_method_and_mount() -> None:
+    # Of a mount for certain hosts the first one stands before its paths.
     there = {
-        (method, path)
+        (method, min(mount.hosts, default="") + path)
         for family in app.FAMILIES.values()
         for route in family.routes
-        for path in family.paths(route, Settings())
+        for mount, path in family.places(route, Settings())
         for method in route.methods
     }
     assert {(method, path.partition("@")[0]) for method, path, _ in ROWS} == there
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_method_that_the_table_lacks_is_no_way_in(
-    asked: Service, things: Things, tenancy: Tenancy, path: str
-) -> None:
-    _make_what_is_asked_for(asked, things, tenancy, path)
+def test_a_method_that_the_table_lacks_is_no_way_in(asked: Service, natives: Natives, path: str) -> None:
+    _make_what_is_asked_for(asked, natives, path)
     known = {method for method, listed, _ in ROWS if listed.partition("@")[0] == path}
     for method in sorted(set(METHODS) - known):
-        status = _ask(asked, things, tenancy, method, path, "admin").status_code
+        status = _ask(asked, natives, method, path, "admin").status_code
         # With the name of who refers to it, an account's path looks like that of another account; and a word in the
-        # place of a token looks like one.
-        looks_like_another = path.startswith("/_accounts/references") or path.endswith("/customertokens/revoke")
+        # place of a token or an id looks like one.
+        looks_like_another = path.startswith("/_accounts/references") or path.endswith(
+            ("/customertokens/revoke", "/accounts/me")
+        )
         assert status in ((404, 405) if looks_like_another else (405,)), method

@@ -101,9 +101,12 @@ def test_documents_are_public_and_unchanged_until_the_next_release(sqlite_servic
 def test_each_family_that_is_served_has_a_document(sqlite_service: Service) -> None:
     everything = sqlite_service.get("/openapi.json", by=None).json
     apart = {name: sqlite_service.get(f"/openapi/{name}.json", by=None).json for name in app.FAMILIES}
-    assert everything["paths"] == {
-        path: item for document in apart.values() for path, item in document["paths"].items()
-    }
+    # Of two operations at one path, told apart by host, the first one stands there.
+    together: dict[str, dict[str, object]] = {}
+    for document in apart.values():
+        for path, item in document["paths"].items():
+            together[path] = item | together.get(path, {})
+    assert everything["paths"] == together
     assert [tag["name"] for tag in everything["tags"]] == [*app.FAMILIES]
 
 

@@ -12,6 +12,7 @@ from accounts_service import app, faults
 from accounts_service.access.privileges import Open, privileges_of
 from accounts_service.config import Settings
 from accounts_service.families.admin.views import FAMILY as ADMIN
+from accounts_service.families.mention.views import FAMILY as MENTION
 from accounts_service.families.netbird.views import FAMILY as NETBIRD
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
@@ -42,75 +43,99 @@ def _netbird(status: int, message: str) -> Json:
     return {"message": message, "code": status}
 
 
+def _mention(status: int, message: str) -> Json:
+    return {"code": status, "message": message}
+
+
+def _oauth(error: str, description: str) -> Json:
+    return {"error": error, "error_description": description}
+
+
+# Those of a change, as which these requests count.
+_FIELDS = ("name", "email", "phone", "language_code", "old_password", "new_password", "default_notification_phone")
+_NO_CHILDREN: Json = {name: [] for name in _FIELDS}
+
 TRACKING_ID = "0123456789abcdef0123456789abcdef"
 
-# fault: (what Signals answers, what our own family answers, what Wavefront answers, what NetBird answers)
-WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
+# fault: (what Signals answers, what our own family answers, what Wavefront answers, what NetBird answers,
+#         what Mention answers)
+WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
     faults.NotPermitted(): (
         {"status": 403, "error": "Insufficient permissions"},
         _problem(403, "Forbidden"),
         _wavefront(403, "Forbidden: you do not have the permission that this request needs"),
         _netbird(403, "permission denied"),
+        _mention(403, "You are not allowed to access this account"),
     ),
     faults.ForbiddenHeader(): (
         _security_exception("Illegal parameter in http or transport request found.", 403, kind="security_exception"),
         _problem(403, "Forbidden", detail="a header that only the service itself may set"),
         _wavefront(403, "Forbidden: a header that only the service itself may set"),
         _netbird(403, "a header that only the service itself may set"),
+        _mention(403, "A header that only the service itself may set"),
     ),
     faults.BadOrigin("x-forwarded-for"): (
         _security_exception("Invalid X-Forwarded-Forheader", 400),
         _problem(400, "Bad Request", detail="x-forwarded-for is not a list of addresses"),
         _wavefront(400, "x-forwarded-for is not a list of addresses"),
         _netbird(400, "x-forwarded-for is not a list of addresses"),
+        _mention(400, "x-forwarded-for is not a list of addresses"),
     ),
     faults.NoSuchRoute("GET", "/a?b"): (
         {"error": "no handler found for uri [/a?b] and method [GET]"},
         _problem(404, "Not Found"),
         None,  # In text; see below.
         None,  # In text, as NetBird's router answers.
+        None,  # A page.
     ),
     faults.MethodNotAllowed("POST", "/a", ("GET", "PUT")): (
         {"error": "Incorrect HTTP method for uri [/a] and method [POST], allowed: [GET, PUT]", "status": 405},
         _problem(405, "Method Not Allowed"),
         _wavefront(405, "HTTP 405 Method Not Allowed: POST"),
         None,  # Without a body.
+        _mention(405, "Method Not Allowed"),
     ),
     faults.BadPath("because"): (
         {"status": 400, "error": "Invalid path: because"},
         _problem(400, "Bad Request", detail="because"),
         _wavefront(400, "Invalid path: because"),
         None,  # In text.
+        None,  # A page.
     ),
     faults.UnknownParameters("/a", ("x",)): (
         _security_exception("request [/a] contains unrecognized parameter: [x]", 400),
         _problem(400, "Bad Request", detail="unknown parameters: x"),
         _wavefront(400, "Unknown parameters: x"),
         _netbird(400, "unknown parameters: x"),
+        _mention(400, "Unknown parameters: x"),
     ),
     faults.UnknownParameters("/a", ("x", "y")): (
         _security_exception("request [/a] contains unrecognized parameters: [x], [y]", 400),
         _problem(400, "Bad Request", detail="unknown parameters: x, y"),
         _wavefront(400, "Unknown parameters: x, y"),
         _netbird(400, "unknown parameters: x, y"),
+        _mention(400, "Unknown parameters: x, y"),
     ),
     faults.UnexpectedBody("GET", "/a"): (
         _security_exception("request [GET /a] does not support having a body", 400),
         _problem(400, "Bad Request", detail="no body is read here"),
         _wavefront(400, "No body is read here"),
         _netbird(400, "no body is read here"),
+        _mention(400, "No body is read here"),
     ),
     faults.UnsupportedMediaType(): (
         {"status": 415, "error": "Accounts must be of content type application/json"},
         _problem(415, "Unsupported Media Type"),
         {"error": "HTTP 415 Unsupported Media Type", "trackingId": TRACKING_ID},
         _netbird(415, "a patch is of type application/merge-patch+json"),
+        _mention(415, "Unsupported Media Type"),
     ),
     faults.BodyTooLarge(10): (
         {"status": 413, "error": "The document is larger than 10 bytes"},
         _problem(413, "Request Entity Too Large", detail="more than 10 bytes"),
         _wavefront(413, "The body is larger than 10 bytes"),
         _netbird(413, "the body is larger than 10 bytes"),
+        _mention(413, "The body is larger than 10 bytes"),
     ),
     faults.EmptyBody(): (
         {
@@ -121,6 +146,7 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
         _problem(400, "Bad Request", detail="the body is empty"),
         _wavefront(400, "The body is empty"),
         _netbird(400, "couldn't parse JSON request"),
+        _mention(400, "Invalid json message received: it is empty"),
     ),
     faults.MalformedBody("because", 2, 3): (
         {
@@ -131,6 +157,7 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
         _problem(400, "Bad Request", detail="the body is not JSON: because at line 2, column 3"),
         _wavefront(400, "Invalid JSON: because\n at [Source: body; line: 2, column: 3]"),
         _netbird(400, "couldn't parse JSON request"),
+        _mention(400, "Invalid json message received: because at line 2, column 3"),
     ),
     faults.MalformedBody("because"): (
         {
@@ -141,18 +168,21 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
         _problem(400, "Bad Request", detail="the body is not JSON: because"),
         _wavefront(400, "Invalid JSON: because"),
         _netbird(400, "couldn't parse JSON request"),
+        _mention(400, "Invalid json message received: because"),
     ),
     faults.NoSuchObject("GET", "email/x"): (
         {"status": 404, "error": "Not found"},
         _problem(404, "Not Found"),
         _wavefront(404, "email/x does not exist"),
         _netbird(404, "email/x not found"),
+        _mention(404, "There is no such account"),
     ),
     faults.NoSuchObject("DELETE", "email/x"): (
         {"status": 404, "error": "Account does not exist: email/x"},
         _problem(404, "Not Found"),
         _wavefront(404, "email/x does not exist"),
         _netbird(404, "email/x not found"),
+        _mention(404, "There is no such account"),
     ),
     faults.BadQuery(
         (
@@ -179,66 +209,77 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
         ),
         _wavefront(400, "unknown query [foo]; [from] must be 0 in a scroll"),
         _netbird(422, "unknown query [foo]; [from] must be 0 in a scroll"),
+        _mention(400, "unknown query [foo]; [from] must be 0 in a scroll"),
     ),
     faults.NoSuchScroll(): (
         _security_exception("No search context found", 404, kind="search_context_missing_exception"),
         _problem(404, "Not Found", detail="no such scroll"),
         _wavefront(404, "The cursor does not exist"),
         _netbird(404, "cursor not found"),
+        _mention(404, "The cursor does not exist"),
     ),
     faults.Ambiguous("x", ("email/x", "slack/x")): (
         {"status": 409, "error": "There are several accounts called x: email/x, slack/x"},
         _problem(409, "Conflict", detail="x is several: email/x, slack/x"),
         _wavefront(409, "x is several: email/x, slack/x"),
         _netbird(409, "x is several: email/x, slack/x"),
+        _mention(409, "x is several: email/x, slack/x"),
     ),
     faults.AlreadyExists("x"): (
         {"status": 409, "error": "x is there already"},
         _problem(409, "Conflict", detail="x is there already"),
         _wavefront(400, "x is already created in our system."),
         _netbird(409, "x already exists"),
+        _mention(409, "x is there already"),
     ),
     faults.AgainstTheRules(faults.Rule.TOO_MANY_TOKENS, "20"): (
         {"status": 409, "error": "an account has so many tokens at most: 20"},
         _problem(409, "Conflict", detail="an account has so many tokens at most: 20"),
         _wavefront(400, "Cannot have more than 20 API tokens"),
         _netbird(422, "a user has at most 20 tokens"),
+        _mention(400, "an account has so many tokens at most 20"),
     ),
     faults.InUse(): (
         {"status": 409, "error": "The account is still in use"},
         _problem(409, "Conflict", detail="it is still in use"),
         _wavefront(409, "It is still in use"),
         _netbird(409, "it is still in use"),
+        _mention(409, "It is still in use"),
     ),
     faults.PrivateTenant(): (
         {"status": 400, "error": {"message": "Signals does not support private tenants"}},
         _problem(400, "Bad Request", detail="there are no private tenants"),
         _wavefront(400, "There are no private tenants"),
         _netbird(400, "there are no private tenants"),
+        _mention(400, "There are no private tenants"),
     ),
     faults.PreconditionFailed(): (
         {"status": 412, "error": "The account is not in the version that the request asks for"},
         _problem(412, "Precondition Failed"),
         _wavefront(412, "It is not in the version that the request asks for"),
         _netbird(412, "the account is not in the version that the request asks for"),
+        _mention(412, "The account is not in the version that the request asks for"),
     ),
     faults.Overloaded(): (
         {"status": 503, "error": "Too many requests at once"},
         _problem(503, "Service Unavailable"),
         _wavefront(503, "Too many requests at once"),
         _netbird(503, "too many requests at once"),
+        _mention(503, "Too many requests at once"),
     ),
     faults.Unavailable(): (
         {"status": 503, "error": "Service unavailable"},
         _problem(503, "Service Unavailable"),
         _wavefront(503, "Service unavailable"),
         _netbird(503, "service unavailable"),
+        _mention(503, "Service unavailable"),
     ),
     faults.Internal("abc"): (
         {"status": 500, "error": "Internal error, request abc"},
         _problem(500, "Internal Server Error", request_id="abc"),
         _wavefront(500, "Internal error, request abc"),
         _netbird(500, "internal server error, request abc"),
+        _mention(500, "Internal error, request abc"),
     ),
     faults.InvalidBody((Problem(("a", 1), faults.Missing()),)): (
         {
@@ -249,6 +290,35 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json]] = {
         _problem(400, "Bad Request", detail="the body is not valid", attributes=["a.1"]),
         _wavefront(400, "a.1 is required"),
         _netbird(400, "a.1 field can't be absent"),
+        {"form": {"errors": ["This value should not be blank."], "children": _NO_CHILDREN}},
+    ),
+    faults.TokenRefused(faults.TokenFlaw.UNKNOWN): (
+        {"status": 401, "error": "The token is nobody's"},
+        _problem(401, "Unauthorized", detail="the token is nobody's"),
+        _wavefront(401, "Unauthorized: the token is nobody's"),
+        _netbird(401, "token invalid"),
+        _oauth("invalid_grant", "The access token provided is invalid."),
+    ),
+    faults.TokenRefused(faults.TokenFlaw.EXPIRED): (
+        {"status": 401, "error": "The token is too old"},
+        _problem(401, "Unauthorized", detail="the token is too old"),
+        _wavefront(401, "Unauthorized: the token is too old"),
+        _netbird(401, "token invalid"),
+        _oauth("invalid_grant", "The access token provided has expired."),
+    ),
+    faults.GrantRefused(faults.GrantFlaw.NO_CODE): (
+        {"status": 400, "error": "the code is missing"},
+        _problem(400, "Bad Request", detail="the code is missing"),
+        _wavefront(400, "the code is missing"),
+        _netbird(400, "the code is missing"),
+        _oauth("invalid_request", 'Missing parameter. "code" is required'),
+    ),
+    faults.TooManyAttempts(1795608000, 900): (
+        {"status": 429, "error": "Too many attempts"},
+        _problem(429, "Too Many Requests"),
+        _wavefront(429, "Too many attempts"),
+        _netbird(429, "too many requests"),
+        _mention(429, "Too many attempts"),
     ),
 }
 
@@ -298,8 +368,8 @@ def test_the_table_of_words_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("fault", "words"), WORDS.items(), ids=list(map(repr, WORDS)))
-def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json, Json, Json]) -> None:
-    for family, document in zip((SIGNALS, ADMIN, WAVEFRONT, NETBIRD), words, strict=True):
+def test_every_fault_in_every_familys_words(fault: Fault, words: tuple[Json, Json, Json, Json, Json]) -> None:
+    for family, document in zip((SIGNALS, ADMIN, WAVEFRONT, NETBIRD, MENTION), words, strict=True):
         told = _told(family, fault)
         assert told.get_json(silent=True) == document
         assert told.headers["Cache-Control"] == "no-store"
@@ -333,6 +403,7 @@ FLAWS_OF_WAVEFRONT: dict[Flaw, str] = {
     faults.NotA(Kind.TEXT): "x must be a string",
     faults.NotA(Kind.LINE): "x must be a line of text",
     faults.NotA(Kind.LIST): "x must be an array",
+    faults.NotA(Kind.PHONE): "x must be a phone number",
     faults.NotA(Kind.IDENTIFIER): "x must be an identifier",
     faults.OutOfRange(1, 1000): "x must be between 1 and 1000",
     faults.TooMany(1000): "x must have at most 1000 elements",
@@ -452,6 +523,8 @@ PUBLIC = {
     ("admin", "/openapi.json"),
     ("admin", "/openapi/<family>.json"),
     ("admin", "/readyz"),
+    ("mention", "/authorize"),
+    ("mention", "/oauth/v2/token"),
     ("signals", "/_searchguard/health"),
 }
 

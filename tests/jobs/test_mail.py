@@ -18,6 +18,7 @@ from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.jobs import mail as jobs_mail
 from accounts_service.jobs.mail import MOST_ATTEMPTS, Mail, Waiting, pause_after, server_of
 from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.limits import open_limits
 from accounts_service.storage.outbox import LEASE_SECONDS, OUTBOX_MESSAGE, Message, Outbox
 from accounts_service.storage.sealed import Keyring, Vault
 from accounts_service.web.services import MailServer as Described
@@ -340,5 +341,6 @@ def test_what_was_given_up_is_forgotten_after_a_month(database: Database, clock:
 def test_every_job_has_a_name_of_its_own(database: Database, sqlite_url: str) -> None:
     from accounts_service.config import Settings
 
-    jobs = app.make_jobs(Settings.from_environment({"ACCOUNTS_DATABASE_URL": sqlite_url}), database)
+    limits = open_limits(database, Vault(Keyring.generate()))
+    jobs = app.make_jobs(Settings.from_environment({"ACCOUNTS_DATABASE_URL": sqlite_url}), database, limits)
     assert len({job.name for job in jobs}) == len(jobs)

@@ -65,7 +65,13 @@ def test_after_the_upgrade_the_schema_is_that_of_the_tables(empty: Database) -> 
     assert app.FAMILIES, "all families' tables are imported"
     migrations.upgrade(empty)
     with empty.looking() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        # The table of attempts is no part of the accounts: it has other metadata, and on SQLite a file of its own.
+        opts = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, *_: name != "attempt",
+        }
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, METADATA) == []
         found = inspect(connection)
         for table in METADATA.sorted_tables:

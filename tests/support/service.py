@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from sqlalchemy import Row, select
 from werkzeug.datastructures import Headers
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from accounts_service import app
 from accounts_service.access.snapshot import read_directory
@@ -89,8 +89,12 @@ class Service:
             **options,
         )
         if self.is_described:
-            described().check(method, path, response)
+            described(self._family_of(response)).check(method, path, response)
         return cast(Answer, response)
+
+    def _family_of(self, response: TestResponse) -> str:
+        asked = response.request
+        return self.application.place({"PATH_INFO": asked.root_path + asked.path, "HTTP_HOST": asked.host})
 
     def put(self, path: str, body: Json, **options: Any) -> Answer:
         """PUT a JSON body."""

@@ -9,6 +9,8 @@ from hypothesis import example, given, strategies
 from jsonschema import Draft202012Validator
 from marshmallow import ValidationError
 
+from accounts_service.families.mention.schemas import accounts as mention
+from accounts_service.families.mention.schemas.accounts import Email, Language, Name, Password, SmsPhone
 from accounts_service.families.netbird.schemas import bodies
 from accounts_service.families.netbird.schemas.bodies import GoSchema, Part
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
@@ -43,6 +45,11 @@ FIELDS: tuple[Attribute[Any], ...] = (
     UserIdentifier(),
     UserIdentifier(any_text=True),
     ServiceIdentifier(),
+    Name(),
+    Email(),
+    Language(),
+    Password(),
+    SmsPhone(),
     Part(bodies.FEATURES),
     Part(bodies.SETTINGS),
 )
@@ -89,7 +96,7 @@ def _exact(field: Attribute[Any], value: Json) -> bool:
     # What is a URI says a format, which the validator here does not look at.
     if isinstance(field, fields.Uri):
         return False
-    return not (isinstance(field, fields.ExactNumber | Part) and _has_fractions(value))
+    return not (isinstance(field, fields.ExactNumber | Part | SmsPhone) and _has_fractions(value))
 
 
 def _has_fractions(value: Json) -> bool:
@@ -123,6 +130,10 @@ def _as_read(schema: GoSchema, value: Json) -> Json:
 @example(value="pUt")
 @example(value=["pUt", "PUT"])
 @example(value={"agent_network": True})
+@example(value={"number": "+33123456789"})
+@example(value={"number": 33123456789})
+@example(value={"number": 7})
+@example(value="vi")
 @example(value={"Agent_Network": 1})
 @example(value={"agent_network": None, "AGENT_NETWORK": 1})
 @example(value={"peer_login_expiration": 3600.0, "EXTRA": {"User_Approval_Required": []}})
@@ -139,7 +150,7 @@ def test_a_field_takes_what_its_schema_says_and_keeps_what_its_schema_says(field
 
 
 def test_every_kind_of_field_is_held_against_its_schema() -> None:
-    modules = (wavefront, bodies)
+    modules = (wavefront, bodies, mention)
     others = (one for module in modules for one in vars(module).values() if isinstance(one, BodySchema))
     schemas = (*SCHEMAS.values(), *others)
     used = {type(field) for schema in schemas for field in schema.fields.values()}

@@ -192,6 +192,7 @@ PLACES = {
     "netbird": ("/api/accounts", "/api/nowhere"),
     "signals": ("/_signals/account/_search", "/_signals/nowhere"),
     "wavefront": ("/api/v2/account", "/api/v2/nowhere"),
+    "mention": ("/accounts/me", "/app/data", "/mention/api/nowhere", "/mention/authorize"),
     "admin": ("/livez", "/openapi.json", "/_accounts/nowhere", "/nowhere"),
 }
 

@@ -116,6 +116,9 @@ def _raising(fault: Fault) -> Family:
 
 FAULTS: tuple[tuple[Fault, int, str], ...] = (
     (faults.NotAuthenticated(("A",)), 401, "who"),
+    (faults.TokenRefused(faults.TokenFlaw.EXPIRED), 401, "too old"),
+    (faults.TooManyAttempts(10, 5), 429, "again in 5"),
+    (faults.GrantRefused(faults.GrantFlaw.NO_CODE), 400, "the code is missing"),
     (faults.NotPermitted(), 403, "may not"),
     (faults.ForbiddenHeader(), 400, "header"),
     (faults.BadOrigin("x"), 400, "origin"),

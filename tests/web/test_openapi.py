@@ -88,11 +88,13 @@ def test_every_example_is_valid(made: Any) -> None:
 def test_an_answer_without_its_parts_is_no_valid_one(made: Any) -> None:
     # Else a schema that takes everything would pass for one. A body that may be
     # left out may be any object as well: what is not known in it is passed over.
-    # A patch may change nothing.
+    # A patch may change nothing, and so may what is put in part.
     optional = {
         f"{method} {path} request"
         for method, path, operation in _operations(made)
-        if method == "patch" or not operation.get("requestBody", {}).get("required", True)
+        if method == "patch"
+        or (method == "put" and operation["operationId"].startswith("mention."))
+        or not operation.get("requestBody", {}).get("required", True)
     }
     for place, content in _contents(made):
         if place.rpartition(" ")[0] in optional:
@@ -133,7 +135,7 @@ def test_every_fault_is_told_as_the_dialect_says(family: Family) -> None:
     for kind, fault in samples("GET", "/a/b").items():
         told = tell(dialect, fault, "GET", "/a/b", "application/json")
         if not told.is_json:
-            assert told.mimetype == "text/plain"
+            assert told.mimetype in ("text/plain", "text/html")
             continue
         errors = list(Draft202012Validator(dict(dialect.errors)).iter_errors(told.get_json()))
         assert not errors, f"{kind.__name__}: {errors[0].message}"

@@ -33,6 +33,7 @@ from schemathesis.schemas import BaseSchema
 
 from accounts_service import app
 from accounts_service.config import WAVEFRONT_PERMISSIONS, Settings
+from accounts_service.families.mention.store.native import AccountTokens as PeoplesTokens
 from accounts_service.families.netbird.store.native import UserTokens
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
 from accounts_service.families.signals.schemas.search import LARGEST_WINDOW
@@ -85,10 +86,12 @@ OPERATIONS = [
     (method, template(path), mode)
     for family in app.FAMILIES.values()
     for route in family.routes
-    for path in family.paths(route, Settings())
+    for mount, path in family.places(route, Settings())
+    # The same routes elsewhere; and which codes there are, no schema can say.
+    if not mount.hosts and not path.startswith("/mention/api/")
     for method in route.methods
     for mode in GenerationMode
-    if mode.is_positive or route.arguments or route.takes
+    if (not path.startswith("/mention/") if mode.is_positive else route.arguments or route.takes)
 ]
 
 
@@ -127,6 +130,8 @@ def test_the_service_does_what_its_document_says(
         headers = _credentials(service, path)
         if path.startswith("/api/accounts/") and mode.is_positive:
             _settle(case, service, headers)
+        if path.startswith("/accounts") and mode.is_positive:
+            _become(case, service, headers)
         case.call_and_validate(headers=headers)
 
     ask()
@@ -142,12 +147,29 @@ def _credentials(service: Service, path: str) -> dict[str, str]:
     if _is_netbird(path):
         order = TokenOrder(name, account=f"{name}.example", roles=("owner",), create=True, name="t")
         return {"Authorization": f"Token {_token(service, UserTokens, order)}"}
+    if path.startswith(("/accounts", "/app/")):
+        order = TokenOrder(f"{name}@example.com", create=True, name="t")
+        return {"Authorization": f"Bearer {_token(service, PeoplesTokens, order)}"}
     return personas.authorization("admin")
 
 
 def _token(service: Service, kind: type[NativeTokens], order: TokenOrder) -> str:
     with service.services.database.transaction(kind, Author("test", "test", "test-0001")) as tokens:
         return tokens.create(order, service.services.settings)
+
+
+def _become(case: Case[Any], service: Service, headers: Mapping[str, str]) -> None:
+    # Whose account it is, which address has none yet and which password is good, OpenAPI cannot say.
+    if "account_id" in case.path_parameters:
+        own = service.ask("GET", "/accounts/me", by=None, headers=headers).json
+        case.path_parameters["account_id"] = own["account"]["id"]
+    body: Any = case.body
+    if isinstance(body, dict):
+        body |= dict.fromkeys(body.keys() & {"email"}, f"{uuid.uuid4().hex}@example.com")
+        body |= dict.fromkeys(body.keys() & {"password"}, "Mypass1")
+        for name in ("old_password", "new_password"):
+            body.pop(name, None)
+    case.query.pop("access_token", None)
 
 
 def _is_netbird(path: str) -> bool:

@@ -68,6 +68,12 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
     match fault:
         case faults.NotAuthenticated(challenges):
             return ["who", *challenges], 401
+        case faults.TokenRefused(flaw):
+            return [flaw.value], 401
+        case faults.TooManyAttempts(_, wait_s):
+            return [f"again in {wait_s}"], 429
+        case faults.GrantRefused(flaw):
+            return [flaw.value], 400
         case faults.NotPermitted():
             return ["may not"], 403
         case faults.ForbiddenHeader():

@@ -44,6 +44,14 @@ class AdminDialect:
                 return response
             case faults.NotPermitted():
                 return problem(403)
+            case faults.TokenRefused(flaw):
+                return problem(401, f"the token is {flaw.value}")
+            case faults.GrantRefused(flaw):
+                return problem(400, flaw.value)
+            case faults.TooManyAttempts(_, wait_s):
+                response = problem(429)
+                response.headers["Retry-After"] = str(wait_s)
+                return response
             case faults.ForbiddenHeader():
                 return problem(403, "a header that only the service itself may set")
             case faults.BadOrigin(header):

@@ -137,6 +137,14 @@ class NetBirdDialect:
             case faults.NoSuchObject(_, identifier):
                 # Who mistakes an id for the token itself does not get it back, as he does not find it in a log.
                 return error(404, f"{without_tokens(identifier)} not found")
+            case faults.TokenRefused():
+                return error(401, "token invalid")
+            case faults.GrantRefused(flaw):
+                return error(400, flaw.value)
+            case faults.TooManyAttempts(_, wait_s):
+                response = error(429, "too many requests")
+                response.headers["Retry-After"] = str(wait_s)
+                return response
             case faults.ForbiddenHeader():
                 return error(403, "a header that only the service itself may set")
             case faults.BadOrigin(header):

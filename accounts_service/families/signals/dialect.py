@@ -32,6 +32,7 @@ _EXPECTED = {
     Kind.HEADER_VALUE: "The value of a header",
     Kind.LIST: "A list",
     Kind.LINE: "A line of text",
+    Kind.PHONE: "A phone number",
     Kind.IDENTIFIER: "An identifier",
 }
 
@@ -72,7 +73,7 @@ class SignalsDialect:
         """Ask the domains of sg_authc.yml."""
         return call.snapshot.authenticate(facts_of(call.request))
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):
@@ -98,6 +99,12 @@ class SignalsDialect:
                 return response
             case faults.BadPath(reason):
                 return _handler(400, f"Invalid path: {reason}")
+            case faults.TokenRefused(flaw):
+                return _handler(401, f"The token is {flaw.value}")
+            case faults.GrantRefused(flaw):
+                return _handler(400, flaw.value)
+            case faults.TooManyAttempts(_, wait_s):
+                return _later(429, "Too many attempts", wait_s)
             case faults.UnknownParameters(path, names):
                 noun = "parameter" if len(names) == 1 else "parameters"
                 listed = ", ".join(f"[{name}]" for name in names)

@@ -43,6 +43,7 @@ _EXPECTED = {
     Kind.HEADER_VALUE: "the value of a header",
     Kind.LIST: "an array",
     Kind.LINE: "a line of text",
+    Kind.PHONE: "a phone number",
     Kind.IDENTIFIER: "an identifier",
 }
 
@@ -103,6 +104,14 @@ class WavefrontDialect:
                 return response
             case faults.NotPermitted():
                 return _error(403, "Forbidden: you do not have the permission that this request needs")
+            case faults.TokenRefused(flaw):
+                return _error(401, f"Unauthorized: the token is {flaw.value}")
+            case faults.GrantRefused(flaw):
+                return _error(400, flaw.value)
+            case faults.TooManyAttempts(_, wait_s):
+                response = _error(429, "Too many attempts")
+                response.headers["Retry-After"] = str(wait_s)
+                return response
             case faults.ForbiddenHeader():
                 return _error(403, "Forbidden: a header that only the service itself may set")
             case faults.BadOrigin(header):

@@ -1,0 +1,1 @@
+"""The Mention family: a person's own account."""

@@ -1,0 +1,1 @@
+"""What bodies of Mention look like, and the words they may use."""

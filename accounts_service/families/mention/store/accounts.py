@@ -1,0 +1,256 @@
+"""Every query on accounts."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from sqlalchemy import Row, delete, select, update
+
+from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Privilege, Tenants
+from accounts_service.families.mention.privileges import MentionPrivilege
+from accounts_service.families.mention.schemas.accounts import EMAIL_TAKEN, AccountWish, NewAccount
+from accounts_service.families.mention.tables import ACCOUNT
+from accounts_service.faults import InvalidBody, Json, NoSuchObject, NotPermitted, Problem, RefusedError, Unfit
+from accounts_service.storage.audit import Change
+from accounts_service.storage.database import RecordedStatement, Store, TransactionRefusedError
+from accounts_service.storage.statements import Statement, Value, given, insertion
+
+FAMILY_NAME = "mention"
+
+
+class Conditions(Protocol):
+    """What the caller makes a write depend on."""
+
+    def check(self, version: int | None, kind: str = "") -> None:
+        """Raise RefusedError unless it holds for what is stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it is stored. `sms_phone` is the number that short messages go to."""
+
+    id: str
+    uid: str
+    name: str
+    email: str
+    phone: str | None
+    language_code: str
+    client: str | None
+    sms_phone: str | None
+    password: str | None = field(repr=False)
+    created_us: int
+    updated_us: int
+    version: int
+
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SUFFIX_BITS = 256
+# 2016, in microseconds: what ids count from.
+_BEGAN_US = 1_451_606_400_000_000
+
+
+def new_suffix() -> str:
+    """Make what nobody guesses of an id: 256 random bits in base 36, 50 digits."""
+    number, digits = secrets.randbits(_SUFFIX_BITS), ""
+    while number:
+        number, rest = divmod(number, len(_DIGITS))
+        digits = _DIGITS[rest] + digits
+    return digits.rjust(50, "0")
+
+
+def folded(email: str) -> str:
+    """Give what addresses are compared by."""
+    return email.lower()
+
+
+_THIS = ACCOUNT.c.id == given("id")
+_FIND = Statement(select(ACCOUNT).where(_THIS))
+_FIND_AND_LOCK = Statement(select(ACCOUNT).where(_THIS).with_for_update())
+_BY_EMAIL = Statement(select(ACCOUNT).where(ACCOUNT.c.email_folded == given("email")))
+_CREATE = RecordedStatement(insertion(ACCOUNT))
+_CHANGED = ("name", "email", "email_folded", "phone", "language_code", "sms_phone", "password", "updated_us", "version")
+_REPLACE = RecordedStatement(update(ACCOUNT).where(_THIS).values({name: given(name) for name in _CHANGED}))
+_ATTRIBUTES = ("name", "email", "phone", "language_code", "sms_phone", "password")
+_DELETE = RecordedStatement(delete(ACCOUNT).where(_THIS))
+
+
+class Accounts(Store):
+    """Accounts. A method acts within the scope of the grant it is given."""
+
+    def get(self, grant: Grant, account_id: str) -> Account:
+        """Read an account. Raises RefusedError: NotPermitted for another's, NoSuchObject."""
+        return self._there(_FIND, grant, account_id)
+
+    def mine(self, grant: Grant) -> Account:
+        """Read the caller's account. Raises RefusedError."""
+        if not isinstance(grant.scope, Own):
+            raise RefusedError(NotPermitted())
+        return self.get(grant, grant.scope.identifier)
+
+    def by_email(self, email: str) -> Account | None:
+        """Read the account of an address, whosesoever it is; None when there is none."""
+        row = self._session.read(_BY_EMAIL, email=folded(email)).one_or_none()
+        return None if row is None else _account(row)
+
+    def find(self, account_id: str) -> Account | None:
+        """Read an account, whosesoever it is; None when there is none."""
+        row = self._session.read(_FIND, id=account_id).one_or_none()
+        return None if row is None else _account(row)
+
+    # -- Changes --------------------------------------------------------------
+
+    def create(self, wanted: NewAccount, password: str | None, by: Privilege = MentionPrivilege.OWN_POST) -> Account:
+        """Make an account with a hashed password, or with none, by a privilege.
+
+        Raises RefusedError(InvalidBody) when the address has an account, and
+        TransactionRefusedError when somebody made one at the same moment.
+        """
+        self._require_free(wanted.email)
+        # It grows, and nobody has to be asked for it.
+        number = max(1, (self._session.now_us - _BEGAN_US) // 1000)
+        account = Account(
+            id=f"{number}_{new_suffix()}",
+            uid=uuid.uuid4().hex,
+            name=wanted.name,
+            email=wanted.email,
+            phone=wanted.phone,
+            language_code=wanted.language_code,
+            client=wanted.client,
+            sms_phone=None,
+            password=password,
+            created_us=self._second(),
+            updated_us=self._second(),
+            version=1,
+        )
+        self._write(by, account, _CREATE, {"created": True}, new=True)
+        return account
+
+    def put(
+        self,
+        grant: Grant,
+        account_id: str,
+        wish: AccountWish,
+        password: tuple[str | None, str] | None,
+        conditions: Conditions,
+    ) -> Account:
+        """Change what is wished. `password`: the hash that was checked, and the new one that takes its place.
+
+        Raises RefusedError: NotPermitted, NoSuchObject, PreconditionFailed, or
+        InvalidBody when the address has an account; TransactionRefusedError when
+        the password is another one by now.
+        """
+        before = self._there(_FIND_AND_LOCK, grant, account_id)
+        conditions.check(before.version)
+        after = _changed(before, wish)
+        if password is not None:
+            checked, new = password
+            if before.password != checked:
+                raise TransactionRefusedError
+            after = replace(after, password=new)
+        if after == before:
+            return before
+        if folded(after.email) != folded(before.email):
+            self._require_free(after.email)
+        after = replace(after, updated_us=self._second(), version=before.version + 1)
+        changed: list[Json] = [name for name in _ATTRIBUTES if getattr(after, name) != getattr(before, name)]
+        self._write(grant.privilege or MentionPrivilege.OWN_PUT, after, _REPLACE, {"changed": changed})
+        return after
+
+    def delete(self, grant: Grant, account_id: str, conditions: Conditions) -> None:
+        """Delete an account with its tokens. Raises RefusedError: NotPermitted, NoSuchObject, PreconditionFailed."""
+        account = self._there(_FIND_AND_LOCK, grant, account_id)
+        conditions.check(account.version)
+        change = _change(grant.privilege or MentionPrivilege.OWN_DELETE, account, account.version + 1, {})
+        self._session.write(change, _DELETE, id=account.id)
+
+    # -- Below ----------------------------------------------------------------
+
+    def _there(self, statement: Statement, grant: Grant, account_id: str) -> Account:
+        covered(grant, account_id)
+        row = self._session.read(statement, id=account_id).one_or_none()
+        if row is None:
+            raise RefusedError(NoSuchObject("GET", account_id))
+        return _account(row)
+
+    def _require_free(self, email: str) -> None:
+        if self.by_email(email) is not None:
+            raise RefusedError(InvalidBody((Problem(("email",), Unfit(EMAIL_TAKEN)),)))
+
+    def _second(self) -> int:
+        # Mention writes no fractions, so none are kept.
+        return self._session.now_us // 1_000_000 * 1_000_000
+
+    def _write(
+        self,
+        privilege: Privilege,
+        account: Account,
+        statement: RecordedStatement,
+        detail: dict[str, Json],
+        *,
+        new: bool = False,
+    ) -> None:
+        # What never changes.
+        fixed: dict[str, Value] = {"uid": account.uid, "client": account.client, "created_us": account.created_us}
+        self._session.write(
+            _change(privilege, account, account.version, detail),
+            statement,
+            id=account.id,
+            name=account.name,
+            email=account.email,
+            email_folded=folded(account.email),
+            phone=account.phone,
+            language_code=account.language_code,
+            sms_phone=account.sms_phone,
+            password=account.password,
+            updated_us=account.updated_us,
+            version=account.version,
+            **(fixed if new else {}),
+        )
+
+
+def _changed(account: Account, wish: AccountWish) -> Account:
+    values = wish.values
+    return replace(
+        account,
+        name=values.get("name") or account.name,
+        email=values.get("email") or account.email,
+        language_code=values.get("language_code") or account.language_code,
+        phone=values.get("phone", account.phone),
+        sms_phone=values.get("sms_phone", account.sms_phone),
+    )
+
+
+def covered(grant: Grant, account_id: str) -> None:
+    """Be sure that an account is within the scope of the grant. Raises RefusedError(NotPermitted)."""
+    match grant.scope:
+        case Everything():
+            return
+        case Own(own) if own == account_id:
+            return
+        case Own() | Tenants() | Nothing():
+            raise RefusedError(NotPermitted())
+
+
+def _change(privilege: Privilege, account: Account, version: int, detail: dict[str, Json]) -> Change:
+    return Change(FAMILY_NAME, "", privilege.action, f"account {account.id}", account.uid, version, detail)
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(
+        id=row.id,
+        uid=row.uid,
+        name=row.name,
+        email=row.email,
+        phone=row.phone,
+        language_code=row.language_code,
+        client=row.client,
+        sms_phone=row.sms_phone,
+        password=row.password,
+        created_us=row.created_us,
+        updated_us=row.updated_us,
+        version=row.version,
+    )

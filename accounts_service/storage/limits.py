@@ -1,0 +1,306 @@
+"""How often somebody may try: counts that hold for all workers, and outlast a restart.
+
+They are no part of the accounts and lie outside their database: on SQLite in a
+file of their own beside it, so that who guesses passwords does not keep others
+from writing, on PostgreSQL in an unlogged table. What is lost with them is a
+quarter of an hour of counting.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import structlog
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    Table,
+    Text,
+    case,
+    create_engine,
+    delete,
+    event,
+    exc,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
+from sqlalchemy.pool import NullPool
+
+from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts, Unavailable
+from accounts_service.storage.audit import Change
+from accounts_service.storage.database import Database, RecordedStatement, SqliteDatabase, Store
+from accounts_service.storage.sealed import Vault
+from accounts_service.storage.statements import Statement, Value, given
+
+log = structlog.get_logger(__name__)
+
+_METADATA = MetaData()
+
+# `key` is a MAC: whose attempts they are cannot be read here. `taken` counts those of the window that began at
+# `since_s`, `failed` those that came to nothing since the row was made, and `told` those of them that are recorded.
+ATTEMPT = Table(
+    "attempt",
+    _METADATA,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("window_s", BigInteger, nullable=False),
+    Column("since_s", BigInteger, nullable=False),
+    Column("taken", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("told", BigInteger, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many attempts of a kind in so many seconds."""
+
+    kind: str
+    most: int
+    window_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """So many attempts have failed that nobody has recorded yet. `subject`: whose account was tried, or empty."""
+
+    kind: str
+    subject: str
+    number: int
+    # Which counts they are, and how many of each.
+    parts: tuple[tuple[str, int], ...]
+
+
+_OF_ATTEMPT = upsert(ATTEMPT).values(
+    key=given("key"),
+    kind=given("kind"),
+    subject=given("subject"),
+    window_s=given("window_s"),
+    since_s=given("now_s"),
+    taken=1,
+    failed=0,
+    told=0,
+)
+# One that is to begin yet is over, too: the clock was wrong then.
+_IS_OVER = or_(ATTEMPT.c.since_s <= given("now_s") - given("window_s"), ATTEMPT.c.since_s > given("now_s"))
+_TAKE = Statement(
+    _OF_ATTEMPT.on_conflict_do_update(
+        index_elements=[ATTEMPT.c.key],
+        set_={
+            "taken": case((_IS_OVER, 1), else_=ATTEMPT.c.taken + 1),
+            "since_s": case((_IS_OVER, given("now_s")), else_=ATTEMPT.c.since_s),
+            "window_s": given("window_s"),
+            "subject": given("subject"),
+        },
+        # Who is refused takes no place.
+        where=or_(_IS_OVER, ATTEMPT.c.taken < given("most")),
+    ).returning(ATTEMPT.c.taken, ATTEMPT.c.since_s)
+)
+_THIS = ATTEMPT.c.key == given("key")
+_BEGAN = Statement(select(ATTEMPT.c.since_s).where(_THIS))
+_GIVE_BACK = Statement(update(ATTEMPT).where(_THIS, ATTEMPT.c.taken > 0).values(taken=ATTEMPT.c.taken - 1))
+_FAIL = Statement(update(ATTEMPT).where(_THIS).values(failed=ATTEMPT.c.failed + 1))
+_UNTOLD = Statement(select(ATTEMPT).where(ATTEMPT.c.failed > ATTEMPT.c.told).order_by(ATTEMPT.c.key).limit(1000))
+_TELL = Statement(update(ATTEMPT).where(_THIS).values(told=ATTEMPT.c.told + given("number")))
+_ENDED = or_(ATTEMPT.c.since_s + ATTEMPT.c.window_s < given("now_s"), ATTEMPT.c.since_s > given("now_s"))
+_FORGET = Statement(delete(ATTEMPT).where(ATTEMPT.c.failed == ATTEMPT.c.told, _ENDED))
+
+
+class Limits(ABC):
+    """Counts of attempts. Each method raises RefusedError(Overloaded or Unavailable) where they cannot be reached."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def take(self, limit: Limit, subject: str, whose: str = "") -> None:
+        """Count an attempt before it is made; `subject` names who tries or what, `whose` the account that is tried.
+
+        Raises RefusedError(TooManyAttempts) when there were enough.
+        """
+        now_s = self._now_us() // 1_000_000
+        with self._begin() as connection:
+            values: dict[str, Value] = {
+                "kind": limit.kind,
+                "subject": whose,
+                "window_s": limit.window_s,
+                "now_s": now_s,
+            }
+            values |= {"key": self._key(limit, subject), "most": limit.most}
+            if _TAKE.run(connection, values).one_or_none() is not None:
+                return
+            began = _BEGAN.run(connection, values).one_or_none()
+        reset_s = (now_s if began is None else int(began.since_s)) + limit.window_s
+        raise RefusedError(TooManyAttempts(reset_s, max(1, reset_s - now_s)))
+
+    def give_back(self, limit: Limit, subject: str) -> None:
+        """Take back an attempt that came to something."""
+        with self._begin() as connection:
+            _GIVE_BACK.run(connection, {"key": self._key(limit, subject)})
+
+    def fail(self, limit: Limit, subject: str) -> None:
+        """Note that an attempt came to nothing, for the record."""
+        with self._begin() as connection:
+            _FAIL.run(connection, {"key": self._key(limit, subject)})
+
+    def untold(self) -> list[Failures]:
+        """Read what has failed since it was recorded last; what was tried of no account is one."""
+        with self._begin() as connection:
+            rows = _UNTOLD.run(connection, {}).all()
+        found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        for row in rows:
+            found.setdefault((row.kind, row.subject), []).append((row.key, row.failed - row.told))
+        return [Failures(*whose, sum(number for _, number in parts), tuple(parts)) for whose, parts in found.items()]
+
+    def tell(self, failures: Failures) -> None:
+        """Note that these are recorded."""
+        with self._begin() as connection:
+            for key, number in failures.parts:
+                _TELL.run(connection, {"key": key, "number": number})
+
+    def forget(self) -> None:
+        """Delete counts that hold nobody back any more."""
+        with self._begin() as connection:
+            _FORGET.run(connection, {"now_s": self._now_us() // 1_000_000})
+
+    @abstractmethod
+    def _begin(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction; commit at the end of the block."""
+
+    @abstractmethod
+    def _now_us(self) -> int:
+        """Give the time, in microseconds since the epoch."""
+
+    def _key(self, limit: Limit, subject: str) -> str:
+        return self._vault.mac("attempt", limit.kind, subject).hex()
+
+
+class PostgresLimits(Limits):
+    """In an unlogged table of the accounts' database; a migration makes it."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        super().__init__(vault)
+        self._database = database
+
+    def _begin(self) -> AbstractContextManager[Connection]:
+        return self._database.begin()
+
+    def _now_us(self) -> int:
+        return self._database.now_us()
+
+
+class SqliteLimits(Limits):
+    """In a file of their own, which is made when it is first used."""
+
+    _BUSY_SECONDS = 2
+
+    def __init__(self, database: SqliteDatabase, vault: Vault) -> None:
+        super().__init__(vault)
+        self._database = database
+        self.path = Path(f"{database.path}.limits")
+        # Every thread of this process in turn; between processes SQLite's own lock is enough, for a write is short.
+        self._turn = Lock()
+        self._engine = create_engine(
+            URL.create("sqlite", database=str(self.path)),
+            poolclass=NullPool,
+            connect_args={"timeout": self._BUSY_SECONDS},
+            paramstyle="named",
+            isolation_level="AUTOCOMMIT",
+        )
+        event.listen(self._engine, "connect", _prepare)
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        if not self._turn.acquire(timeout=self._BUSY_SECONDS):
+            raise RefusedError(Overloaded())
+        try:
+            with self._connected() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+        except exc.OperationalError as error:
+            raise RefusedError(Overloaded()) from error
+        except (exc.DatabaseError, OSError) as error:
+            if getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) in _BROKEN:
+                self._remove()
+            raise RefusedError(Unavailable()) from error
+        finally:
+            self._turn.release()
+
+    def _connected(self) -> Connection:
+        """Connect to the file; make it where it is not there, and anew where it is none."""
+        try:
+            return self._opened()
+        except exc.OperationalError:
+            raise
+        except exc.DatabaseError:
+            self._remove()
+            return self._opened()
+
+    def _remove(self) -> None:
+        # Of what a crash of the machine may leave nothing is lost but counts.
+        log.warning("limits.made_anew")
+        for name in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
+            name.unlink(missing_ok=True)
+
+    def _opened(self) -> Connection:
+        # For its owner alone from the first moment.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = self._engine.connect()
+        try:
+            connection.exec_driver_sql(_TABLE)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _now_us(self) -> int:
+        return self._database.now_us()
+
+
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_TABLE = """CREATE TABLE IF NOT EXISTS attempt (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, window_s INTEGER NOT NULL,
+    since_s INTEGER NOT NULL, taken INTEGER NOT NULL, failed INTEGER NOT NULL, told INTEGER NOT NULL
+) WITHOUT ROWID"""
+
+
+def _prepare(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # sqlite3's, which SQLAlchemy has no type for
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # In WAL mode a crash of the machine loses the last counts, and breaks nothing.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+_RECORD = RecordedStatement()
+
+
+class FailedAttempts(Store):
+    """What is on record of attempts that came to nothing: how many, and against whose account."""
+
+    def record(self, failures: Failures) -> None:
+        """Record some, in one record."""
+        family = failures.kind.partition("-")[0]
+        act = f"cluster:admin:{family}:log-in/failed"
+        whose = f"account {failures.subject}" if failures.subject else "no account"
+        detail: dict[str, Json] = {"failed": failures.number}
+        self._session.write(Change(family, "", act, whose, failures.subject, 0, detail), _RECORD)
+
+
+def open_limits(database: Database, vault: Vault) -> Limits:
+    """Open the counts that go with a database. Nothing is made or asked before they are used."""
+    return SqliteLimits(database, vault) if isinstance(database, SqliteDatabase) else PostgresLimits(database, vault)
