@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn has no types
-from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # the same
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # the same
 
 from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
 from accounts_service.app import create_app

@@ -219,7 +219,7 @@ def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPa
     assert started.stdout is not None
     with started.stdout as output:
         output.readline()
-    monkeypatch.setattr(server.subprocess, "Popen", lambda *_, **__: started)  # type: ignore[attr-defined]
+    monkeypatch.setattr(server.subprocess, "Popen", lambda *_, **__: started)  # type: ignore[attr-defined]  # imported there, not exported
     process = server.JobsProcess()
     process.keep()
     process.tell_to_end()

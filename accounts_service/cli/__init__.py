@@ -45,7 +45,7 @@ def init() -> None:
 def serve() -> None:
     """Serve requests. The database must have been migrated."""
     # Imported here, so that every other command does without a server.
-    from accounts_service.server import Server  # noqa: PLC0415
+    from accounts_service.server import Server  # noqa: PLC0415  # the reason above
 
     settings = settings_of_environment()
     try:

@@ -200,7 +200,7 @@ def test_without_a_token_there_are_claims_for_tests_of_others() -> None:
 
 def test_what_was_said_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        good(said()).said["sub"] = "bob"  # type: ignore[index]
+        good(said()).said["sub"] = "bob"  # type: ignore[index]  # that it cannot be is what is tested
 
 
 # -- Tokens that are not good -------------------------------------------------

@@ -147,9 +147,9 @@ def test_a_role_that_is_deleted_while_it_is_given_is_nobodys_afterwards(ask: Ask
         acts: list[Callable[[], Answer]] = [lambda role=role: ask("DELETE", f"/role/{role}")]  # type: ignore[misc]  # bound
         for number, who in enumerate(people):
             if number % 2:
-                acts.append(lambda who=who, role=role: ask("POST", f"/account/{who}/addRoles", [role]))  # type: ignore[misc]
+                acts.append(lambda who=who, role=role: ask("POST", f"/account/{who}/addRoles", [role]))  # type: ignore[misc]  # mypy infers no lambda with defaults
             else:
-                acts.append(lambda who=who, role=role: ask("POST", f"/role/{role}/addAssignees", [who]))  # type: ignore[misc]
+                acts.append(lambda who=who, role=role: ask("POST", f"/role/{role}/addAssignees", [who]))  # type: ignore[misc]  # the same
         deleted, *given = at_once(*acts)
         assert deleted.status == 200
         assert {answer.status for answer in given} <= {200, 202, 404}

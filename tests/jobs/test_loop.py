@@ -27,7 +27,7 @@ class Time:
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
     monkeypatch.setattr(loop.time, "sleep", time.sleep)  # type: ignore[attr-defined]  # not its own name
-    monkeypatch.setattr(loop.time, "monotonic", lambda: time.now)  # type: ignore[attr-defined]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: time.now)  # type: ignore[attr-defined]  # `time` is imported there, not exported
     return time
 
 

@@ -89,7 +89,7 @@ class MailServer:
         envelope.mail_options.extend(options)
         return self.answers.get("MAIL", "250 OK")
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]
     ) -> str:
         """Answer RCPT TO."""
@@ -98,7 +98,7 @@ class MailServer:
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
         """Answer DATA, when the mail is there."""
         await asyncio.sleep(self.pause)
         answer = self.answers.get("DATA", "250 OK")
