@@ -27,7 +27,7 @@ from accounts_service.faults import RefusedError
 from accounts_service.jobs.attempts import Attempts
 from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
-from accounts_service.storage import migrations
+from accounts_service.storage import idempotency, migrations, rotation  # noqa: F401  # their tables
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.limits import Limits, open_limits

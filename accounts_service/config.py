@@ -281,6 +281,28 @@ class Settings:
     mention_token_calls_per_app: int = _setting(
         60, _whole_number(1, 1_000_000), "60", "Calls of `/oauth/v2/token` by one app in a minute; then 429."
     )
+    require_if_match: bool = _setting(
+        False,  # noqa: FBT003  # the default of a flag
+        _flag,
+        "false",
+        "Whether a change of what has versions must say which one it means, with `If-Match` or `If-None-Match`; "
+        "without it is 428 then.",
+    )
+    audit_kept_days: int | None = _setting(
+        None,
+        _whole_number(1, 36_500),
+        "(for good)",
+        "How many days records of the audit trail are kept; older ones go once they are sealed, a segment at a time.",
+    )
+    versions_kept: int = _setting(
+        20, _whole_number(1, 10_000), "20", "So many versions of an account are kept, whatever their age."
+    )
+    versions_kept_days: int = _setting(
+        90,
+        _whole_number(1, 36_500),
+        "90",
+        "So many days every version of an account is kept, and what was deleted stays in the bin.",
+    )
     mail_account: str | None = _setting(
         None,
         _mail_account,

@@ -223,6 +223,22 @@ class UnknownParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class BadParameter:
+    """A query parameter that the route takes, with a value that it does not. `reason` never repeats the value."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadHeader:
+    """A header that cannot be read. `reason` never repeats what was sent."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnexpectedBody:
     """A body where none is read."""
 
@@ -308,7 +324,14 @@ class Ambiguous:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """Something refers to the object, so it stays."""
+    """Something refers to the object, so it stays.
+
+    `count`: how many users it has, where that is known; `referrers`: those of
+    them that the caller may see.
+    """
+
+    count: int = 0
+    referrers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +382,41 @@ class PreconditionFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PreconditionRequired:
+    """A change without If-Match or If-None-Match where the installation wants one (RFC 6585 section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The Idempotency-Key came before, with another body (draft-ietf-httpapi-idempotency-key-header-07)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """A request with this Idempotency-Key is not answered yet. `retry_after` in seconds."""
+
+    retry_after: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUnreadable:
+    """A stored secret does not open. `key`: the key that it needs and the keys file lacks; None when it is damaged.
+
+    An administrator can bring the key back, so it is an outage. `retry_after` in seconds.
+    """
+
+    key: str | None = None
+    retry_after: int = 60
+
+    @property
+    def reason(self) -> str:
+        """Say for an administrator what is the matter."""
+        if self.key is None:
+            return "a stored secret is damaged"
+        return f"a stored secret needs the key {self.key}, which is not in the keys file"
+
+
+@dataclass(frozen=True, slots=True)
 class Overloaded:
     """More than can be borne now; nothing was done. `retry_after` in seconds."""
 
@@ -391,6 +449,8 @@ Fault: TypeAlias = (
     | MethodNotAllowed
     | BadPath
     | UnknownParameters
+    | BadParameter
+    | BadHeader
     | UnexpectedBody
     | UnsupportedMediaType
     | BodyTooLarge
@@ -406,6 +466,10 @@ Fault: TypeAlias = (
     | AgainstTheRules
     | PrivateTenant
     | PreconditionFailed
+    | PreconditionRequired
+    | KeyReused
+    | StillRunning
+    | SecretUnreadable
     | Overloaded
     | Unavailable
     | Internal

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, text
 
 from accounts_service.faults import Json
 from accounts_service.storage.sealed import Vault
@@ -33,6 +33,63 @@ AUDIT_RECORD = Table(
     Column("detail", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("format", BigInteger, nullable=False, server_default="1"),
+    Column("number", BigInteger),
+    Column("link", LargeBinary),
+    Index(None, "tenant", "number", unique=True),
+    Index(
+        "ix_audit_record_unsealed", "id", postgresql_where=text("number IS NULL"), sqlite_where=text("number IS NULL")
+    ),
+    Index(None, "actor", "id"),
+    Index(None, "object", "id"),
+    Index(None, "uid", "version"),
+    Index(None, "at_us"),
+)
+
+
+# Who did it and to what, apart from the records, so that a name can be forgotten and the chain holds. `ref` is a MAC
+# over the others; `kind` is `actor`, in the space of a realm, or `object`, in that of a family.
+AUDIT_NAME = Table(
+    "audit_name",
+    METADATA,
+    Column("ref", NAME, primary_key=True),
+    Column("kind", NAME, nullable=False),
+    Column("space", NAME, nullable=False),
+    Column("name", Text, nullable=False),
+)
+
+# How far the records of a tenant are sealed, and with what link.
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("tenant", NAME, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("link", LargeBinary, nullable=False),
+)
+
+# Records that are gone because of their age: from number `first` to `last`, whose link the next one goes on from.
+AUDIT_SEGMENT = Table(
+    "audit_segment",
+    METADATA,
+    Column("tenant", NAME, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("link", LargeBinary, nullable=False),
+    Column("removed_us", MICROSECONDS, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "last"),
+)
+
+# Who was shown the secrets of what in which version, and when that was last recorded.
+AUDIT_REVEAL = Table(
+    "audit_reveal",
+    METADATA,
+    Column("actor", NAME, nullable=False),
+    Column("uid", NAME, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("at_us", MICROSECONDS, nullable=False),
+    PrimaryKeyConstraint("actor", "uid", "version"),
+    Index(None, "at_us"),
 )
 
 
@@ -59,7 +116,7 @@ class Change:
 
 
 # Part of every change's own statement, its values under names that begin with `audit_`.
-RECORDING = insertion(AUDIT_RECORD, prefix="audit_")
+RECORDING = insertion(AUDIT_RECORD, prefix="audit_", leaving=("format", "number", "link"))
 
 
 def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str, Value]:

@@ -7,7 +7,7 @@ never change, only the values do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -34,16 +34,16 @@ def given(name: str) -> BindParameter[Value]:
     return bindparam(f"given_{name}")
 
 
-def insertion(table: Table, prefix: str = "", **others: str) -> Insert:
+def insertion(table: Table, prefix: str = "", leaving: Collection[str] = (), **others: str) -> Insert:
     """Insert a row of given values, each under its column's name after `prefix`, or as `others` name it.
 
-    A column that numbers itself gets no value.
+    A column that numbers itself gets no value, nor do those that are `leaving`.
     """
     return insert(table).values(
         {
             column.name: given(others.get(column.name, prefix + column.name))
             for column in table.columns
-            if column is not table.autoincrement_column
+            if column is not table.autoincrement_column and column.name not in leaving
         }
     )
 

@@ -88,6 +88,8 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["path", reason], 400
         case faults.UnknownParameters(_, names):
             return ["what", *names], 400
+        case faults.BadParameter(name, reason) | faults.BadHeader(name, reason):
+            return ["unread", name, reason], 400
         case faults.UnexpectedBody():
             return ["no body"], 400
         case faults.UnsupportedMediaType():
@@ -118,6 +120,14 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["private"], 400
         case faults.PreconditionFailed():
             return ["changed"], 412
+        case faults.PreconditionRequired():
+            return ["which one"], 428
+        case faults.KeyReused():
+            return ["said before"], 422
+        case faults.StillRunning(retry_after):
+            return ["not yet", retry_after], 409
+        case faults.SecretUnreadable(key, retry_after):
+            return ["sealed", key, retry_after], 503
         case faults.Overloaded(retry_after):
             return ["later", retry_after], 503
         case faults.Unavailable(retry_after):

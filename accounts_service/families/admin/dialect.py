@@ -49,9 +49,7 @@ class AdminDialect:
             case faults.GrantRefused(flaw):
                 return problem(400, flaw.value)
             case faults.TooManyAttempts(_, wait_s):
-                response = problem(429)
-                response.headers["Retry-After"] = str(wait_s)
-                return response
+                return _later(429, wait_s)
             case faults.ForbiddenHeader():
                 return problem(403, "a header that only the service itself may set")
             case faults.BadOrigin(header):
@@ -66,6 +64,8 @@ class AdminDialect:
                 return problem(400, reason)
             case faults.UnknownParameters(_, names):
                 return problem(400, "unknown parameters: " + ", ".join(names))
+            case faults.BadParameter(name, reason) | faults.BadHeader(name, reason):
+                return problem(400, f"{name}: {reason}")
             case faults.UnexpectedBody():
                 return problem(400, "no body is read here")
             case faults.UnsupportedMediaType():
@@ -97,14 +97,26 @@ class AdminDialect:
                 return problem(400, "there are no private tenants")
             case faults.PreconditionFailed():
                 return problem(412)
+            case faults.PreconditionRequired():
+                return problem(428, "If-Match or If-None-Match must be sent")
+            case faults.KeyReused():
+                return problem(422, "the Idempotency-Key came before, with another body")
+            case faults.StillRunning(retry_after):
+                return _later(409, retry_after, "a request with this Idempotency-Key is not answered yet")
+            case faults.SecretUnreadable(_, retry_after):
+                return _later(503, retry_after, fault.reason)
             case faults.Overloaded(retry_after) | faults.Unavailable(retry_after):
-                response = problem(503)
-                response.headers["Retry-After"] = str(retry_after)
-                return response
+                return _later(503, retry_after)
             case faults.Internal(request_id):
                 return problem(500, None, {"request_id": request_id})
             case _:
                 assert_never(fault)
+
+
+def _later(status: int, retry_after: int, detail: str | None = None) -> Response:
+    response = problem(status, detail)
+    response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
 def problem(status: int, detail: str | None = None, more: dict[str, Json] | None = None) -> Response:

@@ -166,6 +166,8 @@ class MentionDialect:
                 return _message(400, f"{header} is not a list of addresses")
             case faults.UnknownParameters(_, names):
                 return _message(400, f"Unknown parameters: {', '.join(names)}")
+            case faults.BadParameter(name, reason) | faults.BadHeader(name, reason):
+                return _message(400, f"{name}: {reason}")
             case faults.UnexpectedBody():
                 return _message(400, "No body is read here")
             case faults.UnsupportedMediaType():
@@ -186,6 +188,14 @@ class MentionDialect:
                 return _message(400, "There are no private tenants")
             case faults.PreconditionFailed():
                 return _message(412, "The account is not in the version that the request asks for")
+            case faults.PreconditionRequired():
+                return _message(428, "If-Match or If-None-Match must be sent")
+            case faults.KeyReused():
+                return _message(422, "The Idempotency-Key came before, with another body")
+            case faults.StillRunning(retry_after):
+                return _later("A request with this Idempotency-Key is not answered yet", retry_after, 409)
+            case faults.SecretUnreadable(_, retry_after):
+                return _later(fault.reason.capitalize(), retry_after)
             case faults.Overloaded(retry_after):
                 return _later("Too many requests at once", retry_after)
             case faults.Unavailable(retry_after):
@@ -261,8 +271,8 @@ def _message(status: int, message: str) -> Response:
     return json_response({"code": status, "message": message}, status)
 
 
-def _later(message: str, retry_after: int) -> Response:
-    response = _message(503, message)
+def _later(message: str, retry_after: int, status: int = 503) -> Response:
+    response = _message(status, message)
     response.headers["Retry-After"] = str(retry_after)
     return response
 

@@ -151,6 +151,8 @@ class NetBirdDialect:
                 return error(400, f"{header} is not a list of addresses")
             case faults.UnknownParameters(_, names):
                 return error(400, f"unknown parameters: {', '.join(names)}")
+            case faults.BadParameter(name, reason) | faults.BadHeader(name, reason):
+                return error(400, f"{name}: {reason}")
             case faults.UnexpectedBody():
                 return error(400, "no body is read here")
             case faults.UnsupportedMediaType():
@@ -173,6 +175,14 @@ class NetBirdDialect:
                 return error(400, "there are no private tenants")
             case faults.PreconditionFailed():
                 return error(412, "the account is not in the version that the request asks for")
+            case faults.PreconditionRequired():
+                return error(428, "If-Match or If-None-Match must be sent")
+            case faults.KeyReused():
+                return error(422, "the Idempotency-Key came before, with another body")
+            case faults.StillRunning(retry_after):
+                return _later("a request with this Idempotency-Key is not answered yet", retry_after, 409)
+            case faults.SecretUnreadable(_, retry_after):
+                return _later(fault.reason, retry_after)
             case faults.Overloaded(retry_after):
                 return _later("too many requests at once", retry_after)
             case faults.Unavailable(retry_after):
@@ -253,8 +263,8 @@ def error(status: int, message: str, *, lower: bool = True) -> Response:
     return answer({"message": message.lower() if lower else message, "code": status}, status)
 
 
-def _later(message: str, retry_after: int) -> Response:
-    response = error(503, message)
+def _later(message: str, retry_after: int, status: int = 503) -> Response:
+    response = error(status, message)
     response.headers["Retry-After"] = str(retry_after)
     return response
 

@@ -110,6 +110,8 @@ class SignalsDialect:
                 listed = ", ".join(f"[{name}]" for name in names)
                 reason = f"request [{path}] contains unrecognized {noun}: {listed}"
                 return _elasticsearch(400, "illegal_argument_exception", reason)
+            case faults.BadParameter(name, reason) | faults.BadHeader(name, reason):
+                return _handler(400, f"{name}: {reason}")
             case faults.UnexpectedBody(method, path):
                 reason = f"request [{method} {path}] does not support having a body"
                 return _elasticsearch(400, "illegal_argument_exception", reason)
@@ -152,6 +154,14 @@ class SignalsDialect:
                 return json_response({"status": 400, "error": message}, 400)
             case faults.PreconditionFailed():
                 return _handler(412, "The account is not in the version that the request asks for")
+            case faults.PreconditionRequired():
+                return _handler(428, "If-Match or If-None-Match must be sent")
+            case faults.KeyReused():
+                return _handler(422, "The Idempotency-Key came before, with another body")
+            case faults.StillRunning(retry_after):
+                return _later(409, "A request with this Idempotency-Key is not answered yet", retry_after)
+            case faults.SecretUnreadable(_, retry_after):
+                return _later(503, fault.reason.capitalize(), retry_after)
             case faults.Overloaded(retry_after):
                 return _later(503, "Too many requests at once", retry_after)
             case faults.Unavailable(retry_after):

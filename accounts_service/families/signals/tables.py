@@ -53,6 +53,7 @@ ACCOUNT_VERSION = Table(
     Column("attributes", Text),
     Column("secrets", Text),
     PrimaryKeyConstraint("tenant", "type", "name", "version"),
+    Index(None, "at_us"),
 )
 
 # A row a name, whatever the types it is used with: what the preview's form locks.
@@ -87,4 +88,6 @@ ACCOUNT_BIN = Table(
     Column("attributes", Text, nullable=False),
     Column("secrets", Text, nullable=False),
     Column("deleted_us", MICROSECONDS, nullable=False),
+    Index(None, "tenant", "deleted_us"),
+    Index(None, "deleted_us"),
 )

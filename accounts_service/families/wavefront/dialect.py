@@ -126,6 +126,8 @@ class WavefrontDialect:
                 return _error(400, f"Invalid path: {reason}")
             case faults.UnknownParameters(_, names):
                 return _error(400, f"Unknown parameters: {', '.join(names)}")
+            case faults.BadParameter(name, reason) | faults.BadHeader(name, reason):
+                return _error(400, f"{name}: {reason}")
             case faults.UnexpectedBody():
                 return _error(400, "No body is read here")
             case faults.UnsupportedMediaType():
@@ -160,6 +162,14 @@ class WavefrontDialect:
                 return _error(400, "There are no private tenants")
             case faults.PreconditionFailed():
                 return _error(412, "It is not in the version that the request asks for")
+            case faults.PreconditionRequired():
+                return _error(428, "If-Match or If-None-Match must be sent")
+            case faults.KeyReused():
+                return _error(422, "The Idempotency-Key came before, with another body")
+            case faults.StillRunning(retry_after):
+                return _later("A request with this Idempotency-Key is not answered yet", retry_after, 409)
+            case faults.SecretUnreadable(_, retry_after):
+                return _later(fault.reason.capitalize(), retry_after)
             case faults.Overloaded(retry_after):
                 return _later("Too many requests at once", retry_after)
             case faults.Unavailable(retry_after):
@@ -203,8 +213,8 @@ def _error(status: int, message: str) -> Response:
     return json_response({"status": {"result": "ERROR", "message": message, "code": status}}, status)
 
 
-def _later(message: str, retry_after: int) -> Response:
-    response = _error(503, message)
+def _later(message: str, retry_after: int, status: int = 503) -> Response:
+    response = _error(status, message)
     response.headers["Retry-After"] = str(retry_after)
     return response
 

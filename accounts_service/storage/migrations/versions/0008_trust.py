@@ -1,0 +1,114 @@
+"""Seals, names and reveals of the audit trail; processes and their keys; answers by Idempotency-Key; what is kept."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+NAME = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+
+
+def upgrade() -> None:
+    # Records from before, and those that a release before this one writes beside it, are of format 1.
+    op.add_column("audit_record", sa.Column("format", sa.BigInteger, nullable=False, server_default="1"))
+    op.add_column("audit_record", sa.Column("number", sa.BigInteger))
+    op.add_column("audit_record", sa.Column("link", sa.LargeBinary))
+    op.create_index("ix_audit_record_tenant_number", "audit_record", ["tenant", "number"], unique=True)
+    unsealed = sa.text("number IS NULL")
+    op.create_index(
+        "ix_audit_record_unsealed", "audit_record", ["id"], postgresql_where=unsealed, sqlite_where=unsealed
+    )
+    op.create_index("ix_audit_record_actor_id", "audit_record", ["actor", "id"])
+    op.create_index("ix_audit_record_object_id", "audit_record", ["object", "id"])
+    op.create_index("ix_audit_record_uid_version", "audit_record", ["uid", "version"])
+    op.create_index("ix_audit_record_at_us", "audit_record", ["at_us"])
+    op.create_table(
+        "audit_name",
+        sa.Column("ref", NAME, nullable=False),
+        sa.Column("kind", NAME, nullable=False),
+        sa.Column("space", NAME, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("ref", name="pk_audit_name"),
+    )
+    op.create_table(
+        "audit_head",
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("link", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", name="pk_audit_head"),
+    )
+    op.create_table(
+        "audit_segment",
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("last", sa.BigInteger, nullable=False),
+        sa.Column("first", sa.BigInteger, nullable=False),
+        sa.Column("link", sa.LargeBinary, nullable=False),
+        sa.Column("removed_us", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "last", name="pk_audit_segment"),
+    )
+    op.create_table(
+        "audit_reveal",
+        sa.Column("actor", NAME, nullable=False),
+        sa.Column("uid", NAME, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("at_us", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("actor", "uid", "version", name="pk_audit_reveal"),
+    )
+    op.create_index("ix_audit_reveal_at_us", "audit_reveal", ["at_us"])
+    op.create_table(
+        "process",
+        sa.Column("uid", NAME, nullable=False),
+        sa.Column("kind", NAME, nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("pid", sa.BigInteger, nullable=False),
+        sa.Column("keys", sa.Text, nullable=False),
+        sa.Column("active", NAME, nullable=False),
+        sa.Column("seen_us", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("uid", name="pk_process"),
+    )
+    op.create_table(
+        "rewrapping",
+        sa.Column("target", NAME, nullable=False),
+        sa.Column("place", sa.Text, nullable=False),
+        sa.Column("changed", sa.BigInteger, nullable=False),
+        sa.Column("started_us", sa.BigInteger, nullable=False),
+        sa.Column("finished_us", sa.BigInteger),
+        sa.PrimaryKeyConstraint("target", name="pk_rewrapping"),
+    )
+    op.create_table(
+        "idempotency",
+        sa.Column("digest", NAME, nullable=False),
+        sa.Column("body", NAME, nullable=False),
+        sa.Column("answer", sa.Text),
+        sa.Column("expires_us", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_idempotency"),
+    )
+    op.create_index("ix_idempotency_expires_us", "idempotency", ["expires_us"])
+    op.create_index("ix_signals_account_version_at_us", "signals_account_version", ["at_us"])
+    op.create_index("ix_signals_account_bin_tenant_deleted_us", "signals_account_bin", ["tenant", "deleted_us"])
+    op.create_index("ix_signals_account_bin_deleted_us", "signals_account_bin", ["deleted_us"])
+
+
+def downgrade() -> None:
+    # Whose names stand elsewhere loses them: records of format 2 are worth nothing without.
+    op.drop_index("ix_signals_account_bin_deleted_us", "signals_account_bin")
+    op.drop_index("ix_signals_account_bin_tenant_deleted_us", "signals_account_bin")
+    op.drop_index("ix_signals_account_version_at_us", "signals_account_version")
+    for table in (
+        "idempotency",
+        "rewrapping",
+        "process",
+        "audit_reveal",
+        "audit_segment",
+        "audit_head",
+        "audit_name",
+    ):
+        op.drop_table(table)
+    for index in ("at_us", "uid_version", "object_id", "actor_id", "unsealed", "tenant_number"):
+        op.drop_index(f"ix_audit_record_{index}", "audit_record")
+    for column in ("link", "number", "format"):
+        op.drop_column("audit_record", column)
