@@ -16,16 +16,19 @@ from accounts_service.access.passwords import Passwords
 from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, uids_of
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
+from accounts_service.families.admin.privileges import AdminPrivilege
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.views import FAMILY as MENTION
 from accounts_service.families.netbird.views import FAMILY as NETBIRD
+from accounts_service.families.signals.store.leftovers import AccountLeftovers
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
 from accounts_service.faults import RefusedError
 from accounts_service.jobs.attempts import Attempts
+from accounts_service.jobs.leftovers import Forgetting
 from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
 from accounts_service.storage import idempotency, migrations, rotation  # noqa: F401  # their tables
@@ -37,7 +40,7 @@ from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
-from accounts_service.web.services import MailServers, References, Services
+from accounts_service.web.services import Leftovers, MailServers, ReferencePrivileges, References, Services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -49,6 +52,14 @@ FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, NETBIRD, MENT
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}
+
+# What they ask for who change references while they do something else.
+REFERENCE_PRIVILEGES = ReferencePrivileges(
+    AdminPrivilege.REFERENCE_GET, AdminPrivilege.REFERENCE_PUT, AdminPrivilege.REFERENCE_DELETE
+)
+
+# Who keeps versions and a bin.
+LEFTOVERS: tuple[type[Leftovers], ...] = (AccountLeftovers,)
 
 # Whose accounts describe the server for the service's own mails.
 MAIL_SERVERS: type[MailServers] = AccountMailServers
@@ -118,11 +129,14 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     """Make the jobs. Adding one is adding a line."""
     mail = Mail(database, MAIL_SERVERS, settings.mail_account)
     attempts = Attempts(database, limits)
+    forgetting = Forgetting(database, LEFTOVERS, settings.versions_kept, settings.versions_kept_days)
     return (
         Job("mail", 2, mail.send),
         Job("mail-forgotten", 3600, mail.forget),
         Job("attempts", 30, attempts.record),
         Job("attempts-forgotten", 600, attempts.forget),
+        Job("bin", 3600, forgetting.purge),
+        Job("versions", 6 * 3600, forgetting.prune),
         Job("mention-codes", 600, partial(_forget_codes, database)),
     )
 
@@ -154,6 +168,7 @@ def make_services(settings: Settings) -> Services:
         access,
         database,
         references=REFERENCES,
+        reference_privileges=REFERENCE_PRIVILEGES,
         mail_servers=MAIL_SERVERS,
         # A place of their own: who signs in at one family keeps nobody from another.
         passwords=Passwords(settings.threads // 4),

@@ -45,6 +45,7 @@ SCHEMES: Mapping[str, JsonSchema] = {
 
 # Headers, of requests and answers, that mean the same in every family.
 HEADERS: Mapping[str, Term] = {
+    "Accept-Patch": Term("How a patch is to be announced."),
     "Allow": Term("The methods there are."),
     "Cache-Control": Term("Who may keep the answer."),
     "Content-Security-Policy": Term("What the page may load."),

@@ -60,9 +60,15 @@ class Body(Enum):
     NONE = "no body is read, and one that is sent is refused"
     JSON = "JSON, announced as such"
     OPTIONAL_JSON = "JSON, announced as such, or no body at all"
+    MERGE_PATCH = "a JSON merge patch (RFC 7396), announced as such or as JSON"
     LOOSE_JSON = "JSON, announced as such or as a form; none at all and `null` are the same, however they are announced"
     ANY_JSON = "JSON, however it is announced"
     FORM = "the fields of a form"
+
+
+# Bodies whose media type is looked at before anything else is.
+ANNOUNCED = frozenset((Body.JSON, Body.OPTIONAL_JSON, Body.MERGE_PATCH))
+MERGE_PATCH = "application/merge-patch+json"
 
 
 class Dialect(Protocol):
@@ -206,6 +212,10 @@ class Family:
     # The ways to say who one is (OpenAPI's security schemes).
     schemes: Mapping[str, JsonSchema] = field(default_factory=lambda: SCHEMES)
 
+    def types_of(self, body: Body) -> frozenset[str]:
+        """Name the media types by which a body of JSON may be announced."""
+        return self.json_types | {MERGE_PATCH} if body is Body.MERGE_PATCH else self.json_types
+
     @property
     def routes(self) -> list[Route]:
         """All routes, in the order in which they were registered."""
@@ -247,7 +257,7 @@ class Family:
     def _verify_checks(self) -> None:
         names = [check.__name__ for check in self.checks]
         needed = {"authenticated", "routed", "permitted"}
-        if any(route.body in (Body.JSON, Body.OPTIONAL_JSON) for route in self.routes):
+        if any(route.body in ANNOUNCED for route in self.routes):
             needed.add("json_only")
         if missing := needed - set(names):
             raise GapError(f"{self.name}: the check {min(missing)} is missing")

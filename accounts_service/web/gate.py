@@ -41,7 +41,7 @@ from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.web import body
 from accounts_service.web.dispatcher import NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.etags import Conditions
-from accounts_service.web.family import Body, Dialect, Family, Route, refuses
+from accounts_service.web.family import ANNOUNCED, Body, Dialect, Family, Route, refuses
 from accounts_service.web.services import Services
 
 S = TypeVar("S", bound=Store)
@@ -228,12 +228,12 @@ def bodiless(call: Call) -> None:
         raise RefusedError(UnexpectedBody(call.request.method, call.request.path))
 
 
-@refuses(UnsupportedMediaType, on=lambda route: route.body in (Body.JSON, Body.OPTIONAL_JSON))
+@refuses(UnsupportedMediaType, on=lambda route: route.body in ANNOUNCED)
 def json_only(call: Call) -> None:
     """Check that the body is announced as JSON where the route wants JSON."""
     takes = _route(call).body
-    if takes is Body.JSON or (takes is Body.OPTIONAL_JSON and body.has_body(call.request)):
-        body.require_json(call.request, call.family.json_types)
+    if takes in ANNOUNCED and (takes is not Body.OPTIONAL_JSON or body.has_body(call.request)):
+        body.require_json(call.request, call.family.types_of(takes))
 
 
 _SAFE = ("GET", "HEAD")

@@ -47,6 +47,7 @@ _OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
     Body.NONE: (),
     Body.JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.OPTIONAL_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
+    Body.MERGE_PATCH: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.LOOSE_JSON: (faults.BodyTooLarge, faults.MalformedBody, faults.UnsupportedMediaType),
     Body.ANY_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.FORM: (faults.BodyTooLarge, faults.MalformedBody),
@@ -244,10 +245,10 @@ class _Writer:
             content["examples"] = {name: {"value": example} for name, example in route.takes.examples.items()}
         if route.body is Body.FORM:
             return {"description": "", "required": True, "content": {"application/x-www-form-urlencoded": content}}
-        needed = route.body in (Body.JSON, Body.ANY_JSON) or (
+        needed = route.body in (Body.JSON, Body.ANY_JSON, Body.MERGE_PATCH) or (
             route.body is Body.LOOSE_JSON and route.takes is not None and route.takes.needed
         )
-        types: JsonSchema = dict.fromkeys(sorted(self._family.json_types), content)
+        types: JsonSchema = dict.fromkeys(sorted(self._family.types_of(route.body)), content)
         return {"description": _BODY, "required": needed, "content": types}
 
     # -- Answers --------------------------------------------------------------

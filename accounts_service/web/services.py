@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from accounts_service.access.passwords import Passwords
-from accounts_service.access.privileges import Grant
+from accounts_service.access.privileges import Grant, Privilege
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database, Store
@@ -46,6 +46,30 @@ class References(Store):
     @abstractmethod
     def remove(self, grant: Grant, path: str, referrer: str) -> None:
         """Note that `referrer` uses it no more. Raises RefusedError(NoSuchObject) if it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePrivileges:
+    """What one needs to see who uses an object, and to change that: asked for by whatever does so by the way."""
+
+    get: Privilege
+    put: Privilege
+    delete: Privilege
+
+
+class Leftovers(Store):
+    """What a family keeps of what was: old versions, and what was deleted. Done in small pieces, by the jobs."""
+
+    @abstractmethod
+    def purge(self, before_us: int) -> bool:
+        """Forget some of what was deleted before then; tells whether there may be more."""
+
+    @abstractmethod
+    def prune(self, after_us: int, before_us: int, kept: int) -> int | None:
+        """Delete versions of the time from `after_us` on, up to `before_us`, but for the last so many of each object.
+
+        Returns the time to go on after, None when there is nothing behind it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +177,7 @@ class Services:
     access: AccessControl
     database: Database
     references: Mapping[str, type[References]]
+    reference_privileges: ReferencePrivileges
     mail_servers: type[MailServers]
     passwords: Passwords
     limits: Limits

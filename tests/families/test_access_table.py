@@ -8,6 +8,7 @@ accident does not open itself here, too. What the table lacks fails.
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -34,9 +35,23 @@ method  path                                                        nobody reade
 GET     /_signals/account/<account_type>/<account:name>                401    200     200   200      403       403    403        403
 PUT     /_signals/account/<account_type>/<account:name>                401    403     200   200      403       403    403        403
 DELETE  /_signals/account/<account_type>/<account:name>                401    403     200   200      403       403    403        403
-GET     /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
-PUT     /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
-DELETE  /_signals/account/<tenant>/<account_type>/<name>               401    403     403   200      403       403    200        200
+GET     /_signals/account/<tenant>/<account_type>/<within:name>               401    403     403   200      403       403    200        200
+PUT     /_signals/account/<tenant>/<account_type>/<within:name>               401    403     403   200      403       403    200        200
+DELETE  /_signals/account/<tenant>/<account_type>/<within:name>               401    403     403   200      403       403    200        200
+PATCH   /_signals/account/<account_type>/<account:name>                401    403     200   200      403       403    403        403
+PATCH   /_signals/account/<tenant>/<account_type>/<within:name>        401    403     403   200      403       403    200        200
+GET     /_signals/account/<type:account_type>/<account:name>/_versions 401    200     200   200      403       403    403        403
+GET     /_signals/account/<type:account_type>/<account:name>/_versions/<version:version> 401 200 200 200   403       403    403        403
+POST    /_signals/account/<type:account_type>/<account:name>/_versions/<version:version>:restore 401 403 200 200 403 403 403     403
+GET     /_signals/account/<tenant>/<account_type>/<within:name>/_versions 401 403     403   200      403       403    200        200
+GET     /_signals/account/<tenant>/<account_type>/<within:name>/_versions/<version:version> 401 403 403 200 403 403   200        200
+POST    /_signals/account/<tenant>/<account_type>/<within:name>/_versions/<version:version>:restore 401 403 403 200 403 403 200 200
+GET     /_signals/bin                                                  401    200     200   200      403       403    403        403
+DELETE  /_signals/bin/<uid:uid>                                        401    403     200   200      403       403    403        403
+POST    /_signals/bin/<uid:uid>:undelete                               401    403     200   200      403       403    403        403
+GET     /_signals/tenant/<tenant>/bin                                  401    403     403   200      403       403    200        200
+DELETE  /_signals/tenant/<tenant>/bin/<uid:uid>                        401    403     403   200      403       403    200        200
+POST    /_signals/tenant/<tenant>/bin/<uid:uid>:undelete               401    403     403   200      403       403    200        200
 GET     /_signals/account/<id:account_id>                                401    200     200   200      403       403    403        200
 PUT     /_signals/account/<id:account_id>                                401    403     200   200      403       403    403        200
 DELETE  /_signals/account/<id:account_id>                                401    403     200   200      403       403    403        200
@@ -193,7 +208,8 @@ HEAD    /readyz                                                        200    20
 ARGUMENTS = {
     "<account_type>": "email",
     "<tenant>": "blue",
-    "<name>": "alerts",
+    "<type:account_type>": "email",
+    "<within:name>": "alerts",
     "<account:name>": "alerts",
     "<id:account_id>": "alerts",
     "<family>": "signals",
@@ -275,8 +291,25 @@ def _ask(service: Service, natives: Natives, method: str, path: str, persona: st
     path, _, tenant = path.partition("@")
     for argument, value in ARGUMENTS.items():
         path = path.replace(argument, value)
-    body = {"type": "email", **examples.GOOD["email"]} if (method, path[:9]) == ("PUT", "/_signals") else None
+    if "<version:version>" in path:
+        versions = path.partition("/<version:version>")[0]
+        newest = service.get(versions).json["versions"][0]["_version"]
+        path = path.replace("<version:version>", str(newest))
+    if "<uid:uid>" in path:
+        path = path.replace("<uid:uid>", _binned(service, path))
+    changes = method in ("PUT", "PATCH") and path.startswith("/_signals")
+    body = {"type": "email", **examples.GOOD["email"]} if changes else None
     return service.ask(method, path, by=by, headers={"sgtenant": tenant} if tenant else {}, json=body)
+
+
+def _binned(service: Service, path: str) -> str:
+    # Its name is free, so that it may come back.
+    tenant = "blue/" if "/tenant/" in path else ""
+    account = f"/_signals/account/{tenant}email/{uuid.uuid4().hex}"
+    service.put(account, examples.GOOD["email"])
+    service.delete(account)
+    uid: str = service.get(path.partition("/<uid:uid>")[0]).json["deleted"][0]["uid"]
+    return uid
 
 
 @pytest.mark.parametrize(("method", "path", "statuses"), ROWS, ids=[f"{method} {path}" for method, path, _ in ROWS])

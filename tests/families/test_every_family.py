@@ -260,6 +260,17 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _netbird(409, "it is still in use"),
         _mention(409, "It is still in use"),
     ),
+    faults.InUse(2, ("watch-1",)): (
+        {
+            "status": 409,
+            "error": "The account is still in use",
+            "detail": {"used_by": {"count": 2, "referrers": ["watch-1"]}},
+        },
+        _problem(409, "Conflict", detail="it is still in use"),
+        _wavefront(409, "It is still in use"),
+        _netbird(409, "it is still in use"),
+        _mention(409, "It is still in use"),
+    ),
     faults.PrivateTenant(): (
         {"status": 400, "error": {"message": "Signals does not support private tenants"}},
         _problem(400, "Bad Request", detail="there are no private tenants"),

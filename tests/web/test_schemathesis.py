@@ -121,6 +121,8 @@ def test_the_service_does_what_its_document_says(
         assume(mode.is_negative or _is_read(case))
         _bring_together(case)
         _fit(case)
+        if path.startswith("/_signals/") and mode.is_positive:
+            _leave(case)
         if path.startswith("/api/v2/"):
             assume(not _WORDS.intersection(map(str, case.path_parameters.values())))
             if mode.is_positive:
@@ -174,6 +176,14 @@ def _become(case: Case[Any], service: Service, headers: Mapping[str, str]) -> No
 
 def _is_netbird(path: str) -> bool:
     return path.startswith("/api/") and not path.startswith("/api/v2/")
+
+
+def _leave(case: Case[Any]) -> None:
+    # Which other account and which version there are, and what a patch makes of an account, OpenAPI cannot say.
+    for name in ("replace_with", "compare_with"):
+        case.query.pop(name, None)
+    if case.method == "PATCH":
+        case.path_parameters["name"] = uuid.uuid4().hex
 
 
 def _without_fractions(node: Any) -> Any:

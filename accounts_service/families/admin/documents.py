@@ -54,8 +54,8 @@ _ONE: Json = {"referrer": "disk-is-full", "since": "2026-11-23T20:00:00.000+00:0
 
 REFERENCES = Answer(
     "Who uses the account, by name.",
-    record("References", {"references": {"type": "array", "items": _REFERENCE}}),
-    {"references": [_ONE]},
+    record("References", {"references": {"type": "array", "items": _REFERENCE}, "count": {"type": "integer"}}),
+    {"references": [_ONE], "count": 1},
     _NOT_STORED,
 )
 REFERENCE = Answer("That was known already.", _REFERENCE, _ONE, _NOT_STORED)

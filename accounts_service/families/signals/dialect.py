@@ -16,6 +16,7 @@ from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json, Kind, Problem, QueryFlaw
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
+from accounts_service.web.family import MERGE_PATCH
 from accounts_service.web.gate import Call, facts_of
 
 _JSON_WANTED = ("application/json", "application/vnd.elasticsearch+json")
@@ -50,6 +51,9 @@ _FLAW = record(
     {"value": {}, "expected": _TEXT, "line": {"type": "integer"}, "column": {"type": "integer"}},
 )
 _DETAIL: JsonSchema = {"type": "object", "additionalProperties": {"type": "array", "items": _FLAW}}
+_USED_BY = record(
+    "Used by", {"count": {"type": "integer", "minimum": 1}, "referrers": {"type": "array", "items": _TEXT}}
+)
 _CAUSE = record("Cause", {"type": _TEXT, "reason": _TEXT}, {"root_cause": {"type": "array"}})
 
 
@@ -60,6 +64,7 @@ class SignalsDialect:
         "title": "Error",
         "anyOf": [
             record("Signals Error", {"status": _STATUS, "error": _TEXT}, {"detail": _DETAIL}),
+            record("In Use", {"status": _STATUS, "error": _TEXT, "detail": record("Users", {"used_by": _USED_BY})}),
             record("Elasticsearch Error", {"status": _STATUS, "error": _CAUSE}),
             record("Tenant Error", {"status": _STATUS, "error": record("Message", {"message": _TEXT})}),
             record("Routing Error", {"error": _TEXT}, {"status": _STATUS}),
@@ -116,7 +121,10 @@ class SignalsDialect:
                 reason = f"request [{method} {path}] does not support having a body"
                 return _elasticsearch(400, "illegal_argument_exception", reason)
             case faults.UnsupportedMediaType():
-                return _handler(415, "Accounts must be of content type application/json")
+                response = _handler(415, "Accounts must be of content type application/json")
+                if request.method == "PATCH":
+                    response.headers["Accept-Patch"] = MERGE_PATCH
+                return response
             case faults.BodyTooLarge(limit):
                 return _handler(413, f"The document is larger than {limit} bytes")
             case faults.EmptyBody() if _is_search(request):
@@ -143,8 +151,11 @@ class SignalsDialect:
                 return _handler(404, "Not found")
             case faults.Ambiguous(identifier, choices):
                 return _handler(409, f"There are several accounts called {identifier}: {', '.join(choices)}")
-            case faults.InUse():
+            case faults.InUse(0):
                 return _handler(409, "The account is still in use")
+            case faults.InUse(count, referrers):
+                used_by: dict[str, Json] = {"count": count, "referrers": [*referrers]}
+                return _handler(409, "The account is still in use", {"used_by": used_by})
             case faults.AlreadyExists(identifier):
                 return _handler(409, f"{identifier} is there already")
             case faults.AgainstTheRules(rule, subject):

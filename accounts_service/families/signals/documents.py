@@ -39,6 +39,10 @@ TERMS = {
     "scroll_id": Term("The cursor, which may stand in the body as well."),
     "permissions": Term("Names of privileges, with commas between them."),
     "mode": Term("`lenient`: whether the process answers, else whether it can serve."),
+    "replace_with": Term(
+        "An account of the same type and tenant, as `type/id`: who uses the deleted one uses this from then on.",
+        {"type": "string", "pattern": "^[^/]+/[^/]+$"},
+    ),
     "pretty": Term("Indent the answer, unless it is `false`."),
     "human": Term(_IGNORED),
     "format": Term(_IGNORED),
@@ -58,13 +62,15 @@ def _source(account_type: str) -> JsonSchema:
     return {**kept, "properties": {**properties, "_tenant": _TEXT} if isinstance(properties, dict) else properties}
 
 
+SOURCE: JsonSchema = {"anyOf": [_source(account_type) for account_type in SCHEMAS]}
+
 ACCOUNT = Takes(
     # Which of them holds is decided by the type in the path.
     {"anyOf": [schema.taken(_title(account_type)) for account_type, schema in SCHEMAS.items()]},
     examples.GOOD,
 )
 
-_SHOWN: dict[str, Json] = {
+SHOWN: dict[str, Json] = {
     "type": "email",
     "_name": "default",
     **examples.GOOD["email"],
@@ -86,7 +92,7 @@ FOUND = Answer(
             "_version": _VERSION,
             "_seq_no": {"type": "integer", "minimum": 0},
             "_primary_term": {"type": "integer", "const": 1},
-            "_source": {"anyOf": [_source(account_type) for account_type in SCHEMAS]},
+            "_source": SOURCE,
         },
     ),
     {
@@ -95,7 +101,7 @@ FOUND = Answer(
         "_version": 1,
         "_seq_no": 0,
         "_primary_term": 1,
-        "_source": _SHOWN,
+        "_source": SHOWN,
     },
     headers=("Cache-Control", "ETag"),
 )
@@ -103,7 +109,8 @@ FOUND = Answer(
 UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("ETag",))
 
 
-def _written(sentence: str, result: str, version: int, headers: tuple[str, ...]) -> Answer:
+def written(sentence: str, result: str, version: int, headers: tuple[str, ...]) -> Answer:
+    """Describe the answer to a change."""
     schema = record(
         f"Account {result}", {"_id": _TEXT, "_version": _VERSION, "result": {"type": "string", "const": result}}
     )
@@ -111,9 +118,28 @@ def _written(sentence: str, result: str, version: int, headers: tuple[str, ...])
     return Answer(sentence, schema, example, headers)
 
 
-CREATED = _written("The account was created.", "created", 1, ("Cache-Control", "ETag"))
-UPDATED = _written("The account was replaced.", "updated", 2, ("Cache-Control", "ETag"))
-DELETED = _written("The account was deleted.", "deleted", 3, ("Cache-Control",))
+CREATED = written("The account was created.", "created", 1, ("Cache-Control", "ETag"))
+UPDATED = written("The account was replaced.", "updated", 2, ("Cache-Control", "ETag"))
+DELETED = written("The account was deleted.", "deleted", 3, ("Cache-Control",))
+
+PATCH = Takes(
+    {
+        "title": "Patch",
+        "type": "object",
+        "description": "A JSON merge patch (RFC 7396): null removes an attribute, or a header from `headers`; objects "
+        "merge, and everything else replaces. What comes of it must be an account of its type.",
+    },
+    {"another host": {"host": "new.mycompany.example"}, "without": {"password": None, "headers": {"X-Key": None}}},
+)
+PATCHED = Answer(
+    "The account was changed; or, with `noop`, is what it should be, and still in the same version.",
+    record(
+        "Account patched",
+        {"_id": _TEXT, "_version": _VERSION, "result": {"type": "string", "enum": ["updated", "noop"]}},
+    ),
+    {"_id": "email/default", "_version": 2, "result": "updated"},
+    ("Cache-Control", "ETag"),
+)
 
 
 # -- The form of 2019 ----------------------------------------------------------
@@ -284,7 +310,7 @@ HITS = Answer(
         "hits": {
             "total": {"value": 1, "relation": "eq"},
             "max_score": 1.0,
-            "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": _SHOWN}],
+            "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": SHOWN}],
         },
     },
     headers=("Cache-Control",),

@@ -35,7 +35,7 @@ def list_references(call: Call, family: str, account: str) -> Response:
     """List who uses an account, by name."""
     with call.reading(_references(call, family)) as references:
         listed = references.of(call.grant, account)
-    return json_response({"references": [_shown(reference) for reference in listed]})
+    return json_response({"references": [_shown(reference) for reference in listed], "count": len(listed)})
 
 
 @ROUTES.route(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 from sqlalchemy import Row, delete, func, select, update
@@ -97,10 +97,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a PUT did."""
+    """What a PUT did; nothing, when it is not `changed`."""
 
     version: int
     created: bool
+    changed: bool = True
+
+
+# From the attributes of an account, and the references of its secrets, to what it is to be.
+Patch: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, str]], Document]
 
 
 class Conditions(Protocol):
@@ -120,8 +125,10 @@ _FIND_AND_LOCK = Statement(select(ACCOUNT).where(*_HERE).with_for_update())
 _LAST_VERSION = Statement(select(func.coalesce(func.max(ACCOUNT_VERSION.c.version), 0)).where(*_BEFORE))
 
 _TERMS = insertion_of_rows(ACCOUNT_TERM, ("uid", "version"), "terms")
-_CREATE = RecordedStatement(insertion(ACCOUNT), insertion(ACCOUNT_VERSION), _TERMS)
-_REPLACE = RecordedStatement(
+# An account that was not there, as it now is.
+NEW = (insertion(ACCOUNT), insertion(ACCOUNT_VERSION), _TERMS)
+_CREATE = RecordedStatement(*NEW)
+REPLACE = RecordedStatement(
     update(ACCOUNT).where(_THIS).values({name: given(name) for name in ("version", "attributes", "secrets")}),
     insertion(ACCOUNT_VERSION),
     delete(ACCOUNT_TERM).where(ACCOUNT_TERM.c.uid == given("uid"), ACCOUNT_TERM.c.version < given("version")),
@@ -190,20 +197,49 @@ class Accounts(Store):
         uid = uuid.uuid4().hex if there is None else there.uid
         if last is None:
             last = self._last_version(key) if there is None else there.version
-        version = 1 + last
         sealed = self._sealed(grant, uid, document, there)
+        written = Account(key, uid, 1 + last, document.attributes, sealed)
+        self._write(written, _CREATE if there is None else REPLACE, _difference(there, document))
+        return Written(written.version, created=there is None)
+
+    def _write(self, account: Account, statement: RecordedStatement, detail: dict[str, Any]) -> None:
+        """Write an account as it is given, its envelopes as they are: nothing is opened or sealed here."""
+        key = account.key
         self._session.write(
-            self._change(_ACTS["put"], key, uid, version, _difference(there, document)),
-            _CREATE if there is None else _REPLACE,
-            **_named(key),
-            uid=uid,
-            version=version,
-            attributes=_dump(document.attributes),
-            secrets=_dump(sealed),
-            terms=terms_of(key.type, key.name, key.tenant, document.attributes),
+            self.change("put", key, account.uid, account.version, detail),
+            statement,
+            **named(key),
+            uid=account.uid,
+            version=account.version,
+            attributes=_dump(account.attributes),
+            secrets=_dump(account.secrets),
+            terms=terms_of(key.type, key.name, key.tenant, account.attributes),
             at_us=self._session.now_us,
         )
-        return Written(version, created=there is None)
+
+    def patch(self, grant: Grant, key: Key, patch: Patch, conditions: Conditions) -> Written:
+        """Make of the account what `patch` makes of it; nothing is written when that is what it is.
+
+        A secret that is kept stands there as its reference, so it is copied and
+        never opened, and stays bound to its destination as with PUT. Raises
+        RefusedError: NoSuchObject, since there is nothing to patch; else as `put`
+        does, and as `patch` does.
+        """
+        there = self._find(grant, key, lock=True)
+        if there is None:
+            raise RefusedError(NoSuchObject("PATCH", key.scoped_id))
+        self._check(conditions, there)
+        document = patch(there.attributes, self.references(there))
+        if document.attributes == there.attributes and document.secrets == self.references(there):
+            return Written(there.version, created=False, changed=False)
+        return self._put(grant, key, document, there)
+
+    def references(self, account: Account) -> dict[str, str]:
+        """Give the references of all the account's secrets."""
+        return {
+            name: self._session.vault.reference(Place(FAMILY_NAME, account.uid, name), envelope)
+            for name, envelope in account.secrets.items()
+        }
 
     def delete(self, grant: Grant, key: Key, conditions: Conditions) -> int:
         """Move the account to the bin; returns the version of the deletion.
@@ -221,9 +257,9 @@ class Accounts(Store):
         version = there.version + 1
         try:
             self._session.write(
-                self._change(_ACTS["delete"], there.key, there.uid, version, {}),
+                self.change("delete", there.key, there.uid, version, {}),
                 _DELETE,
-                **_named(there.key),
+                **named(there.key),
                 uid=there.uid,
                 last_version=there.version,
                 last_attributes=_dump(there.attributes),
@@ -244,11 +280,11 @@ class Accounts(Store):
     def _find(self, grant: Grant, key: Key, *, lock: bool = False) -> Account | None:
         if not covers(grant, key):
             return None
-        row = self._session.read(_FIND_AND_LOCK if lock else _FIND, **_named(key)).one_or_none()
-        return None if row is None else _account(key, row)
+        row = self._session.read(_FIND_AND_LOCK if lock else _FIND, **named(key)).one_or_none()
+        return None if row is None else account_of(key, row)
 
     def _last_version(self, key: Key) -> int:
-        version: int = self._session.read(_LAST_VERSION, **_named(key)).scalar_one()
+        version: int = self._session.read(_LAST_VERSION, **named(key)).scalar_one()
         return version
 
     def _sealed(self, grant: Grant, uid: str, document: Document, there: Account | None) -> dict[str, str]:
@@ -275,14 +311,14 @@ class Accounts(Store):
         return envelope is not None and self._session.vault.refers(reference, place, envelope)
 
     @staticmethod
-    def _change(
-        acts: tuple[SignalsPrivilege, SignalsPrivilege], key: Key, uid: str, version: int, detail: dict[str, Any]
-    ) -> Change:
-        act = acts[1] if key.tenant else acts[0]
+    def change(act_name: str, key: Key, uid: str, version: int, detail: dict[str, Any]) -> Change:
+        """Say in the words of the audit trail what is changed; `act_name` is `put` or `delete`."""
+        act = _ACTS[act_name][1 if key.tenant else 0]
         return Change(FAMILY_NAME, key.tenant, act.action, key.scoped_id, uid, version, detail)
 
 
-def _named(key: Key) -> dict[str, Value]:
+def named(key: Key) -> dict[str, Value]:
+    """Give what names an account as the values of a statement."""
     return {"tenant": key.tenant, "type": key.type, "name": key.name}
 
 
@@ -302,7 +338,8 @@ def _reveals(grant: Grant, key: Key) -> bool:
     return (SignalsPrivilege.TENANT_ACCOUNT_REVEAL if key.tenant else SignalsPrivilege.ACCOUNT_REVEAL) in grant.also
 
 
-def _account(key: Key, row: Row[Any]) -> Account:
+def account_of(key: Key, row: Row[Any]) -> Account:
+    """Read an account from a row that holds one."""
     return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
 
 

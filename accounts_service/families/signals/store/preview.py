@@ -9,13 +9,13 @@ from sqlalchemy import func, select
 from accounts_service.access.privileges import Grant
 from accounts_service.families.signals.store.accounts import (
     Account,
-    Accounts,
     Conditions,
     Document,
     Key,
     Written,
     covers,
 )
+from accounts_service.families.signals.store.used import UsedAccounts
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_NAME, ACCOUNT_VERSION
 from accounts_service.faults import Ambiguous, NoSuchObject, NotPermitted, RefusedError
 from accounts_service.storage.statements import Statement, claim, given
@@ -29,7 +29,7 @@ _FIND_AND_LOCK = Statement(select(ACCOUNT).where(*_HERE).order_by(ACCOUNT.c.type
 _LAST_VERSION = Statement(select(func.coalesce(func.max(ACCOUNT_VERSION.c.version), 0)).where(*_BEFORE))
 
 
-class PreviewAccounts(Accounts):
+class PreviewAccounts(UsedAccounts):
     """The same accounts, asked for by tenant and id. The current form may give an id to several types."""
 
     def get_by_id(self, grant: Grant, tenant: str, name: str) -> Account:
@@ -54,16 +54,18 @@ class PreviewAccounts(Accounts):
         self._check(conditions, there)
         if there is not None and there.key.type == key.type:
             return self._put(grant, key, document, there)
-        last: int = self._session.read(_LAST_VERSION, tenant=key.tenant, name=key.name).scalar_one()
+        last = self.last_of_id(key.tenant, key.name)
         if there is None:
             return self._put(grant, key, document, None, last)
         self._delete(there)
         return Written(self._put(grant, key, document, None, last).version, created=False)
 
-    def delete_by_id(self, grant: Grant, tenant: str, name: str, conditions: Conditions) -> int:
+    def delete_by_id(
+        self, grant: Grant, tenant: str, name: str, conditions: Conditions, *, names_users: bool = False
+    ) -> int:
         """Move the account to the bin; returns the version of the deletion.
 
-        Raises RefusedError: NoSuchObject, Ambiguous, PreconditionFailed or InUse.
+        Raises RefusedError: NoSuchObject, Ambiguous, PreconditionFailed, or InUse as `UsedAccounts.replace` does.
         """
         # Who waited for a row to be unlocked does not see the one that took its place.
         self._session.lock(_CLAIM, tenant=tenant, name=name)
@@ -71,8 +73,13 @@ class PreviewAccounts(Accounts):
         if there is None:
             raise RefusedError(NoSuchObject("DELETE", name))
         self._check(conditions, there)
-        self._delete(there)
+        self._delete(there, names_users=names_users)
         return there.version + 1
+
+    def last_of_id(self, tenant: str, name: str) -> int:
+        """Give the last version that an account of this id had, of whatever type."""
+        version: int = self._session.read(_LAST_VERSION, tenant=tenant, name=name).scalar_one()
+        return version
 
     def _only(self, grant: Grant, tenant: str, name: str, *, lock: bool = False) -> Account | None:
         statement = _FIND_AND_LOCK if lock else _FIND

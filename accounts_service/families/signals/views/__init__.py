@@ -6,7 +6,7 @@ from flask import Request
 
 from accounts_service.access.privileges import AlsoInTenant
 from accounts_service.config import Settings
-from accounts_service.families.signals import documents
+from accounts_service.families.signals import documents, documents_of_versions
 from accounts_service.families.signals.dialect import SignalsDialect
 from accounts_service.families.signals.privileges import (
     ACTION_GROUPS,
@@ -16,11 +16,12 @@ from accounts_service.families.signals.privileges import (
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
 from accounts_service.families.signals.store.secrets import Secrets
-from accounts_service.families.signals.views import accounts, preview, search, searchguard
-from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
+from accounts_service.families.signals.views import accounts, preview, search, searchguard, versions
+from accounts_service.families.signals.views import bin as deleted
+from accounts_service.faults import ForbiddenHeader, NotPermitted, PrivateTenant, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.errors import sent_path
-from accounts_service.web.family import Family, Mount, Route, refuses
+from accounts_service.web.family import Body, Family, Mount, Route, refuses
 from accounts_service.web.gate import Call
 
 
@@ -49,6 +50,17 @@ def no_private_tenant(call: Call) -> None:
 _PRIVATE = "__user__"
 
 
+def _comes_by_forms(route: Route) -> bool:
+    return route.methods == ("POST",) and route.body is Body.NONE
+
+
+@refuses(NotPermitted, on=_comes_by_forms)
+def of_one_site(call: Call) -> None:
+    """Check that no page of another site asks for a change by a form, which browsers send without asking beforehand."""
+    if call.route is not None and _comes_by_forms(call.route):
+        gate.of_one_site(call)
+
+
 def _mounts(_: Settings) -> tuple[Mount, ...]:
     return (Mount(segments=frozenset(("_signals", "_searchguard", "_search"))),)
 
@@ -69,6 +81,7 @@ FAMILY = Family(
         gate.authenticated,
         gate.routed,
         no_private_tenant,
+        of_one_site,
         gate.known_parameters,
         gate.bodiless,
         gate.json_only,
@@ -76,13 +89,20 @@ FAMILY = Family(
     ),
     dialect=SignalsDialect,
     privileges=SignalsPrivilege,
-    views=(accounts.ROUTES, preview.ROUTES, search.ROUTES, searchguard.ROUTES),
+    views=(accounts.ROUTES, versions.ROUTES, deleted.ROUTES, preview.ROUTES, search.ROUTES, searchguard.ROUTES),
     action_groups=ACTION_GROUPS,
     json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
     # Elasticsearch takes these everywhere; only `pretty` does something here.
     parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
-    converters={"account": accounts.NameConverter, "id": preview.IdConverter},
+    converters={
+        "account": accounts.NameConverter,
+        "within": accounts.NameInTenantConverter,
+        "type": versions.TypeConverter,
+        "version": versions.VersionConverter,
+        "uid": deleted.UidConverter,
+        "id": preview.IdConverter,
+    },
     tenant_of=_tenant_of,
     secrets=Secrets,
-    terms=documents.TERMS,
+    terms={**documents.TERMS, **documents_of_versions.TERMS},
 )

@@ -10,9 +10,19 @@ from werkzeug.routing import BaseConverter
 from accounts_service.access.privileges import InTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of
+from accounts_service.families.signals.schemas.accounts import SCHEMAS, AccountSchema, schema_of
+from accounts_service.families.signals.schemas.patch import merged
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
-from accounts_service.faults import InUse, Json, NoSuchObject, PreconditionFailed
+from accounts_service.families.signals.store.used import UsedAccounts
+from accounts_service.faults import (
+    BadParameter,
+    InUse,
+    Json,
+    NoSuchObject,
+    NotPermitted,
+    PreconditionFailed,
+    RefusedError,
+)
 from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
@@ -26,10 +36,21 @@ class NameConverter(BaseConverter):
     """The name of an account; `_search` is none, since a tenant's search is where its account would be."""
 
     regex = r"(?!_search\Z)[^/]+"
+    # Else what stands behind it in a path would be matched with it, and the name not end where it does.
+    part_isolating = True
+
+
+class NameInTenantConverter(BaseConverter):
+    """The name of a tenant's account; `_versions` is none, since those of a global account are where it would be."""
+
+    regex = r"(?!_versions\Z)[^/]+"
+    part_isolating = True
 
 
 ACCOUNT = "/_signals/account/<account_type>/<account:name>"
-OF_TENANT = "/_signals/account/<tenant>/<account_type>/<name>"
+OF_TENANT = "/_signals/account/<tenant>/<account_type>/<within:name>"
+
+_REPLACED = frozenset(("replace_with",))
 
 
 @ROUTES.route(
@@ -64,14 +85,34 @@ def put_account(call: Call, account_type: str, name: str) -> Response:
 
 @ROUTES.route(
     ACCOUNT,
+    methods=("PATCH",),
+    privilege=SignalsPrivilege.ACCOUNT_PUT,
+    optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
+    body=Body.MERGE_PATCH,
+    takes=documents.PATCH,
+    answers={200: documents.PATCHED},
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
+)
+def patch_account(call: Call, account_type: str, name: str) -> Response:
+    """Change what is sent of an account, and nothing else (RFC 7396); secrets that are not sent stay."""
+    return _patch(call, account_type, name)
+
+
+@ROUTES.route(
+    ACCOUNT,
     methods=("DELETE",),
     privilege=SignalsPrivilege.ACCOUNT_DELETE,
+    parameters=_REPLACED,
     answers={200: documents.DELETED},
-    raises=(NoSuchObject, InUse, PreconditionFailed),
+    raises=(NoSuchObject, InUse, PreconditionFailed, BadParameter),
     headers=etags.HEADERS,
 )
 def delete_account(call: Call, account_type: str, name: str) -> Response:
-    """Delete an account."""
+    """Delete an account, and with `replace_with` have who uses it use another.
+
+    For the latter one must be allowed to put and delete references.
+    """
     return _delete(call, Key(account_type.lower(), name))
 
 
@@ -107,14 +148,34 @@ def put_account_of_tenant(call: Call, tenant: str, account_type: str, name: str)
 
 @ROUTES.route(
     OF_TENANT,
+    methods=("PATCH",),
+    privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
+    optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
+    body=Body.MERGE_PATCH,
+    takes=documents.PATCH,
+    answers={200: documents.PATCHED},
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
+)
+def patch_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
+    """Change what is sent of a tenant's account, and nothing else (RFC 7396); secrets that are not sent stay."""
+    return _patch(call, account_type, name, tenant_key(tenant))
+
+
+@ROUTES.route(
+    OF_TENANT,
     methods=("DELETE",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_DELETE, "tenant"),
+    parameters=_REPLACED,
     answers={200: documents.DELETED},
-    raises=(NoSuchObject, InUse, PreconditionFailed),
+    raises=(NoSuchObject, InUse, PreconditionFailed, BadParameter),
     headers=etags.HEADERS,
 )
 def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
-    """Delete an account of a tenant."""
+    """Delete an account of a tenant, and with `replace_with` have who uses it use another of the tenant's.
+
+    For the latter one must be allowed to put and delete references.
+    """
     return _delete(call, Key(account_type.lower(), name, tenant_key(tenant)))
 
 
@@ -129,9 +190,8 @@ def _get(call: Call, key: Key) -> Response:
 
 
 def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response:
-    schema = schema_of(account_type)
+    document = document_of(schema_of(account_type), call.json)
     key = Key(account_type.lower(), name, tenant)
-    document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
     with call.transaction(Accounts) as accounts:
         written = accounts.put(call.grant, key, document, call.conditions)
     done, status = ("created", 201) if written.created else ("updated", 200)
@@ -139,9 +199,46 @@ def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response
 
 
 def _delete(call: Call, key: Key) -> Response:
-    with call.transaction(Accounts) as accounts:
-        version = accounts.delete(call.grant, key, call.conditions)
+    successor = _successor(call, key)
+    acts = call.services.reference_privileges
+    if successor is not None and not (call.allows(acts.put) and call.allows(acts.delete)):
+        raise RefusedError(NotPermitted())
+    conditions, names_users = call.conditions, call.allows(acts.get)
+    with call.transaction(UsedAccounts) as accounts:
+        version = accounts.replace(call.grant, key, conditions, acts, successor=successor, names_users=names_users)
     return answer(call, result(key.scoped_id, version, "deleted"))
+
+
+def _successor(call: Call, key: Key) -> str | None:
+    """Give the name of the account that takes the place of `key`, which is one of the same type and scope."""
+    if "replace_with" not in call.request.args:
+        return None
+    account_type, slash, name = call.request.args["replace_with"].partition("/")
+    if not slash or not name or "/" in name:
+        raise RefusedError(BadParameter("replace_with", "not type/id"))
+    if account_type.lower() != key.type:
+        raise RefusedError(BadParameter("replace_with", "not of the same type"))
+    if name == key.name:
+        raise RefusedError(BadParameter("replace_with", "the account itself"))
+    return name
+
+
+def _patch(call: Call, account_type: str, name: str, tenant: str = "") -> Response:
+    schema, sent = schema_of(account_type), call.json
+    key = Key(account_type.lower(), name, tenant)
+
+    def patch(attributes: Mapping[str, Json], references: Mapping[str, str]) -> Document:
+        return document_of(schema, merged(schema.shown(attributes, references), sent))
+
+    with call.transaction(Accounts) as accounts:
+        written = accounts.patch(call.grant, key, patch, call.conditions)
+    done = "updated" if written.changed else "noop"
+    return answer(call, result(key.scoped_id, written.version, done), tag_of(written.version))
+
+
+def document_of(schema: AccountSchema, sent: Json) -> Document:
+    """Check what an account is to be. Raises RefusedError(InvalidBody) with every problem."""
+    return Document.of(schema.check(sent), schema.marked("secret"), schema.marked("destination"))
 
 
 def found(call: Call, accounts: Accounts, account: Account, identifier: str) -> dict[str, Json]:

@@ -9,9 +9,9 @@ from accounts_service.access.privileges import AlsoInTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of, sent_type
-from accounts_service.families.signals.store.accounts import Document, Key
+from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
-from accounts_service.families.signals.views.accounts import answer, found, result
+from accounts_service.families.signals.views.accounts import answer, document_of, found, result
 from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
@@ -66,8 +66,7 @@ def get_account_by_id(call: Call, account_id: str) -> Response:
 def put_account_by_id(call: Call, account_id: str) -> Response:
     """Create an account, or replace it as a whole, its `type` included."""
     account_type = sent_type(call.json)
-    schema = schema_of(account_type)
-    document = Document.of(schema.check(call.json), schema.marked("secret"), schema.marked("destination"))
+    document = document_of(schema_of(account_type), call.json)
     key = Key(account_type.lower(), account_id, call.tenant or "")
     with call.transaction(PreviewAccounts) as accounts:
         written = accounts.put_by_id(call.grant, key, document, call.conditions)
@@ -85,6 +84,7 @@ def put_account_by_id(call: Call, account_id: str) -> Response:
 )
 def delete_account_by_id(call: Call, account_id: str) -> Response:
     """Delete an account by its id alone."""
+    tenant, names_users = call.tenant or "", call.allows(call.services.reference_privileges.get)
     with call.transaction(PreviewAccounts) as accounts:
-        version = accounts.delete_by_id(call.grant, call.tenant or "", account_id, call.conditions)
+        version = accounts.delete_by_id(call.grant, tenant, account_id, call.conditions, names_users=names_users)
     return answer(call, result(account_id, version, "deleted"))

@@ -1,0 +1,139 @@
+"""What accounts were before, and going back to it.
+
+Nothing is opened here: an old secret is copied as it is sealed, and told apart
+from another by its reference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from accounts_service.access.privileges import Grant
+from accounts_service.families.signals.store.accounts import (
+    REPLACE,
+    Account,
+    Accounts,
+    Conditions,
+    Key,
+    account_of,
+    named,
+)
+from accounts_service.families.signals.tables import ACCOUNT_VERSION
+from accounts_service.faults import NoSuchObject, RefusedError
+from accounts_service.storage.statements import Statement, given
+
+_OF_ACCOUNT = (
+    *(ACCOUNT_VERSION.c[name] == given(name) for name in ("tenant", "type", "name")),
+    # Of another account, that had the name before, nothing is told: who made this one may not know of it.
+    ACCOUNT_VERSION.c.uid == given("uid"),
+)
+_BEFORE = Statement(
+    select(ACCOUNT_VERSION)
+    .where(*_OF_ACCOUNT, ACCOUNT_VERSION.c.version < given("before"))
+    .order_by(ACCOUNT_VERSION.c.version.desc())
+    .limit(given("most"))
+)
+_ONE = Statement(
+    select(ACCOUNT_VERSION).where(
+        *_OF_ACCOUNT, ACCOUNT_VERSION.c.version == given("version"), ACCOUNT_VERSION.c.attributes.is_not(None)
+    )
+)
+_AFTER_ALL = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of an account. `changed` names what was not so before, None where nothing is kept of that."""
+
+    number: int
+    at_us: int
+    present: bool
+    deleted: bool
+    changed: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an account held in one version; the secrets as their references."""
+
+    account: Account
+    at_us: int
+    references: Mapping[str, str]
+
+
+class Versions(Accounts):
+    """The versions of accounts that are there, each since it was made."""
+
+    def page(self, grant: Grant, key: Key, before: int | None, most: int) -> tuple[list[Version], bool]:
+        """List `most` versions, the newest first, of those before version `before`; tells whether there are more.
+
+        Raises RefusedError(NoSuchObject).
+        """
+        account = self.get(grant, key)
+        # What a version changed is seen by the one before it, or by the one before that, if that is a deletion.
+        values = {**named(key), "uid": account.uid, "before": before or _AFTER_ALL, "most": most + 2}
+        rows = list(self._session.read(_BEFORE, **values))
+        listed = []
+        for number, row in enumerate(rows[:most]):
+            former = _former(row, rows[number + 1 : number + 3])
+            changed = None if former is None or row.attributes is None else self._changed(key, former, row)
+            present = row.version == account.version
+            listed.append(Version(row.version, row.at_us, present, row.attributes is None, changed))
+        return listed, len(rows) > most
+
+    def state(self, grant: Grant, key: Key, number: int) -> tuple[State, bool]:
+        """Give what the account held in a version, and whether that is the present one.
+
+        Raises RefusedError(NoSuchObject).
+        """
+        account = self.get(grant, key)
+        row = self._one(account, number)
+        return self._state(key, row), number == account.version
+
+    def restore(self, grant: Grant, key: Key, number: int, conditions: Conditions) -> int:
+        """Make the account what it was in version `number`; returns the new version.
+
+        Attributes and secrets come together as they were together, so no secret
+        gets to where it was not sent before. Raises RefusedError: NoSuchObject or
+        PreconditionFailed.
+        """
+        there = self._find(grant, key, lock=True)
+        if there is None:
+            raise RefusedError(NoSuchObject("POST", key.scoped_id))
+        self._check(conditions, there)
+        row = self._one(there, number)
+        account = Account(key, there.uid, there.version + 1, json.loads(row.attributes), json.loads(row.secrets))
+        self._write(account, REPLACE, {"restored": number})
+        return account.version
+
+    def _one(self, account: Account, number: int) -> Row[Any]:
+        values = {**named(account.key), "uid": account.uid, "version": number}
+        row = self._session.read(_ONE, **values).one_or_none()
+        if row is None:
+            raise RefusedError(NoSuchObject("GET", f"{account.key.scoped_id} version {number}"))
+        return row
+
+    def _state(self, key: Key, row: Row[Any]) -> State:
+        account = account_of(key, row)
+        return State(account, row.at_us, self.references(account))
+
+    def _changed(self, key: Key, former: Row[Any], row: Row[Any]) -> tuple[str, ...]:
+        before, after = (_together(self._state(key, one)) for one in (former, row))
+        return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
+
+
+def _former(row: Row[Any], older: Sequence[Row[Any]]) -> Row[Any] | None:
+    """Give the state that came before `row`, or None where it is not kept."""
+    if older and older[0].attributes is None:
+        # What came back from the bin; meanwhile its name may have had other versions.
+        row, older = older[0], older[1:]
+    return older[0] if older and older[0].version == row.version - 1 else None
+
+
+def _together(state: State) -> dict[str, Any]:
+    return {**state.account.attributes, **state.references}

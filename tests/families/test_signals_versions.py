@@ -1,0 +1,187 @@
+"""Versions of accounts: what they were, what changed, and going back; and how long they are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from accounts_service import app
+from accounts_service.families.signals import examples
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_VERSION
+from accounts_service.faults import Json
+from accounts_service.jobs.leftovers import Forgetting
+from accounts_service.storage.sealed import Vault
+from tests.storage.kit import rows
+from tests.support.service import Service
+
+EMAIL = "/_signals/account/email/default"
+VERSIONS = f"{EMAIL}/_versions"
+MAIL: dict[str, Json] = {**examples.GOOD["email"], "user": "u", "password": "p"}
+DAY_US = 24 * 3600 * 1_000_000
+
+
+def three_versions(service: Service, path: str = EMAIL) -> None:
+    service.put(path, MAIL)
+    service.put(path, {**MAIL, "host": "new.example", "password": "q"})
+    service.put(path, {**examples.GOOD["email"], "user": "u", "proxy_password": "r"})
+
+
+def numbers(service: Service, path: str = VERSIONS) -> list[int]:
+    return [version["_version"] for version in service.get(path).json["versions"]]
+
+
+def test_versions_are_listed_with_what_changed_by_name(service: Service) -> None:
+    three_versions(service)
+    document = service.get(VERSIONS, by="reader").json
+    listed = [(one["_version"], one["present"], one.get("changed"), one.get("deleted")) for one in document["versions"]]
+    assert (document["_id"], "next" in document) == ("email/default", False)
+    assert listed == [
+        (3, True, ["host", "password", "proxy_password"], None),
+        (2, False, ["host", "password"], None),
+        (1, False, None, None),
+    ]
+    first = service.get(f"{VERSIONS}?limit=2").json
+    assert ([one["_version"] for one in first["versions"]], first["next"]) == ([3, 2], 2)
+    assert first["versions"] == document["versions"][:2]
+    assert service.get(f"{VERSIONS}?limit=2&before={first['next']}").json["versions"] == document["versions"][2:]
+    for query in ("limit=0", "limit=101", "limit=x", "before=0", "before=" + "9" * 20, "before=x"):
+        assert service.get(f"{VERSIONS}?{query}").status_code == 400, query
+    assert service.get("/_signals/account/email/other/_versions").status_code == 404
+
+
+def test_a_version_is_shown_as_it_was_and_its_secrets_to_nobody(service: Service) -> None:
+    shown = []
+    for body in (MAIL, {**MAIL, "host": "new.example", "password": "q"}):
+        service.put(EMAIL, body)
+        shown.append(service.get(EMAIL, by="manager").json["_source"])
+    for number, source in enumerate(shown, 1):
+        for who in ("reader", "admin"):
+            document = service.get(f"{VERSIONS}/{number}", by=who).json
+            assert (document["_source"], document["present"]) == (source, number == 2)
+    compared = service.get(f"{VERSIONS}/2?compare_with=1").json["differences"]
+    assert compared == {
+        "host": {"from": "mail.mycompany.example", "to": "new.example"},
+        "password": "different",
+    }
+    assert service.get(f"{VERSIONS}/1?compare_with=1").json["differences"] == {"password": "same"}
+    service.put(EMAIL, {**examples.GOOD["email"], "proxy_password": "r"})
+    assert service.get(f"{VERSIONS}/3?compare_with=1").json["differences"] == {
+        "user": {"from": "u"},
+        "password": "removed",
+        "proxy_password": "added",
+    }
+    for path in ("9", "0", "x", "1x", "9" * 19):
+        assert service.get(f"{VERSIONS}/{path}").status_code in (400, 404), path
+    for value in ("9", "x", "", "-1"):
+        assert service.get(f"{VERSIONS}/1?compare_with={value}").json["error"].startswith("compare_with: ")
+
+
+def test_what_is_restored_answers_as_it_did_and_nothing_is_opened(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.put(EMAIL, MAIL)
+    before = [service.get(EMAIL, by=who).json["_source"] for who in ("admin", "manager")]
+    service.put(EMAIL, {**MAIL, "host": "new.example", "password": "q"})
+    opened: list[str] = []
+
+    def spied(name: str) -> None:
+        real = getattr(Vault, name)
+
+        def spy(*arguments: Any) -> Any:
+            opened.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(Vault, name, spy)
+
+    spied("open")
+    spied("_try_open")
+    assert service.ask("POST", f"{VERSIONS}/1:restore", headers={"If-Match": '"1"'}).status_code == 412
+    # Without `reveal`: both come as they were together.
+    answer = service.ask("POST", f"{VERSIONS}/1:restore", by="manager", headers={"If-Match": '"2"'})
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
+    assert answer.json == {"_id": "email/default", "_version": 3, "result": "restored"}
+    assert opened == []
+    assert [service.get(EMAIL, by=who).json["_source"] for who in ("admin", "manager")] == before
+    assert opened
+    stored = rows(service.services.database, ACCOUNT_VERSION)
+    assert (stored[0].attributes, stored[0].secrets) == (stored[2].attributes, stored[2].secrets)
+    record = service.audited()[-1]
+    assert (record.act.rpartition("/")[2], record.version, record.detail) == ("put", 3, '{"restored": 1}')
+    found = service.ask("POST", "/_signals/account/_search", json={"query": {"term": {"host": MAIL["host"]}}}).json
+    assert [hit["_id"] for hit in found["hits"]["hits"]] == ["email/default"]
+    for path, status in ((f"{VERSIONS}/9:restore", 404), (f"{EMAIL}x/_versions/1:restore", 404)):
+        assert service.ask("POST", path).status_code == status
+    assert service.ask("POST", f"{VERSIONS}/1:restore", json={}).status_code == 400
+    cross = service.ask("POST", f"{VERSIONS}/1:restore", headers={"Origin": "https://evil.example"})
+    assert cross.status_code == 403
+
+
+def test_an_account_made_again_has_no_versions_of_the_one_before(service: Service) -> None:
+    service.put(EMAIL, MAIL)
+    service.delete(EMAIL)
+    assert service.get(VERSIONS).status_code == 404
+    assert service.ask("POST", f"{VERSIONS}/1:restore").status_code == 404
+    service.put(EMAIL, MAIL)
+    assert numbers(service) == [3]
+    for number in (1, 2):
+        assert service.get(f"{VERSIONS}/{number}").status_code == 404
+        assert service.ask("POST", f"{VERSIONS}/{number}:restore").status_code == 404
+
+
+def test_paths_of_versions_are_no_accounts_and_no_tenant_hides_them(service: Service) -> None:
+    service.configure({"sg_tenants.yml": {"email": {}, "blue": {}}})
+    slack = examples.GOOD["slack"]
+    for path in ("email/slack", "email/_versions"):
+        service.put(f"/_signals/account/{path}", MAIL)
+    for path in ("email/slack/x", "blue/slack/x"):
+        service.put(f"/_signals/account/{path}", slack)
+    base = "/_signals/account"
+    # A global account that is called like a type, although there is a tenant that is called like its type.
+    assert service.get(f"{base}/email/slack/_versions").json["_id"] == "email/slack"
+    assert service.get(f"{base}/EMAIL/slack/_versions/1").json["_id"] == "email/slack"
+    assert service.get(f"{base}/email/_versions/_versions").json["_id"] == "email/_versions"
+    assert service.get(f"{base}/email/slack/x/_versions").json["_id"] == "email/slack/x"
+    assert service.get(f"{base}/email/slack/x/_versions/1").json["_id"] == "email/slack/x"
+    assert service.ask("POST", f"{base}/blue/slack/x/_versions/1:restore", by="admin").json["_version"] == 2
+    for method in ("PUT", "PATCH", "DELETE"):
+        answer = service.ask(method, f"{base}/email/slack/_versions", json=slack if method != "DELETE" else None)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+        answer = service.ask(method, f"{base}/blue/slack/_versions", json=slack if method != "DELETE" else None)
+        assert (answer.status_code, "no handler found" in answer.json["error"]) == (400, True)
+    for path in ("email/slack/_versions/_versions", "email/_search/_versions"):
+        assert "no handler found" in service.get(f"{base}/{path}").json["error"]
+    for who, status in (("native", 403), ("foreigner", 403), ("stranger", 403)):
+        assert service.get(f"{base}/email/slack/_versions", by=who).status_code == status
+
+
+def test_versions_go_when_they_are_old_and_not_among_the_last(service: Service) -> None:
+    database = service.services.database
+    for number in range(6):
+        service.put(EMAIL, {**MAIL, "port": 1 + number})
+    service.put("/_signals/account/email/gone", MAIL)
+    service.delete("/_signals/account/email/gone")
+    (binned,) = service.get("/_signals/bin").json["deleted"]
+    service.delete(f"/_signals/bin/{binned['uid']}")
+    forgetting = Forgetting(database, app.LEFTOVERS, kept=3, days=90)
+    forgetting.prune(lambda: False)
+    assert numbers(service) == [6, 5, 4, 3, 2, 1]
+    with database.begin() as connection:
+        connection.execute(
+            update(ACCOUNT_VERSION)
+            .where(ACCOUNT_VERSION.c.version != 2)
+            .values(at_us=database.now_us() - 91 * DAY_US - ACCOUNT_VERSION.c.version)
+        )
+    forgetting.prune(lambda: True)
+    assert numbers(service) == [6, 5, 4, 3, 2, 1]
+    forgetting.prune(lambda: False)
+    # The second is young; of what is forgotten the newest row alone stays.
+    assert numbers(service) == [6, 5, 4, 2]
+    left = [(row.name, row.version) for row in rows(database, ACCOUNT_VERSION) if row.name == "gone"]
+    assert left == [("gone", 2)]
+    assert service.put("/_signals/account/email/gone", MAIL).json["_version"] == 3
+    # Of the version before one nothing may be kept.
+    changed = [one.get("changed") for one in service.get(VERSIONS).json["versions"]]
+    assert changed == [["password", "port"], ["password", "port"], None, None]
+    assert len(rows(database, ACCOUNT)) == 2
