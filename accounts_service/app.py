@@ -38,6 +38,7 @@ from accounts_service.storage.limits import Limits, open_limits
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
+from accounts_service.web.explaining import Explainer
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
 from accounts_service.web.services import Leftovers, MailServers, ReferencePrivileges, References, Services
@@ -175,6 +176,7 @@ def make_services(settings: Settings) -> Services:
         limits=open_limits(database, vault),
         vault=vault,
         documents=Documents(),
+        explainer=Explainer(),
     )
 
 
@@ -188,7 +190,10 @@ def assemble(
     `build` makes the application of one family.
     """
     behind = list(families)
-    services = dataclasses.replace(services, documents=Documents(behind, services.settings))
+    settings = services.settings
+    services = dataclasses.replace(
+        services, documents=Documents(behind, settings), explainer=Explainer(behind, settings)
+    )
     return Dispatcher(
         {family.name: build(family, services) for family in behind},
         {family.name: family.mounts(services.settings) for family in behind},

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
-from accounts_service.access.privileges import Grant, Requirement, describe
+from accounts_service.access.privileges import Grant, Open, Requirement, describe
 from accounts_service.access.roles import REALM, Identity, ResolutionMode, RoleMapping, RoleMappings
 from accounts_service.faults import Json
 
@@ -103,6 +104,84 @@ class Explanation:
         return self.grant is not None
 
 
+# -- What is asked, and what is told ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInQuestion:
+    """A request that nobody has sent: `path` with its query, and what its Host and sgtenant would say."""
+
+    method: str
+    path: str
+    host: str
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegeInQuestion:
+    """A privilege by its name, and for a tenant action where."""
+
+    action: str
+    tenant: str | None = None
+
+
+Question: TypeAlias = RequestInQuestion | PrivilegeInQuestion
+
+
+class UnexplainedError(Exception):
+    """What was asked cannot be explained; neither a yes nor a no. `parameter` is at fault.
+
+    `words` say why, with `{path}`, `{method}` or `{action}` where they speak of
+    what was asked: not everyone who tells them may repeat that.
+    """
+
+    def __init__(self, parameter: str, words: str) -> None:
+        self.parameter = parameter
+        self.words = words
+        super().__init__(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Where a request would lead, and what is decided there."""
+
+    family: str
+    route: str
+    tenant: str
+    explanation: Explanation
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether the request is granted."""
+        return self.explanation.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to a question, whoever asked it and wherever.
+
+    `principal` is None for roles that nobody need have. `obstacle`: why no log-in
+    of his can succeed; `found` is then what would hold if one did.
+    """
+
+    principal: str | None
+    asked: str
+    notes: tuple[str, ...]
+    held: tuple[Held, ...]
+    obstacle: str | None
+    found: Routed | Decision
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it is open to everybody, without a log-in."""
+        return isinstance(self.found, Routed) and self.found.explanation.requirement is Open.PUBLIC
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether he may, as things are."""
+        return self.found.allowed and (self.obstacle is None or self.is_open)
+
+
 # -- Roles --------------------------------------------------------------------
 
 
@@ -188,4 +267,22 @@ def document(explanation: Explanation) -> dict[str, Json]:
         "requirement": describe(explanation.requirement),
         "decisions": [decision_document(decision) for decision in explanation.decisions],
         "optional": [decision_document(decision) for decision in explanation.optional],
+    }
+
+
+def told_document(told: Told) -> dict[str, Json]:
+    """Write an answer as JSON; of a privilege it has less."""
+    match told.found:
+        case Routed(family, route, tenant, explanation):
+            found: dict[str, Json] = {"family": family, "route": route, "tenant": tenant, **document(explanation)}
+        case decision:
+            found = {"decisions": [decision_document(decision)]}
+    return {
+        "principal": told.principal,
+        "asked": told.asked,
+        "notes": [*told.notes],
+        "roles": [held_document(held) for held in told.held],
+        **found,
+        "allowed": told.allowed,
+        "cannot_log_in": told.obstacle,
     }

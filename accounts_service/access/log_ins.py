@@ -6,7 +6,7 @@ Snapshot.authenticate does as far as the configuration alone decides it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from accounts_service.access.authenticators import ANONYMOUS, BASIC, JWT, TRUSTED_ORIGIN, Criteria, Origin, Peer
@@ -15,6 +15,9 @@ from accounts_service.access.authenticators.user_mapping import Source, UserMapp
 from accounts_service.access.configuration import Configuration, Domain, NetworkSettings
 from accounts_service.access.roles import REALM, Address, Identity
 from accounts_service.faults import Json
+
+# A realm without mappings: its people have the roles they are given, no more.
+_ROLES_ONLY = "explain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ def caller_of(configuration: Configuration, identity: Identity, *, by_socket: bo
     return Caller(entry, _obstacle(configuration, identity, heard=bool(heard), taken=bool(domains)), (*notes,))
 
 
+def holder_of(names: Iterable[str], address: Address | None = None) -> Caller:
+    """Make up somebody who has these roles, and nothing else."""
+    return Caller(Identity(_ROLES_ONLY, "", roles=frozenset(names), address=address), None, ())
+
+
 # -- Where he comes from ------------------------------------------------------
 
 
@@ -80,7 +88,7 @@ def _notes_on_origin(
         for conditions in all_conditions
         for criteria in (conditions.accept, conditions.skip)
     ):
-        yield "sg_authc.yml has conditions on where a caller comes from, which are not looked at; give --ip"
+        yield "sg_authc.yml has conditions on where a caller comes from, not looked at here; give --ip (over HTTP: ip)"
     if heard and len(heard) < origins:
         yield "the network of sg_authc.yml refuses some ways from there, directly or by a proxy; this is for the others"
 

@@ -25,6 +25,18 @@ REALM = "sg_authc"
 NO_MATCHER = Matcher(())
 
 
+def plain(address: Address) -> Address:
+    """Write an address as the configuration does.
+
+    A socket for both families writes 10.0.0.1 as ::ffff:10.0.0.1, which is in
+    no network of the configuration, not even in one that is to be kept out.
+    A zone (fe80::1%eth0) may be any text, and `hosts` would match it.
+    """
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
+
+
 @dataclass(frozen=True, slots=True)
 class TenantPermission:
     """Actions allowed in the tenants that a pattern names. Patterns may hold `${user.name}` and the like."""

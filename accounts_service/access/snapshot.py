@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
 
-from accounts_service.access import action_groups, roles
+from accounts_service.access import action_groups, log_ins, roles
 from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.authenticators import (
     ANONYMOUS,
@@ -52,7 +52,8 @@ from accounts_service.access.configuration import (
     read,
 )
 from accounts_service.access.decisions import Rules
-from accounts_service.access.roles import Address, Identity, Role
+from accounts_service.access.log_ins import Caller
+from accounts_service.access.roles import Address, Identity, Role, plain
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, RefusedError
 from accounts_service.folders import make_private
@@ -183,6 +184,7 @@ class Snapshot:
         bulkhead: Bulkhead,
         trusted_uids: frozenset[int],
     ) -> None:
+        self._configuration = configuration
         self.left_out = configuration.left_out
         self.netbird_jwt = configuration.netbird_jwt
         self.rules = rules_of(configuration, built_ins)
@@ -221,6 +223,10 @@ class Snapshot:
                 challenges.append(outcome.challenge)
         raise RefusedError(NotAuthenticated(tuple(challenges)))
 
+    def caller_of(self, identity: Identity) -> Caller:
+        """Find out whom the service would take for `identity`, of whom no more is known than that; see log_ins.py."""
+        return log_ins.caller_of(self._configuration, identity, by_socket=bool(self._trusted_uids))
+
     def address_of(self, facts: Facts) -> Address | None:
         """Say from which address `facts` came, by the word of proxies that are trusted; None over a socket.
 
@@ -236,7 +242,7 @@ class Snapshot:
         return False
 
     def _origin(self, facts: Facts) -> Origin:
-        peer = Peer(_plain(facts.peer.address), facts.peer.uid)
+        peer = Peer(None if facts.peer.address is None else plain(facts.peer.address), facts.peer.uid)
         if not self._network.trusts(peer.address) and peer.uid not in self._trusted_uids:
             return Origin(peer, trusted=False, address=peer.address)
         header = self._network.remote_ip_header
@@ -244,20 +250,11 @@ class Snapshot:
         if forwarded is None:
             return Origin(peer, trusted=True, address=peer.address)
         try:
-            hops = [_plain(ip_address(hop.strip())) for hop in forwarded.split(",")]
+            hops = [plain(ip_address(hop.strip())) for hop in forwarded.split(",")]
         except ValueError:
             raise RefusedError(BadOrigin(header)) from None
         client = next((hop for hop in reversed(hops) if not self._network.trusts(hop)), hops[0])
         return Origin(peer, trusted=True, address=client)
-
-
-def _plain(address: Address | None) -> Address | None:
-    # A socket for both families writes 10.0.0.1 as ::ffff:10.0.0.1, which is in
-    # no network of the configuration, not even in one that is to be kept out.
-    # A zone (fe80::1%eth0) may be any text, and `hosts` would match it.
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or IPv6Address(int(address))
-    return address
 
 
 def _authenticator(domain: Domain, users: InternalUsers) -> Authenticator:

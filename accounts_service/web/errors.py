@@ -46,8 +46,10 @@ def sent_path(asked: Request) -> str:
 
 # Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's.
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Mention's are 86 letters and figures.
-_TOKENS = re.compile(r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])", re.IGNORECASE)
+# Mention's are 86 letters and figures; and what is signed begins with `{"`, written as JSON in base64.
+_TOKENS = re.compile(
+    r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
+)
 
 
 def without_tokens(text: str) -> str:
@@ -56,17 +58,21 @@ def without_tokens(text: str) -> str:
 
 
 def loggable_path(asked: Request) -> str:
-    """Give the path for a log: without anything that looks like a token.
+    """Give the path of a request for a log."""
+    return masked(sent_path(asked))
+
+
+def masked(path: str) -> str:
+    """Give a path without anything that looks like a token.
 
     Wavefront's API has tokens in paths, and whoever mistakes a path sends one to
     any other. Ids of groups and roles look the same; they stand in the audit trail.
     """
-    path = sent_path(asked)
     decoded, again = path, unquote(path)
     while again != decoded:
         decoded, again = again, unquote(again)
-    masked = _UUID.sub("<uuid>", without_tokens(decoded))
-    return path if masked == decoded else masked
+    found = _UUID.sub("<uuid>", without_tokens(decoded))
+    return path if found == decoded else found
 
 
 def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler a kind of exception

@@ -182,6 +182,10 @@ def _no_tenant(_: Request) -> str | None:
     return None
 
 
+def _as_he_came(identity: Identity) -> Identity:
+    return identity
+
+
 @dataclass(eq=False)
 class Family:
     """An account family. `checks` run in this order before every view."""
@@ -201,6 +205,8 @@ class Family:
     converters: Mapping[str, type[BaseConverter]] = field(default_factory=dict)
     # The tenant that a request asks for other than by its route; None is the global one.
     tenant_of: Callable[[Request], str | None] = _no_tenant
+    # Whom the family takes for who came by a domain of sg_authc.yml: he may have an account of his own there.
+    known_as: Callable[[Identity], Identity] = _as_he_came
     # Where the family's sealed secrets are, for those who check that the keys open them.
     secrets: type[Envelopes] | None = None
     # What the names in paths and queries mean, for documents of the API.

@@ -40,6 +40,7 @@ from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.web import body
 from accounts_service.web.dispatcher import NOWHERE, PATH_FAULT, host_of
+from accounts_service.web.errors import without_tokens
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import ANNOUNCED, Body, Dialect, Family, Route, refuses
 from accounts_service.web.services import Services
@@ -125,8 +126,8 @@ class Call:
 
     @property
     def uri(self) -> str:
-        """Path and query as they were sent."""
-        return str(self.request.environ.get("RAW_URI") or self.request.full_path.rstrip("?"))
+        """Path and query as they were sent, to be told; without tokens, which some put there."""
+        return without_tokens(str(self.request.environ.get("RAW_URI") or self.request.full_path.rstrip("?")))
 
     @cached_property
     def json(self) -> Json:
@@ -218,7 +219,8 @@ def known_parameters(call: Call) -> None:
     known = route.parameters | call.family.parameters
     unknown = tuple(sorted(name for name in call.request.args if name not in known))
     if unknown:
-        raise RefusedError(UnknownParameters(call.request.path, unknown))
+        # Who puts a token into an address may forget its name as well.
+        raise RefusedError(UnknownParameters(without_tokens(call.request.path), tuple(map(without_tokens, unknown))))
 
 
 @refuses(UnexpectedBody, on=lambda route: route.body is Body.NONE)

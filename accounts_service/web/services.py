@@ -7,10 +7,13 @@ import each other; `app.py` says who is behind it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from accounts_service.access.decisions import Rules
+from accounts_service.access.explanations import Question, Told
+from accounts_service.access.log_ins import Caller
 from accounts_service.access.passwords import Passwords
 from accounts_service.access.privileges import Grant, Privilege
 from accounts_service.access.snapshot import AccessControl
@@ -169,6 +172,16 @@ class Documents(Protocol):
         ...
 
 
+class Explainer(Protocol):
+    """Says who may do what, and why; web/explaining.py does it."""
+
+    def explain(
+        self, rules: Rules, principal: str | None, caller: Caller, question: Question, notes: Iterable[str] = ()
+    ) -> Told:
+        """Say whether `caller` may do what is asked, and why. Raises UnexplainedError when nobody could."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The collaborators of every family. `references`: by the family whose objects are used."""
@@ -185,3 +198,4 @@ class Services:
     vault: Vault
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents
+    explainer: Explainer

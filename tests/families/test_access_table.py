@@ -71,6 +71,7 @@ POST    /_searchguard/authinfo                                         401    20
 GET     /_searchguard/permission                                       401    200     200   200      200       200    200        200
 GET     /_searchguard/health                                           200    200     200   200      200       200    200        200
 HEAD    /_searchguard/health                                           200    200     200   200      200       200    200        200
+GET     /_accounts/explain                                             401    200     200   200      200       200    200        200
 GET     /_accounts/references/<family>/<path:account>                  401    403     403   200      200       403    403        403
 PUT     /_accounts/references/<family>/<path:account>/<referrer>       401    403     403   200      200       403    403        403
 DELETE  /_accounts/references/<family>/<path:account>/<referrer>       401    403     403   204      204       403    403        403
@@ -222,6 +223,9 @@ WAVEFRONT = "/api/v2/"
 NETBIRD = "/api/"
 MENTION = ("/accounts", "/app/", "/mention/", "api.mention.com/")
 
+# What has to be asked with a query.
+QUERIES = {"/_accounts/explain": "?method=GET&path=/_signals/account/email/alerts"}
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -289,6 +293,7 @@ def _ask(service: Service, natives: Natives, method: str, path: str, persona: st
     if native is not None:
         return native.ask(method, path, by=by)
     path, _, tenant = path.partition("@")
+    path += QUERIES.get(path, "")
     for argument, value in ARGUMENTS.items():
         path = path.replace(argument, value)
     if "<version:version>" in path:

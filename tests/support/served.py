@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support import personas
+from tests.support.canary import Canaries
 from tests.support.installation import Installation
 
 COMMAND = Path(sys.executable).with_name("accounts-service")
@@ -66,6 +67,7 @@ class Served:
         self.log = installation.folder / "serve.log"
         self._environment = installation.environment(**settings)
         self.port = 0
+        self._sent = Canaries()
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
@@ -101,6 +103,8 @@ class Served:
             self.process.kill()
             self.process.wait()
             raise
+        # Whatever a test is about: of the secrets that it has sent none is in the log.
+        assert self._sent.found_in(self.log.read_bytes()) == set()
 
     def workers(self) -> list[int]:
         """Name the worker processes."""
@@ -137,6 +141,7 @@ class Served:
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
         if by is not None:
             pairs += personas.authorization(by).items()
+        self._sent.know_all_of(pairs, body)
         raw = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         if raw is not None:
             pairs.append(("Content-Length", str(len(raw))))

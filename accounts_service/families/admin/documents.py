@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from accounts_service.access.explanations import Reason, Source
 from accounts_service.faults import Json
-from accounts_service.validation.json_schema import JsonSchema, record
+from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.web.description import Answer, Term
 
 _TEXT: JsonSchema = {"type": "string"}
 _STATUS: JsonSchema = {"type": "string", "const": "ok"}
 _NOT_STORED = ("Cache-Control",)
+_SEVERAL: JsonSchema = {"type": "array", "items": _TEXT}
 _FIXED = ("Cache-Control", "Content-Security-Policy", "ETag", "Referrer-Policy", "X-Content-Type-Options")
 
 # The files of the page with their types. Nothing but these is ever read, whatever a path says.
@@ -25,6 +27,15 @@ TERMS = {
     "account": Term("An account as its family names it, such as `slack/test`; it may hold slashes."),
     "referrer": Term("Who uses the account: any name that its user will know again."),
     "family": Term("The name of a family that is served."),
+    "principal": Term("About whom it is, by the name of who comes by sg_authc.yml; without it about the caller."),
+    "role": Term("Instead of a principal: a role that somebody has. It may come several times.", _SEVERAL),
+    "backend_role": Term("A backend role that the principal has besides. It may come several times.", _SEVERAL),
+    "ip": Term("The address that the principal comes from."),
+    "method": Term("The method of the request."),
+    "path": Term("The path of the request, with its query if it has one."),
+    "privilege": Term("Instead of a request: the name of an action."),
+    "tenant": Term("The tenant asked for; with a request, what its `sgtenant` would say."),
+    "host": Term("The host that the request names; without it the one that this request names."),
     "file": Term("The name of a file of the page.", {"type": "string", "enum": [*FILES]}),
 }
 
@@ -61,3 +72,71 @@ REFERENCES = Answer(
 REFERENCE = Answer("That was known already.", _REFERENCE, _ONE, _NOT_STORED)
 NEW_REFERENCE = Answer("From now on the account cannot be deleted.", _REFERENCE, _ONE, _NOT_STORED)
 NO_REFERENCE = Answer("That is forgotten.")
+
+_TEXTS: JsonSchema = {"type": "array", "items": _TEXT}
+_ENTRY = record("Entry", {"role": _TEXT, "chain": _TEXTS, "tenant_pattern": nullable(_TEXT)})
+_DECISION = record(
+    "Decision",
+    {
+        "action": _TEXT,
+        "tenant": nullable(_TEXT),
+        "allowed": {"type": "boolean"},
+        "reason": {"type": "string", "enum": [reason.name for reason in Reason]},
+        "entry": nullable(_ENTRY),
+        "groups": _TEXTS,
+        "roles": _TEXTS,
+    },
+)
+_DECISIONS: JsonSchema = {"type": "array", "items": _DECISION}
+_HELD = record(
+    "Role",
+    {
+        "role": _TEXT,
+        "source": {"type": "string", "enum": [source.name for source in Source]},
+        "value": nullable(_TEXT),
+        "pattern": nullable(_TEXT),
+    },
+)
+
+EXPLANATION = Answer(
+    "Whether it is allowed, and why: the roles and by what they are had, the decisions, and what would give what is "
+    "missing. Of a request also where it leads.",
+    record(
+        "Explanation",
+        {
+            "principal": nullable(_TEXT),
+            "asked": _TEXT,
+            "notes": _TEXTS,
+            "roles": {"type": "array", "items": _HELD},
+            "decisions": _DECISIONS,
+            "allowed": {"type": "boolean"},
+            "cannot_log_in": nullable(_TEXT),
+        },
+        {"family": _TEXT, "route": _TEXT, "tenant": _TEXT, "requirement": _TEXT, "optional": _DECISIONS},
+    ),
+    {
+        "principal": "carol",
+        "asked": "PUT /_signals/account/email/default",
+        "notes": [],
+        "roles": [{"role": "account_reader", "source": "USERS", "value": "carol", "pattern": "carol"}],
+        "family": "signals",
+        "route": "put_account",
+        "tenant": "SGS_GLOBAL_TENANT",
+        "allowed": False,
+        "requirement": "cluster:admin:searchguard:signals:account/put",
+        "decisions": [
+            {
+                "action": "cluster:admin:searchguard:signals:account/put",
+                "tenant": None,
+                "allowed": False,
+                "reason": "MISSING",
+                "entry": None,
+                "groups": ["SGS_SIGNALS_ACCOUNT_MANAGE", "SGS_SIGNALS_ALL", "SGS_CLUSTER_ALL"],
+                "roles": ["SGS_ALL_ACCESS"],
+            }
+        ],
+        "optional": [],
+        "cannot_log_in": None,
+    },
+    _NOT_STORED,
+)

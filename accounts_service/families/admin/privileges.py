@@ -10,6 +10,7 @@ _OURS = "cluster:admin:accounts:"
 class AdminPrivilege(Privilege):
     """What can be asked for at `/_accounts`."""
 
+    EXPLAIN_GET = _OURS + "explain/get", "Ask what others may do, and why; what one may oneself everyone is told."
     REFERENCE_GET = _OURS + "reference/get", "List who uses an account."
     REFERENCE_PUT = _OURS + "reference/put", "Note that somebody uses an account, which keeps it from being deleted."
     REFERENCE_DELETE = _OURS + "reference/delete", "Note that somebody uses an account no more."

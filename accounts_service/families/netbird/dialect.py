@@ -106,7 +106,7 @@ class NetBirdDialect:
         if scheme.lower() == "bearer" and jwt is not None:
             # Of two who may vouch for callers the family's own does; the other one is not asked after it.
             return _arrived(call, jwt.verified(value))
-        return _with_account(call.snapshot.authenticate(facts_of(call.request)))
+        return with_account(call.snapshot.authenticate(facts_of(call.request)))
 
     def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
         """Word a fault."""
@@ -227,7 +227,8 @@ def identity_of(user: User) -> Identity:
     )
 
 
-def _with_account(identity: Identity) -> Identity:
+def with_account(identity: Identity) -> Identity:
+    """Give who came by a domain of sg_authc.yml the account that his attribute names."""
     named = dict(identity.attributes).get(ACCOUNT_ATTRIBUTE)
     return replace(identity, own=named) if identity.realm == REALM and named else identity
 

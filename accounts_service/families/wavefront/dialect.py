@@ -25,7 +25,7 @@ from accounts_service.storage.audit import Author
 from accounts_service.validation.checks import is_address
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
-from accounts_service.web.errors import tracking_id
+from accounts_service.web.errors import tracking_id, without_tokens
 from accounts_service.web.gate import Call, facts_of
 
 _TOKEN_HEADER = "X-AUTH-TOKEN"  # noqa: S105  # a name
@@ -147,7 +147,7 @@ class WavefrontDialect:
             case faults.NoSuchScroll():
                 return _error(404, "The cursor does not exist")
             case faults.NoSuchObject(_, identifier):
-                return _error(404, f"{identifier} does not exist")
+                return _error(404, f"{without_tokens(identifier)} does not exist")
             case faults.Ambiguous(identifier, choices):
                 return _error(409, f"{identifier} is several: {', '.join(choices)}")
             case faults.InUse():

@@ -252,12 +252,14 @@ def _again(call: Call, session: _Session) -> Response:
 def _page(call: Call, ask: _Ask, session: _Session, problem: str = "", status: int = 200) -> Response:
     account = _account_of(call, session)
     nonce, goal = secrets.token_urlsafe(16), urlsplit(ask.redirect_uri)
+    email = call.form.get("email", "") if call.request.method == "POST" else ""
     text = _PAGES.get_template("consent.html" if account else "sign_in.html").render(
         app=ask.app.name,
         account=account,
         goal=goal.netloc,
         problem=problem,
-        email=call.form.get("email", "") if call.request.method == "POST" else "",
+        # What is no address may be a password that was typed in the wrong place.
+        email=email if is_address(email) else "",
         proof=_proof(call, session),
         nonce=nonce,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts_service.config import Settings
 from accounts_service.families.netbird import documents
-from accounts_service.families.netbird.dialect import STANDING, NetBirdDialect
+from accounts_service.families.netbird.dialect import STANDING, NetBirdDialect, with_account
 from accounts_service.families.netbird.privileges import ACTION_GROUPS, ROLES, NetBirdPrivilege
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME
 from accounts_service.families.netbird.store.native import UserTokens
@@ -62,6 +62,7 @@ FAMILY = Family(
     action_groups=ACTION_GROUPS,
     roles=ROLES,
     converters={"user": users.UserConverter},
+    known_as=with_account,
     tokens=UserTokens,
     terms=documents.TERMS,
     schemes=documents.SCHEMES,
