@@ -16,6 +16,7 @@ from accounts_service.access.privileges import Grant
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database, Store
+from accounts_service.storage.idempotency import Running
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
 
@@ -160,3 +161,5 @@ class Services:
     vault: Vault
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents
+    # The requests with an Idempotency-Key that this process works on.
+    running: Running = field(default_factory=Running)
