@@ -173,14 +173,16 @@ def test_keys_are_visible_ascii_bare_or_quoted_and_told_about_after_the_privileg
     for number, sent in enumerate(("a", '"b"', r'"c\"\\d"', "e,f;g", "x" * 255, f'"{"y" * 255}"')):
         path = f"{SLACK}-{number}"
         assert service.put(path, body, headers=key(sent)).status_code == 201, sent
-    for number, same in enumerate(('"a"', "b", r"c\"\\d".replace("\\", "", 1).replace("\\\\", "\\"), '"e,f;g"')):
-        assert is_replayed(service.put(f"{SLACK}-{number}", body, headers=key(same))) is (number != 2 or '"' in same)
+    for number, same in enumerate(('"a"', "b", 'c"\\d', '"e,f;g"', f'"{"x" * 255}"', "y" * 255)):
+        assert is_replayed(service.put(f"{SLACK}-{number}", body, headers=key(same))), same
     for bad in ("", "a b", '"a', 'a"b"c d', '"a";b', '""', "x" * 256, "ü", '"a\\b"'):
         refused = service.put(SLACK, body, headers=key(bad))
         assert refused.status_code == 400, bad
         assert service.put(SLACK, body, headers=key(bad), by="stranger").status_code == 403
         assert service.get(SLACK, headers=key(bad)).status_code == 404
-        assert service.ask("POST", "/oauth/v2/token", by=None, headers=key(bad)).json["error"] == "invalid_request"
+        assert (
+            service.ask("POST", "/mention/oauth/v2/token", by=None, headers=key(bad)).json["error"] == "invalid_request"
+        )
     twice = service.put(SLACK, body, headers={**key("a,b"), "X-Accounts-Repeated": "idempotency-key"})
     assert (twice.status_code, "more than once" in twice.text) == (400, True)
 
@@ -342,20 +344,20 @@ def test_a_refusal_for_what_the_same_request_has_just_done_is_its_answer(
 def test_answers_are_kept_for_a_day(service: Service) -> None:
     change = of_wavefront(service)
     change()
-    for name in ("other", "still good"):
+    for name in ("other", "third"):
         change(name)
     with service.services.database.begin() as connection:
         now_us = service.services.database.now_us()
         good = {row.digest for row in kept(service) if row.expires_us - now_us > 23 * 3600 * 10**6}
         assert len(good) == 3
         connection.execute(update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest != max(good)).values(expires_us=now_us))
-    taken = [name for name in ("1", "other", "still good") if not is_replayed(change(name))]
+    taken = [name for name in ("1", "other", "third") if not is_replayed(change(name))]
     assert (len(taken), groups(service)) == (2, 5)
     with service.services.database.begin() as connection:
         connection.execute(update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest != max(good)).values(expires_us=1))
     jobs = app.make_jobs(service.services.settings, service.services.database, service.services.limits)
     (job,) = (one for one in jobs if one.name == "answers-forgotten")
-    job.do(lambda: False)
+    job.run(lambda: False)
     assert [row.digest for row in kept(service)] == [max(good)]
 
 
@@ -430,7 +432,7 @@ def test_a_kept_answer_is_for_who_may_still_see_the_account(service: Service) ->
     # A new token of his is as good as the old one.
     mention.names["TOKEN_JANE"] = mention.know("JOHN", mention.names["ACCOUNT_JOHN"])
     assert is_replayed(change(by="JANE"))
-    assert mention.ask("DELETE", "/accounts/{JOHN}", headers=key()).status_code == 200
+    assert mention.ask("DELETE", "/accounts/{JOHN}", headers=key()).status_code == 204
     assert change().status_code == 401
 
 
