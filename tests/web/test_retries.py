@@ -225,7 +225,7 @@ def test_who_fails_before_the_answer_is_kept_has_changed_nothing(
 
 
 def test_a_lost_race_is_run_again_under_the_same_key(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    put, tries = Accounts.put, []
+    put, tries = Accounts.put, list[int]()
 
     def lose_once(*args: Any) -> Any:
         written = put(*args)
