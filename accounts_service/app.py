@@ -31,9 +31,10 @@ from accounts_service.jobs.attempts import Attempts
 from accounts_service.jobs.leftovers import Forgetting
 from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
-from accounts_service.storage import idempotency, migrations, rotation  # noqa: F401  # their tables
+from accounts_service.storage import migrations, rotation  # noqa: F401  # its tables
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.idempotency import Answers
 from accounts_service.storage.limits import Limits, open_limits
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.web import application
@@ -139,11 +140,18 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
         Job("mention-codes", 600, partial(_forget_codes, database)),
+        Job("answers-forgotten", 600, partial(_forget_answers, database)),
     )
 
 
 def _forget_codes(database: Database, _: Stopping) -> None:
     database.written(Apps, Author("accounts", "jobs", ""), lambda apps: apps.forget())
+
+
+def _forget_answers(database: Database, stopping: Stopping) -> None:
+    author = Author("accounts", "jobs", "")
+    while not stopping() and database.written(Answers, author, lambda answers: answers.forget()):
+        pass
 
 
 def served(settings: Settings) -> list[Family]:

@@ -8,10 +8,11 @@ from functools import partial
 from flask import Blueprint, Flask, Request, Response, g, request
 
 from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
-from accounts_service.web import cors, errors
+from accounts_service.web import cors, errors, etags, retries
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
+from accounts_service.web.retries import Retry
 from accounts_service.web.services import Services
 
 # Where an app keeps its routes by endpoint.
@@ -73,9 +74,13 @@ def route_of(app: Flask, asked: Request) -> Route | None:
 def _run(route: Route, **arguments: str) -> Response:
     """Run a view; again when its transaction lost a race, or once more when its read was cut off."""
     call = current_call()
+    etags.require(call)
+    key = retries.key_of(call)
+    call.retry = None if key is None else Retry(call, key)
+    view = partial(route.view, call, **arguments)
     for attempt in range(TRIES):
         try:
-            return route.view(call, **arguments)
+            return view() if call.retry is None else call.retry.answer(view)
         except TransactionRefusedError:
             if attempt == TRIES - 1:
                 raise

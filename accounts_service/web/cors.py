@@ -35,5 +35,5 @@ def register(app: Flask) -> None:
     def readable(response: Response) -> Response:
         if "Origin" in request.headers:
             response.headers["Access-Control-Allow-Origin"] = "*"
-            response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, X-Request-ID"
+            response.headers["Access-Control-Expose-Headers"] = "ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
         return response

@@ -50,6 +50,13 @@ HEADERS: Mapping[str, Term] = {
     "Cache-Control": Term("Who may keep the answer."),
     "Content-Security-Policy": Term("What the page may load."),
     "ETag": Term("The version, to be named in If-Match and If-None-Match."),
+    "Idempotency-Key": Term(
+        "A name for this change, of 1 to 255 visible ASCII characters: sent again within a day with the same body, it "
+        "is not done again but answered as before (draft-ietf-httpapi-idempotency-key-header-07). What changes nothing "
+        "is answered anew.",
+        {"type": "string", "pattern": r'^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$'},
+    ),
+    "Idempotency-Replayed": Term("`true`: nothing was done; it is the answer to an earlier request with this key."),
     "If-Match": Term("Go on only if the object has this version, or with `*` any (RFC 9110 section 13.1.1)."),
     "If-None-Match": Term("Go on only if the object has not this version, or with `*` none (RFC 9110 section 13.1.2)."),
     "Location": Term("Where to go on."),

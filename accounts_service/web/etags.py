@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Request
 from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
 
-from accounts_service.faults import PreconditionFailed, RefusedError
+from accounts_service.faults import PreconditionFailed, PreconditionRequired, RefusedError
+
+if TYPE_CHECKING:
+    from accounts_service.web.gate import Call
 
 # The headers of a request that hold its conditions.
 HEADERS = ("If-Match", "If-None-Match")
@@ -57,6 +61,18 @@ class Conditions:
         """
         tags = self.if_none_match
         return tags is not None and _names(tags, version, kind, tags.contains_weak)
+
+
+def require(call: Call) -> None:
+    """Be sure that a change says what it is a change of, where the installation wants that.
+
+    Raises RefusedError(PreconditionRequired).
+    """
+    if not call.services.settings.require_if_match or call.route is None:
+        return
+    unsaid = call.conditions == Conditions(None, None)
+    if unsaid and call.route.changes_on_condition(call.request.method):
+        raise RefusedError(PreconditionRequired())
 
 
 def _tags(request: Request, name: str) -> ETags | None:

@@ -16,7 +16,7 @@ from flask import Request, Response
 from werkzeug.routing import BaseConverter
 
 from accounts_service.access.action_groups import ActionGroups
-from accounts_service.access.privileges import Privilege, Requirement, privileges_of
+from accounts_service.access.privileges import Open, Privilege, Requirement, privileges_of
 from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
@@ -35,6 +35,9 @@ View: TypeAlias = Callable[..., Response]
 class GapError(Exception):
     """A family is not whole; the service does not start."""
 
+
+# The methods that change nothing (RFC 9110 section 9.2.1), of those that routes have.
+SAFE = ("GET", "HEAD")
 
 _REFUSED: dict[Check, tuple[tuple[type[Fault], ...], Callable[[Route], bool]]] = {}
 
@@ -128,6 +131,14 @@ class Route:
     def shape(self) -> str:
         """The rule without the names of its arguments."""
         return re.sub(r"<[^>]*>", "<>", self.rule)
+
+    def takes_keys(self, method: str) -> bool:
+        """Tell whether an Idempotency-Key says something; see web/retries.py. Somebody has to be asking."""
+        return method not in SAFE and self.requirement is not Open.PUBLIC
+
+    def changes_on_condition(self, method: str) -> bool:
+        """Tell whether the view makes a change that If-Match holds against what is stored."""
+        return method not in SAFE and "If-Match" in self.headers
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ from accounts_service.web import body
 from accounts_service.web.dispatcher import NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.errors import without_tokens
 from accounts_service.web.etags import Conditions
-from accounts_service.web.family import ANNOUNCED, Body, Dialect, Family, Route, refuses
+from accounts_service.web.family import ANNOUNCED, SAFE, Body, Dialect, Family, Route, refuses
+from accounts_service.web.retries import Retry
 from accounts_service.web.services import Services
 
 S = TypeVar("S", bound=Store)
@@ -75,6 +76,8 @@ class Call:
         self.route = route
         self.identity: Identity | None = None
         self._grant: Grant | None = None
+        # Only of a request with an Idempotency-Key.
+        self.retry: Retry | None = None
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -124,10 +127,20 @@ class Call:
             raise RefusedError(NotPermitted())
         return grant
 
+    @cached_property
+    def repeated(self) -> frozenset[str]:
+        """The names, in lower case, of headers that came more than once."""
+        return repeated_in(self.request)
+
     @property
     def uri(self) -> str:
-        """Path and query as they were sent, to be told; without tokens, which some put there."""
-        return without_tokens(str(self.request.environ.get("RAW_URI") or self.request.full_path.rstrip("?")))
+        """Path and query, to be told; without tokens, which some put there."""
+        return without_tokens(self.sent_uri)
+
+    @property
+    def sent_uri(self) -> str:
+        """Path and query as they were sent."""
+        return str(self.request.environ.get("RAW_URI") or self.request.full_path.rstrip("?"))
 
     @cached_property
     def json(self) -> Json:
@@ -170,6 +183,8 @@ class Call:
         A view opens one: when it is refused for a race, the whole view runs again.
         """
         author = Author(self.caller.realm, self.caller.name, self.request_id)
+        if self.retry is not None:
+            return self.retry.transaction(store, author)
         return self.services.database.transaction(store, author)
 
 
@@ -238,10 +253,7 @@ def json_only(call: Call) -> None:
         body.require_json(call.request, call.family.types_of(takes))
 
 
-_SAFE = ("GET", "HEAD")
-
-
-@refuses(NotPermitted, on=lambda route: not set(route.methods) <= set(_SAFE))
+@refuses(NotPermitted, on=lambda route: not set(route.methods) <= set(SAFE))
 def of_one_site(call: Call) -> None:
     """Check that no page of another site has sent a change, with what the browser knows of its user.
 
@@ -250,7 +262,7 @@ def of_one_site(call: Call) -> None:
     where none has to, they do not (https://fetch.spec.whatwg.org/#http-cors-protocol).
     Clients that are no browsers send neither header.
     """
-    if call.request.method in _SAFE or (call.identity is not None and call.identity.realm != REALM):
+    if call.request.method in SAFE or (call.identity is not None and call.identity.realm != REALM):
         return
     site = call.request.headers.get("Sec-Fetch-Site", "none")
     origin = call.request.headers.get("Origin")
@@ -285,8 +297,13 @@ def facts_of(request: Request) -> Facts:
     return Facts(
         peer=_peer(request),
         headers={name.lower(): value for name, value in request.headers.items()},
-        repeated=frozenset(request.headers.get(REPEATED, "").lower().split(",")),
+        repeated=repeated_in(request),
     )
+
+
+def repeated_in(request: Request) -> frozenset[str]:
+    """Name the headers that came more than once, in lower case; see server.py."""
+    return frozenset(request.headers.get(REPEATED, "").lower().split(","))
 
 
 def _peer(request: Request) -> Peer:

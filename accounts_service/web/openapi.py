@@ -24,6 +24,7 @@ from accounts_service.access.privileges import Open, Privilege, describe, privil
 from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json, RefusedError
 from accounts_service.validation.json_schema import JsonSchema
+from accounts_service.web import retries
 from accounts_service.web.body import DEEPEST, LARGEST_BODY
 from accounts_service.web.description import HEADERS, Answer, Term
 from accounts_service.web.dispatcher import CONTROL, LONGEST_SEGMENT
@@ -52,6 +53,7 @@ _OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
     Body.ANY_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.FORM: (faults.BodyTooLarge, faults.MalformedBody),
 }
+_OF_KEYS: tuple[type[Fault], ...] = (faults.BadHeader, faults.KeyReused, faults.StillRunning, faults.NotPermitted)
 
 # The second for those who word some faults otherwise for programs.
 _ACCEPTED = ("*/*", "application/json")
@@ -99,12 +101,17 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
     return {type(fault): fault for fault in all_of_them}
 
 
-def faults_of(family: Family, route: Route) -> list[type[Fault] | Fault]:
+def faults_of(family: Family, route: Route, method: str = "") -> list[type[Fault] | Fault]:
     """Name every fault that a request which has reached `route` can meet; one that is told unlike its like as it is."""
     found: list[type[Fault] | Fault] = [*family.refusals(route), *route.raises, *_ALWAYS]
     found += _OF_BODIES[route.body]
     if route.takes is not None:
         found.append(faults.InvalidBody)
+    method = method or route.methods[0]
+    if route.takes_keys(method):
+        found += _OF_KEYS
+    if route.changes_on_condition(method):
+        found.append(faults.PreconditionRequired)
     return list(dict.fromkeys(found))
 
 
@@ -213,7 +220,7 @@ class _Writer:
             "tags": [self._family.name],
             "summary": summary,
             "description": description.strip(),
-            "parameters": list(self._parameters(route)),
+            "parameters": list(self._parameters(route, method)),
             "responses": self._responses(route, method, path),
             "security": [] if route.requirement is Open.PUBLIC else schemes,
             "x-privilege": describe(route.requirement),
@@ -224,7 +231,7 @@ class _Writer:
             operation["requestBody"] = self._body(route)
         return operation
 
-    def _parameters(self, route: Route) -> Iterator[JsonSchema]:
+    def _parameters(self, route: Route, method: str) -> Iterator[JsonSchema]:
         terms = self._family.terms
         for name in route.arguments:
             term = terms.get(name, Term(""))
@@ -234,7 +241,8 @@ class _Writer:
         for name in sorted(route.parameters | self._family.parameters):
             term = terms.get(name, Term(""))
             yield {"name": name, "in": "query", "description": term.sentence, "schema": term.schema}
-        for name in (*route.headers, "X-Request-ID"):
+        keys = (retries.KEY,) if route.takes_keys(method) else ()
+        for name in (*route.headers, *keys, "X-Request-ID"):
             term = HEADERS.get(name) or terms.get(name, Term(""))
             yield {"name": name, "in": "header", "description": term.sentence, "schema": term.schema}
 
@@ -257,8 +265,10 @@ class _Writer:
         found = {status: _Response() for status in sorted(route.answers)}
         for status, answer in route.answers.items():
             found[status].add_answer(answer, self._named)
+            if route.takes_keys(method):
+                found[status].add_header(retries.REPLAYED)
         told = samples(method, path)
-        for one in faults_of(self._family, route):
+        for one in faults_of(self._family, route, method):
             fault = told[one] if isinstance(one, type) else one
             for accepted in _ACCEPTED:
                 response = tell(self._dialect, fault, method, path, accepted)
@@ -307,6 +317,10 @@ class _Response:
         if answer.schema is not None:
             for media_type in answer.media_types:
                 self._add(media_type, named(answer.schema), "answer", answer.example)
+
+    def add_header(self, name: str) -> None:
+        """Add a header that the frame sets."""
+        self._headers.add(name)
 
     def add_fault(self, kind: type[Fault], response: Response, errors: JsonSchema) -> None:
         """Add what a dialect says."""

@@ -19,6 +19,7 @@ from accounts_service.access.privileges import Grant, Privilege
 from accounts_service.access.snapshot import AccessControl
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database, Store
+from accounts_service.storage.idempotency import Running
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
 
@@ -199,3 +200,5 @@ class Services:
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents
     explainer: Explainer
+    # The requests with an Idempotency-Key that this process works on.
+    running: Running = field(default_factory=Running)

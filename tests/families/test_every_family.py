@@ -282,7 +282,7 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         {"status": 412, "error": "The account is not in the version that the request asks for"},
         _problem(412, "Precondition Failed"),
         _wavefront(412, "It is not in the version that the request asks for"),
-        _netbird(412, "the account is not in the version that the request asks for"),
+        _netbird(412, "it is not in the version that the request asks for"),
         _mention(412, "The account is not in the version that the request asks for"),
     ),
     faults.PreconditionRequired(): (

@@ -99,7 +99,9 @@ def test_who_has_given_an_account_away_while_he_ends_it_does_not(
     def late(accounts: Accounts, grant: Grant, *arguments: Any) -> None:
         # As if it had happened between the gate and the transaction.
         owner = users.Caller("owner-id", administrator=True, owner=True)
-        users.Users(accounts._session).change(grant, "user-id", UserWish("owner", (), blocked=False), owner)
+        users.Users(accounts._session).change(
+            grant, "user-id", UserWish("owner", (), blocked=False), owner, *arguments[1:]
+        )
         delete(accounts, grant, *arguments)
 
     monkeypatch.setattr(Accounts, "delete", late)

@@ -158,6 +158,11 @@ def test_faults_follow_from_what_a_route_is() -> None:
         faults.MalformedBody,
         faults.InvalidBody,
         faults.PreconditionFailed,
+        faults.PreconditionRequired,
+        # Of an Idempotency-Key.
+        faults.BadHeader,
+        faults.KeyReused,
+        faults.StillRunning,
     }
     assert get - put == {faults.UnexpectedBody, faults.NoSuchObject}
     assert {faults.ForbiddenHeader, faults.NotAuthenticated, faults.NotPermitted, faults.BadPath} <= put & get

@@ -43,6 +43,7 @@ from accounts_service.faults import RefusedError
 from accounts_service.storage.audit import Author
 from accounts_service.validation.checks import is_uri
 from accounts_service.web.body import parse
+from accounts_service.web.description import HEADERS
 from accounts_service.web.dispatcher import path_fault
 from accounts_service.web.openapi import template
 from accounts_service.web.services import NativeTokens, TokenOrder
@@ -240,6 +241,9 @@ def _is_read(case: Case[Any]) -> bool:
     return True
 
 
+_KEY = re.compile(str(HEADERS["Idempotency-Key"].schema["pattern"]))
+
+
 def _bring_together(case: Case[Any]) -> None:
     # What OpenAPI cannot say. What the document forbids stays as it was drawn.
     tenant = case.path_parameters.get("tenant")
@@ -247,6 +251,8 @@ def _bring_together(case: Case[Any]) -> None:
         case.path_parameters["tenant"] = "blue"  # Which tenants there are, a document made from the code does not know.
     case.headers.pop("sgtenant", None)
     case.headers.pop("X-AUTH-TOKEN", None)  # Who asks is said otherwise here.
+    if _KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
+        case.headers["Idempotency-Key"] = uuid.uuid4().hex  # With another body it is refused a second time.
     if case.path.endswith("/_search"):
         # `from` and `size` are not too large together, and a cursor wants a `size` and no `from`.
         for place in (case.query, case.body):

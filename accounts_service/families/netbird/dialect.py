@@ -174,7 +174,7 @@ class NetBirdDialect:
             case faults.PrivateTenant():
                 return error(400, "there are no private tenants")
             case faults.PreconditionFailed():
-                return error(412, "the account is not in the version that the request asks for")
+                return error(412, "it is not in the version that the request asks for")
             case faults.PreconditionRequired():
                 return error(428, "If-Match or If-None-Match must be sent")
             case faults.KeyReused():

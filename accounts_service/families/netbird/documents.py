@@ -331,12 +331,12 @@ ACCOUNTS = Answer("The caller's account, in a list of one.", _list(_ACCOUNT), [_
 CHANGED_ACCOUNT = Answer("The account as it is now.", _ACCOUNT, _AN_ACCOUNT, _TAGGED)
 NOTHING = Answer("It is gone.", {"type": "object", "maxProperties": 0}, {}, _STORED)
 USERS = Answer("The users.", _list(_USER), [_A_USER], _STORED)
-USER = Answer("The user.", _USER, _A_USER, _STORED)
+USER = Answer("The user.", _USER, _A_USER, _TAGGED)
 CURRENT_USER = Answer(
     "The user, and what he may do.",
     record("Current user", {"id": _TEXT, "role": _TEXT, "permissions": _PERMISSIONS}),
     {**_A_USER, "permissions": _ALLOWED},
-    _STORED,
+    _TAGGED,
 )
 TOKENS = Answer("The tokens; null when there is none.", nullable(_list(_TOKEN)), [_A_TOKEN], _STORED)
 TOKEN = Answer("What is kept of the token.", _TOKEN, _A_TOKEN, _STORED)

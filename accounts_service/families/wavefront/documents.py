@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from accounts_service.config import WAVEFRONT_PERMISSIONS
 from accounts_service.families.wavefront import examples, schemas
@@ -413,6 +414,8 @@ _NIGHT: dict[str, Json] = {
 }
 
 _STORED = ("Cache-Control",)
+# Of what shows one object.
+_TAGGED = ("Cache-Control", "ETag")
 _OK: dict[str, Json] = {"result": "OK", "message": "", "code": 200}
 _NAMED: dict[str, Json] = {
     "result": "OK",
@@ -430,8 +433,12 @@ def _wrapped(title: str, sentence: str, schema: JsonSchema, example: Json) -> An
     return Answer(sentence, _envelope(title, schema), {"status": _OK, "response": example}, _STORED)
 
 
+def _one(title: str, sentence: str, schema: JsonSchema, example: Json) -> Answer:
+    return replace(_wrapped(title, sentence, schema, example), headers=_TAGGED)
+
+
 def _wrapped_in_part(answer: Answer, example: Json) -> Answer:
-    return Answer(answer.sentence + _IN_PART, answer.schema, {"status": _NAMED, "response": example}, _STORED)
+    return Answer(answer.sentence + _IN_PART, answer.schema, {"status": _NAMED, "response": example}, _TAGGED)
 
 
 def _paged(title: str, sentence: str, schema: JsonSchema, example: Json, more: JsonSchema | None = None) -> Answer:
@@ -448,39 +455,39 @@ _SORT: JsonSchema = {
     "sort": record("Order", {"field": _TEXT, "ascending": _FLAG}, {"default": _FLAG}),
 }
 
-USER = Answer("The user.", _USER, _SOMEONE, _STORED)
+USER = Answer("The user.", _USER, _SOMEONE, _TAGGED)
 OWN_OR_ANY_USER = Answer(
     "The user; to himself without who else is in his groups and has his roles.",
     {"anyOf": [_USER, _USER_AMONG_MANY]},
     _SOMEONE,
-    _STORED,
+    _TAGGED,
 )
-USER_IN_PART = Answer("The user." + _IN_PART, _USER, _SOMEONE, (*_STORED, "X-Status-Message"))
+USER_IN_PART = Answer("The user." + _IN_PART, _USER, _SOMEONE, (*_TAGGED, "X-Status-Message"))
 
 _EITHER: JsonSchema = {"anyOf": [_USER, _envelope("UserModel wrapped", _USER)]}
 CHANGED_USER = Answer(
     "The user as he is now; in `response`, or with `response` beside him, where the installation has it so.",
     _EITHER,
     _SOMEONE,
-    _STORED,
+    _TAGGED,
 )
-CHANGED_USER_IN_PART = Answer(CHANGED_USER.sentence + _IN_PART, _EITHER, _SOMEONE, (*_STORED, "X-Status-Message"))
+CHANGED_USER_IN_PART = Answer(CHANGED_USER.sentence + _IN_PART, _EITHER, _SOMEONE, (*_TAGGED, "X-Status-Message"))
 _BOTH = _with(_USER, "UserModel and wrapped", {"status": _STATUS, "response": _USER})
 HYBRID_USER = Answer(
     "The user as he is now, and the same in `response`.",
     _BOTH,
     {**_SOMEONE, "status": _OK, "response": _SOMEONE},
-    _STORED,
+    _TAGGED,
 )
 HYBRID_USER_IN_PART = Answer(
-    HYBRID_USER.sentence + _IN_PART, _BOTH, {**_SOMEONE, "status": _NAMED, "response": _SOMEONE}, _STORED
+    HYBRID_USER.sentence + _IN_PART, _BOTH, {**_SOMEONE, "status": _NAMED, "response": _SOMEONE}, _TAGGED
 )
 USERS = _wrapped("UserDTO list", "Every user.", _list(_USER_AMONG_MANY), [_SOMEONE_AMONG_MANY])
 BARE_USERS = Answer("Every user.", _list(_USER_AMONG_MANY), [_SOMEONE_AMONG_MANY], _STORED)
 ADMINISTRATORS = _wrapped("Administrators", "The users who may manage users.", _TEXTS, ["admin@mycompany.example"])
 GONE = Answer("The user is gone.")
 
-ACCOUNT = _wrapped("Account wrapped", "The account.", _ACCOUNT, _SOMEONE_BY_IDS)
+ACCOUNT = _one("Account wrapped", "The account.", _ACCOUNT, _SOMEONE_BY_IDS)
 ACCOUNTS = _paged("Account", "Accounts of both kinds.", _ACCOUNT, _SOMEONE_BY_IDS)
 DELETED_ACCOUNTS = _wrapped("Deleted", "The ids of those that are gone.", _TEXTS, ["someone@mycompany.example"])
 VALIDATED = _wrapped(
@@ -499,20 +506,20 @@ HYBRID_BUSINESS_FUNCTIONS = Answer(
     _STORED,
 )
 
-SERVICE_ACCOUNT = _wrapped("ServiceAccount wrapped", "The service account.", _SERVICE, _COLLECTOR)
+SERVICE_ACCOUNT = _one("ServiceAccount wrapped", "The service account.", _SERVICE, _COLLECTOR)
 SERVICE_ACCOUNT_IN_PART = _wrapped_in_part(SERVICE_ACCOUNT, _COLLECTOR)
 SERVICE_ACCOUNTS = _wrapped("ServiceAccount list", "Every service account.", _list(_SERVICE), [_COLLECTOR])
 
-USER_GROUP = _wrapped("UserGroupModel wrapped", "The user group.", _USER_GROUP, _NIGHT)
+USER_GROUP = _one("UserGroupModel wrapped", "The user group.", _USER_GROUP, _NIGHT)
 USER_GROUP_IN_PART = _wrapped_in_part(USER_GROUP, _NIGHT)
 USER_GROUPS = _paged("UserGroupModel", "User groups.", _USER_GROUP, _NIGHT)
 
-ROLE = _wrapped("RoleDTO wrapped", "The role.", _FULL_ROLE, _ALERTING_IN_FULL)
+ROLE = _one("RoleDTO wrapped", "The role.", _FULL_ROLE, _ALERTING_IN_FULL)
 ROLES = _paged("RoleDTO", "Roles, by name.", _FULL_ROLE, _ALERTING_IN_FULL)
 
-TOKEN = _wrapped("UserApiToken wrapped", "The token.", _TOKEN, _A_TOKEN)
+TOKEN = _one("UserApiToken wrapped", "The token.", _TOKEN, _A_TOKEN)
 TOKENS = _wrapped("UserApiToken list", "The tokens, the newest last.", _list(_TOKEN), [_A_TOKEN])
-CUSTOMER_TOKEN = _wrapped("ApiTokenModel wrapped", "The token.", _CUSTOMER_TOKEN, _A_CUSTOMER_TOKEN)
+CUSTOMER_TOKEN = _one("ApiTokenModel wrapped", "The token.", _CUSTOMER_TOKEN, _A_CUSTOMER_TOKEN)
 CUSTOMER_TOKENS = _wrapped(
     "ApiTokenModel list", "Everybody's tokens, by account.", _list(_CUSTOMER_TOKEN), [_A_CUSTOMER_TOKEN]
 )

@@ -16,6 +16,7 @@ from accounts_service.families.netbird.schemas.users import UserWish
 from accounts_service.families.netbird.store.accounts import (
     FAMILY_NAME,
     Accounts,
+    Conditions,
     Person,
     timestamp,
 )
@@ -165,12 +166,13 @@ class Users(Accounts):
         self.tell(user.account_id, [Happening("service.user.create", user.id, {"name": name})])
         return user
 
-    def change(self, grant: Grant, user_id: str, wish: UserWish, caller: Caller) -> User:
+    def change(self, grant: Grant, user_id: str, wish: UserWish, caller: Caller, conditions: Conditions) -> User:
         """Change a user; an owner who gives his role away becomes an administrator.
 
-        Raises RefusedError: NoSuchObject, or AgainstTheRules.
+        Raises RefusedError: NoSuchObject, PreconditionFailed, or AgainstTheRules.
         """
         before = self._locked(grant, user_id)
+        conditions.check(before.version, before.uid)
         giver = self.find(caller.id) if caller.id else None
         _verify(before, wish, caller, owns=caller.owner and (giver is None or giver.role == OWNER))
         pending = before.pending and wish.blocked
@@ -192,11 +194,12 @@ class Users(Accounts):
             self.tell(after.account_id, happened)
         return after if happened else before
 
-    def remove(self, grant: Grant, user_id: str, caller: Caller) -> None:
-        """Delete a user and his tokens. Raises RefusedError: NoSuchObject, or AgainstTheRules."""
+    def remove(self, grant: Grant, user_id: str, caller: Caller, conditions: Conditions) -> None:
+        """Delete a user and his tokens. Raises RefusedError: NoSuchObject, PreconditionFailed, or AgainstTheRules."""
         if user_id == caller.id:
             raise RefusedError(AgainstTheRules(Rule.ONESELF, user_id))
         user = self._locked(grant, user_id)
+        conditions.check(user.version, user.uid)
         if user.role == OWNER:
             raise RefusedError(AgainstTheRules(Rule.OWNER_STAYS, user_id))
         code = "service.user.delete" if user.service_user else "user.delete"

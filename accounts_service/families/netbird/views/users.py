@@ -11,9 +11,10 @@ from accounts_service.families.netbird.dialect import answer
 from accounts_service.families.netbird.privileges import BILLING_ADMIN, USER, NetBirdPrivilege
 from accounts_service.families.netbird.schemas import users as schemas
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME
-from accounts_service.families.netbird.store.users import Caller, Users
+from accounts_service.families.netbird.store.users import Caller, User, Users
 from accounts_service.families.netbird.views import models
-from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, RefusedError, Rule
+from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed, RefusedError, Rule
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -61,7 +62,7 @@ def get_current_user(call: Call) -> Response:
         raise RefusedError(AgainstTheRules(Rule.NOT_A_PERSON))
     restricted = user.role in (USER, BILLING_ADMIN) and account.settings["regular_users_view_blocked"]
     allowed = models.permissions(call.caller, call.snapshot, restricted=restricted)
-    return answer({**models.user(user, caller_of(call)), "permissions": allowed})
+    return _tagged(answer({**models.user(user, caller_of(call)), "permissions": allowed}), user)
 
 
 @ROUTES.route(
@@ -78,7 +79,7 @@ def create_user(call: Call) -> Response:
     wanted = schemas.new_service_user(call.json)
     with call.transaction(Users) as users:
         user = users.create_service_user(call.grant, wanted.name, wanted.role, wanted.auto_groups)
-    return answer(models.user(user, caller_of(call)))
+    return _tagged(answer(models.user(user, caller_of(call))), user)
 
 
 @ROUTES.route(
@@ -88,7 +89,8 @@ def create_user(call: Call) -> Response:
     body=Body.ANY_JSON,
     takes=documents.CHANGED_USER,
     answers={200: documents.USER},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def change_user(call: Call, user_id: str) -> Response:
     """Change a user's role and groups, block him or let him in again. An owner who gives his role away loses it."""
@@ -96,8 +98,8 @@ def change_user(call: Call, user_id: str) -> Response:
     call.asked(Users, lambda users: users.member(call.grant, user_id))
     wish = schemas.user(call.json)
     with call.transaction(Users) as users:
-        user = users.change(call.grant, user_id, wish, caller_of(call))
-    return answer(models.user(user, caller_of(call)))
+        user = users.change(call.grant, user_id, wish, caller_of(call), call.conditions)
+    return _tagged(answer(models.user(user, caller_of(call))), user)
 
 
 @ROUTES.route(
@@ -105,12 +107,13 @@ def change_user(call: Call, user_id: str) -> Response:
     methods=("DELETE",),
     privilege=Within(NetBirdPrivilege.USERS_DELETE),
     answers={200: documents.NOTHING},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def delete_user(call: Call, user_id: str) -> Response:
     """Delete a user and his tokens; nobody deletes himself, or an owner."""
     with call.transaction(Users) as users:
-        users.remove(call.grant, user_id, caller_of(call))
+        users.remove(call.grant, user_id, caller_of(call), call.conditions)
     return answer({})
 
 
@@ -122,3 +125,9 @@ def caller_of(call: Call) -> Caller:
         administrator=call.allows(NetBirdPrivilege.USERS_UPDATE),
         owner=call.allows(NetBirdPrivilege.ACCOUNTS_DELETE),
     )
+
+
+def _tagged(response: Response, user: User) -> Response:
+    # Who was deleted and comes again begins with the first version again, so that alone would not do.
+    response.headers["ETag"] = etags.tag_of(user.version, user.uid)
+    return response

@@ -15,10 +15,12 @@ from accounts_service.access.privileges import Everything, Grant, Nothing, Own, 
 from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS, USER_MANAGEMENT, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
+    NO_CONDITIONS,
     SERVICE,
     SYSTEM_OF,
     USER,
     Account,
+    Conditions,
     Directory,
     Ignored,
     Page,
@@ -222,21 +224,39 @@ class Accounts(Directory):
             return self._applied(_blank(identifier, kind, self._session.now_us), new)
         return self._applied(self.accounts((row,))[0], wish)
 
-    def change(self, grant: Grant, identifier: str, wish: Wish, kind: str | None = None) -> Written:
-        """Change an account that is there. Raises RefusedError: NoSuchObject, NotPermitted, AgainstTheRules."""
-        (account,) = self.accounts((self._locked(grant, identifier, kind),))
+    def change(
+        self,
+        grant: Grant,
+        identifier: str,
+        wish: Wish,
+        kind: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Written:
+        """Change an account that is there.
+
+        Raises RefusedError: NoSuchObject, NotPermitted, PreconditionFailed, AgainstTheRules.
+        """
+        (account,) = self.accounts((self._locked(grant, identifier, kind, conditions),))
         return self._applied(account, wish).written(self, grant)
 
-    def permit(self, grant: Grant, identifiers: Sequence[str], permission: str, *, held: bool) -> Account:
+    def permit(
+        self,
+        grant: Grant,
+        identifiers: Sequence[str],
+        permission: str,
+        *,
+        held: bool,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Account:
         """Let all of some accounts hold a permission, or none of them; returns the last one named.
 
-        Raises RefusedError: NoSuchObject, when nothing was changed, or AgainstTheRules.
+        Raises RefusedError: NoSuchObject or PreconditionFailed, when nothing was changed, or AgainstTheRules.
         """
-        for account in self._locked_all(grant, identifiers):
+        for account in self._locked_all(grant, identifiers, conditions):
             self._write(account, Wish(permissions=joined(account.permissions, (permission,), linked=held)))
         return self.get(grant, identifiers[-1])
 
-    def link(
+    def link(  # noqa: PLR0913  # what is put where, how, and on what conditions
         self,
         grant: Grant,
         identifiers: Sequence[str],
@@ -244,13 +264,14 @@ class Accounts(Directory):
         groups: Sequence[str] = (),
         roles: Sequence[str] = (),
         linked: bool,
+        conditions: Conditions = NO_CONDITIONS,
     ) -> Written:
         """Put all of some accounts into groups and give them roles, or take them out again; returns the last one named.
 
-        Raises RefusedError: NoSuchObject, when nothing was changed.
+        Raises RefusedError: NoSuchObject or PreconditionFailed, when nothing was changed.
         """
         known_groups, known_roles, ignored = self._known(groups, roles)
-        for account in self._locked_all(grant, identifiers):
+        for account in self._locked_all(grant, identifiers, conditions):
             there = [group.uid for group in account.groups if not group.system]
             held = [role.uid for role in account.roles]
             wish = Wish(
@@ -260,12 +281,19 @@ class Accounts(Directory):
             self._write(account, wish)
         return Written(self.get(grant, identifiers[-1]), ignored=ignored if linked else Ignored())
 
-    def delete(self, grant: Grant, identifier: str, caller: str | None, kind: str | None = None) -> Account:
+    def delete(
+        self,
+        grant: Grant,
+        identifier: str,
+        caller: str | None,
+        kind: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Account:
         """Delete an account that is not the caller's own; returns what it was.
 
-        Raises RefusedError: NoSuchObject, NotPermitted, or AgainstTheRules.
+        Raises RefusedError: NoSuchObject, NotPermitted, PreconditionFailed, or AgainstTheRules.
         """
-        account = self._full(grant, self._locked(grant, identifier, kind))
+        account = self._full(grant, self._locked(grant, identifier, kind, conditions))
         self._delete(account, caller)
         return account
 
@@ -298,18 +326,22 @@ class Accounts(Directory):
         tokens = Tokens(self._session).of_accounts(services) if services else {}
         return [replace(account, tokens=tuple(tokens.get(account.uid, ()))) for account in accounts]
 
-    def _locked(self, grant: Grant, identifier: str, kind: str | None) -> Row[Any]:
+    def _locked(self, grant: Grant, identifier: str, kind: str | None, conditions: Conditions) -> Row[Any]:
         everything(grant)
-        row = self._session.read(_FIND_AND_LOCK, folded=folded(identifier)).one_or_none()
-        return _seen(grant, row, identifier, kind)
+        found = self._session.read(_FIND_AND_LOCK, folded=folded(identifier)).one_or_none()
+        row = _seen(grant, found, identifier, kind)
+        conditions.check(row.version, row.uid)
+        return row
 
-    def _locked_all(self, grant: Grant, identifiers: Sequence[str]) -> list[Account]:
+    def _locked_all(self, grant: Grant, identifiers: Sequence[str], conditions: Conditions) -> list[Account]:
         everything(grant)
         rows = self._session.read(_LOCK_SOME, folded=list_of(map(folded, identifiers))).all()
         there = {row.folded for row in rows}
         missing = [one for one in identifiers if folded(one) not in there]
         if missing:
             raise RefusedError(NoSuchObject("POST", ", ".join(missing)))
+        for row in rows:
+            conditions.check(row.version, row.uid)
         return self.accounts(rows)
 
     def _applied(self, account: Account, wish: Wish) -> Applied:

@@ -6,7 +6,7 @@ import string
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Column, ColumnElement, CompoundSelect, Row, Select, Table, func, select, union_all
 
@@ -94,6 +94,7 @@ class Token:
     active: bool
     created_us: int
     last_used_us: int | None
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,22 @@ class Account:
         permissions = [*self.permissions, *(one for role in self.united_roles for one in role.permissions)]
         denied = NOT_FOR_SERVICE_ACCOUNTS if self.kind == SERVICE else frozenset()
         return tuple(one for one in dict.fromkeys(permissions) if one not in denied)
+
+
+class Conditions(Protocol):
+    """What the caller makes a change depend on."""
+
+    def check(self, version: int | None, kind: str = "") -> None:
+        """Raise RefusedError unless it holds for what is stored; `kind` where a version alone is ambiguous."""
+        ...
+
+
+class _NoConditions:
+    def check(self, version: int | None, kind: str = "") -> None:
+        """Let everything pass."""
+
+
+NO_CONDITIONS: Conditions = _NoConditions()
 
 
 @dataclass(frozen=True, slots=True)

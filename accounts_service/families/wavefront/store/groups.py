@@ -14,6 +14,8 @@ from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import joined
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
+    NO_CONDITIONS,
+    Conditions,
     Directory,
     Group,
     Ignored,
@@ -98,20 +100,35 @@ class Groups(Directory):
         blank = Group(str(uuid.uuid4()), "", None, "", self._session.now_us, version=0)
         return self._written(blank, wish)
 
-    def change(self, grant: Grant, uid: str, wish: GroupWish) -> WrittenGroup:
-        """Change a group. Raises RefusedError: NoSuchObject, or AgainstTheRules for the name of a system group."""
-        return self._written(self._locked(grant, uid), wish)
+    def change(self, grant: Grant, uid: str, wish: GroupWish, conditions: Conditions = NO_CONDITIONS) -> WrittenGroup:
+        """Change a group.
 
-    def give(self, grant: Grant, uids: Sequence[str], roles: Sequence[str], *, held: bool) -> Ignored:
+        Raises RefusedError: NoSuchObject, PreconditionFailed, or AgainstTheRules for the name of a system group.
+        """
+        group = self._locked(grant, uid)
+        conditions.check(group.version)
+        return self._written(group, wish)
+
+    def give(
+        self,
+        grant: Grant,
+        uids: Sequence[str],
+        roles: Sequence[str],
+        *,
+        held: bool,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Ignored:
         """Give roles to all of some groups, or take them away; says which roles to be given there are not.
 
-        Raises RefusedError(NoSuchObject) when a group is unknown; nothing was changed then.
+        Raises RefusedError: NoSuchObject when a group is unknown, PreconditionFailed; nothing was changed then.
         """
         everything(grant)
         known, ignored = self._known(roles)
         rows = self._session.read(_LOCK_SOME, uids=list_of(uids)).all()
         if missing := [uid for uid in uids if uid not in {row.uid for row in rows}]:
             raise RefusedError(NoSuchObject("POST", ", ".join(missing)))
+        for row in rows:
+            conditions.check(row.version)
         for group in self.groups(rows, full=False):
             there = [role.uid for role in group.roles]
             self._write(group, GroupWish(roles=joined(there, known, linked=held)))
@@ -124,12 +141,16 @@ class Groups(Directory):
         if row.system:
             raise RefusedError(AgainstTheRules(Rule.SYSTEM_GROUP, row.name))
 
-    def delete(self, grant: Grant, uid: str) -> Group:
-        """Delete a group; returns what it was. Raises RefusedError: NoSuchObject, or AgainstTheRules."""
+    def delete(self, grant: Grant, uid: str, conditions: Conditions = NO_CONDITIONS) -> Group:
+        """Delete a group; returns what it was.
+
+        Raises RefusedError: NoSuchObject, PreconditionFailed, or AgainstTheRules.
+        """
         everything(grant)
         # In the order in which changes of an account lock: first it, then what it has. Else two wait for each other.
         self._session.read(_LOCK_MEMBERS, uid=uid).all()
         group = self._full(self._there(_FIND_AND_LOCK, uid))
+        conditions.check(group.version)
         if group.system:
             raise RefusedError(AgainstTheRules(Rule.SYSTEM_GROUP, group.name))
         last: dict[str, Json] = {"name": group.name, "members": group.members.number, "roles": _roles(group)}

@@ -14,6 +14,8 @@ from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import joined
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
+    NO_CONDITIONS,
+    Conditions,
     Directory,
     Page,
     Role,
@@ -92,10 +94,15 @@ class Roles(Directory):
         blank = Role(str(uuid.uuid4()), "", None, (), now_us, now_us, self._session.author.name, version=0)
         return self._written(blank, wish)
 
-    def change(self, grant: Grant, uid: str, wish: RoleWish) -> Role:
-        """Change a role. Raises RefusedError: NoSuchObject, or AlreadyExists when its new name is taken."""
+    def change(self, grant: Grant, uid: str, wish: RoleWish, conditions: Conditions = NO_CONDITIONS) -> Role:
+        """Change a role.
+
+        Raises RefusedError: NoSuchObject, PreconditionFailed, or AlreadyExists when its new name is taken.
+        """
         everything(grant)
-        return self._written(self._plain(self._there(_FIND_AND_LOCK, uid)), wish)
+        role = self._plain(self._there(_FIND_AND_LOCK, uid))
+        conditions.check(role.version)
+        return self._written(role, wish)
 
     def permit(self, grant: Grant, uids: Sequence[str], permission: str, *, held: bool) -> Role:
         """Let all of some roles hold a permission, or none of them; returns the last one named.
@@ -110,13 +117,14 @@ class Roles(Directory):
             self._write(role, RoleWish(permissions=joined(role.permissions, (permission,), linked=held)))
         return self.get(grant, uids[-1])
 
-    def delete(self, grant: Grant, uid: str) -> Role:
-        """Delete a role, whoever has it; returns what it was. Raises RefusedError(NoSuchObject)."""
+    def delete(self, grant: Grant, uid: str, conditions: Conditions = NO_CONDITIONS) -> Role:
+        """Delete a role, whoever has it; returns what it was. Raises RefusedError: NoSuchObject, PreconditionFailed."""
         everything(grant)
         # In the order in which changes of an account lock: first it, then what it has. Else two wait for each other.
         self._session.read(_LOCK_HOLDERS, uid=uid).all()
         self._session.read(_LOCK_GROUPS, uid=uid).all()
         role = self._full(self._there(_FIND_AND_LOCK, uid))
+        conditions.check(role.version)
         last: dict[str, Json] = {
             "name": role.name,
             "permissions": [*role.permissions],

@@ -16,8 +16,10 @@ from accounts_service.access.privileges import Everything, Grant, Own
 from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
+    NO_CONDITIONS,
     SERVICE,
     SYSTEM_OF,
+    Conditions,
     Token,
     everything,
     folded,
@@ -182,12 +184,20 @@ class Tokens(Store):
         """
         return self._made(self._service(grant, identifier), name, WavefrontPrivilege.TOKEN_ALL_CREATE)
 
-    def rename(self, grant: Grant, token: str, name: str | None, identifier: str | None = None) -> Token:
+    def rename(
+        self,
+        grant: Grant,
+        token: str,
+        name: str | None,
+        identifier: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Token:
         """Rename a token, of the caller's own or of the service account `identifier`; None leaves its name.
 
-        Raises RefusedError(NoSuchObject).
+        Raises RefusedError: NoSuchObject, PreconditionFailed.
         """
         row = self._theirs(grant, token, identifier)
+        conditions.check(row.version)
         if name is not None and name != row.name:
             detail: dict[str, Json] = {"name": {"from": row.name, "to": name}}
             privilege = _of(grant, WavefrontPrivilege.TOKEN_OWN_PUT, WavefrontPrivilege.TOKEN_ALL_PUT)
@@ -197,12 +207,15 @@ class Tokens(Store):
             )
         return _token(self._there(_ONE, token), token.lower())
 
-    def revoke(self, grant: Grant, token: str, identifier: str | None = None) -> list[Token]:
+    def revoke(
+        self, grant: Grant, token: str, identifier: str | None = None, conditions: Conditions = NO_CONDITIONS
+    ) -> list[Token]:
         """Delete a token, of the caller's own or of the service account `identifier`; lists those that are left.
 
-        Raises RefusedError(NoSuchObject).
+        Raises RefusedError: NoSuchObject, PreconditionFailed.
         """
         row = self._theirs(grant, token, identifier)
+        conditions.check(row.version)
         self._delete(grant, row)
         return self.listed(self._session.read(_OF_ACCOUNT, account=row.account_uid))
 
@@ -310,6 +323,7 @@ def _token(row: Row[Any], value: str) -> Token:
         active=bool(row.active),
         created_us=row.created_us,
         last_used_us=row.last_used_us,
+        version=row.version,
     )
 
 

@@ -8,7 +8,6 @@ from accounts_service.access.privileges import Open, Scoped
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts
-from accounts_service.families.wavefront.store.directory import Account
 from accounts_service.families.wavefront.views.models import (
     Models,
     Object,
@@ -16,9 +15,11 @@ from accounts_service.families.wavefront.views.models import (
     business_functions,
     message_of,
     paged,
+    tagged,
     wrapped,
 )
-from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject
+from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -50,7 +51,7 @@ def get_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's nam
     """Read an account: its groups and roles by their ids, and all that it may do."""
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, id)
-    return wrapped(Models(call).account(account))
+    return tagged(wrapped(Models(call).account(account)), account)
 
 
 @ROUTES.route(
@@ -58,12 +59,13 @@ def get_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's nam
     methods=("DELETE",),
     privilege=WavefrontPrivilege.ACCOUNT_DELETE,
     answers={200: documents.ACCOUNT},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def delete_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete an account and its tokens; nobody deletes his own."""
     with call.transaction(Accounts) as accounts:
-        account = accounts.delete(call.grant, id, call.caller.own)
+        account = accounts.delete(call.grant, id, call.caller.own, conditions=call.conditions)
     return wrapped(Models(call).account(account))
 
 
@@ -133,11 +135,12 @@ def get_business_functions(call: Call, id: str) -> Response:  # noqa: A002  # th
     methods=("POST",),
     privilege=WavefrontPrivilege.ACCOUNT_PUT,
     answers={200: documents.USER},
-    raises=(InvalidBody, NoSuchObject, AgainstTheRules),
+    raises=(InvalidBody, NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def grant_to_account(call: Call, id: str, permission: str) -> Response:  # noqa: A002  # the API's name
     """Permit something to an account."""
-    return bare(Models(call).user(permitted(call, [id], permission, held=True)))
+    return permitted_to_one(call, id, permission, held=True)
 
 
 @ROUTES.route(
@@ -145,11 +148,12 @@ def grant_to_account(call: Call, id: str, permission: str) -> Response:  # noqa:
     methods=("POST",),
     privilege=WavefrontPrivilege.ACCOUNT_PUT,
     answers={200: documents.USER},
-    raises=(InvalidBody, NoSuchObject),
+    raises=(InvalidBody, NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def revoke_from_account(call: Call, id: str, permission: str) -> Response:  # noqa: A002  # the API's name
     """Take a permission from an account."""
-    return bare(Models(call).user(permitted(call, [id], permission, held=False)))
+    return permitted_to_one(call, id, permission, held=False)
 
 
 @ROUTES.route(
@@ -163,7 +167,7 @@ def revoke_from_account(call: Call, id: str, permission: str) -> Response:  # no
 )
 def grant_to_accounts(call: Call, permission: str) -> Response:
     """Permit something to several accounts, all or none; answers with the last of them."""
-    return bare(Models(call).user(permitted_to_some(call, permission, held=True)))
+    return permitted_to_some(call, permission, held=True)
 
 
 @ROUTES.route(
@@ -177,20 +181,23 @@ def grant_to_accounts(call: Call, permission: str) -> Response:
 )
 def revoke_from_accounts(call: Call, permission: str) -> Response:
     """Take a permission from several accounts, all or none; answers with the last of them."""
-    return bare(Models(call).user(permitted_to_some(call, permission, held=False)))
+    return permitted_to_some(call, permission, held=False)
 
 
-def permitted(call: Call, identifiers: list[str], permission: str, *, held: bool) -> Account:
-    """Permit something to accounts, or take it from them; gives the last one."""
+def permitted_to_one(call: Call, identifier: str, permission: str, *, held: bool) -> Response:
+    """Permit something to an account, or take it from it; answers with it."""
     checked = schemas.permission(permission)
     with call.transaction(Accounts) as accounts:
-        return accounts.permit(call.grant, identifiers, checked, held=held)
+        account = accounts.permit(call.grant, [identifier], checked, held=held, conditions=call.conditions)
+    return tagged(bare(Models(call).user(account)), account)
 
 
-def permitted_to_some(call: Call, permission: str, *, held: bool) -> Account:
-    """Permit something to the accounts that a body names, or take it from them; gives the last one."""
-    checked = schemas.permission(permission)
-    return permitted(call, schemas.some_identifiers(call.json), checked, held=held)
+def permitted_to_some(call: Call, permission: str, *, held: bool) -> Response:
+    """Permit something to the accounts that a body names, or take it from them; answers with the last one."""
+    checked, identifiers = schemas.permission(permission), schemas.some_identifiers(call.json)
+    with call.transaction(Accounts) as accounts:
+        account = accounts.permit(call.grant, identifiers, checked, held=held)
+    return tagged(bare(Models(call).user(account)), account)
 
 
 # -- Groups and roles ---------------------------------------------------------
@@ -203,7 +210,8 @@ def permitted_to_some(call: Call, permission: str, *, held: bool) -> Account:
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER, 202: documents.USER_IN_PART},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def add_groups_to_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Put an account into groups."""
@@ -217,7 +225,8 @@ def add_groups_to_account(call: Call, id: str) -> Response:  # noqa: A002  # the
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def remove_groups_from_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take an account out of groups; out of the system group of all like it nobody is taken."""
@@ -231,7 +240,8 @@ def remove_groups_from_account(call: Call, id: str) -> Response:  # noqa: A002  
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER, 202: documents.USER_IN_PART},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def add_roles_to_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Give an account roles."""
@@ -245,7 +255,8 @@ def add_roles_to_account(call: Call, id: str) -> Response:  # noqa: A002  # the 
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def remove_roles_from_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take roles from an account."""
@@ -257,5 +268,7 @@ def linked(
 ) -> Response:
     """Put an account into groups and give it roles, or the reverse; answers with the user."""
     with call.transaction(Accounts) as accounts:
-        written = accounts.link(call.grant, [identifier], groups=groups or (), roles=roles or (), linked=add)
-    return bare(Models(call).user(written.account), message_of(written.ignored))
+        written = accounts.link(
+            call.grant, [identifier], groups=groups or (), roles=roles or (), linked=add, conditions=call.conditions
+        )
+    return tagged(bare(Models(call).user(written.account), message_of(written.ignored)), written.account)

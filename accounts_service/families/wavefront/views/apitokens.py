@@ -8,8 +8,9 @@ from accounts_service.access.privileges import Mine
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.tokens import Tokens
-from accounts_service.families.wavefront.views.models import Models, wrapped
-from accounts_service.faults import AgainstTheRules, NoSuchObject
+from accounts_service.families.wavefront.views.models import Models, tagged, wrapped
+from accounts_service.faults import AgainstTheRules, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -54,14 +55,15 @@ def create_own_token(call: Call) -> Response:
     body=Body.LOOSE_JSON,
     takes=documents.TOKEN_NAME,
     answers={200: documents.TOKEN},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def rename_own_token(call: Call, token: str) -> Response:
     """Rename one of one's own tokens."""
     name = schemas.TOKEN_NAME.check(call.json).get("tokenName")
     with call.transaction(Tokens) as tokens:
-        renamed = tokens.rename(call.grant, token, name)
-    return wrapped(Models.token(renamed))
+        renamed = tokens.rename(call.grant, token, name, conditions=call.conditions)
+    return tagged(wrapped(Models.token(renamed)), renamed)
 
 
 @ROUTES.route(
@@ -69,12 +71,13 @@ def rename_own_token(call: Call, token: str) -> Response:
     methods=("DELETE",),
     privilege=Mine(WavefrontPrivilege.TOKEN_OWN_DELETE),
     answers={200: documents.TOKENS},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def revoke_own_token(call: Call, token: str) -> Response:
     """Revoke one of one's own tokens; answers with those that are left."""
     with call.transaction(Tokens) as tokens:
-        listed = tokens.revoke(call.grant, token)
+        listed = tokens.revoke(call.grant, token, conditions=call.conditions)
     return wrapped([*map(Models.token, listed)])
 
 
@@ -119,14 +122,15 @@ def create_token_for_service_account(call: Call, id: str) -> Response:  # noqa: 
     body=Body.LOOSE_JSON,
     takes=documents.TOKEN_NAME,
     answers={200: documents.TOKEN},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def rename_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002  # the API's name
     """Rename a token of a service account."""
     name = schemas.TOKEN_NAME.check(call.json).get("tokenName")
     with call.transaction(Tokens) as tokens:
-        renamed = tokens.rename(call.grant, token, name, id)
-    return wrapped(Models.token(renamed))
+        renamed = tokens.rename(call.grant, token, name, id, call.conditions)
+    return tagged(wrapped(Models.token(renamed)), renamed)
 
 
 @ROUTES.route(
@@ -134,12 +138,13 @@ def rename_token_of_service_account(call: Call, id: str, token: str) -> Response
     methods=("DELETE",),
     privilege=WavefrontPrivilege.TOKEN_ALL_DELETE,
     answers={200: documents.TOKENS},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def revoke_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002  # the API's name
     """Revoke a token of a service account; answers with those that are left."""
     with call.transaction(Tokens) as tokens:
-        listed = tokens.revoke(call.grant, token, id)
+        listed = tokens.revoke(call.grant, token, id, call.conditions)
     return wrapped([*map(Models.token, listed)])
 
 
@@ -170,7 +175,7 @@ def get_customer_token(call: Call, token: str) -> Response:
     """Read a token of anybody's."""
     with call.reading(Tokens) as tokens:
         found = tokens.get(call.grant, token)
-    return wrapped(Models(call).customer_token(found))
+    return tagged(wrapped(Models(call).customer_token(found)), found)
 
 
 @ROUTES.route(

@@ -19,13 +19,14 @@ from accounts_service.families.wavefront.views import accounts as current
 from accounts_service.families.wavefront.views import users
 from accounts_service.families.wavefront.views.models import (
     Models,
-    bare,
     business_functions,
     hybrid,
     message_of,
+    tagged,
     wrapped,
 )
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject
+from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -60,7 +61,7 @@ def create_user_formerly(call: Call) -> Response:
     mail, asked = users.wants_mail(call), users.one_to_create(call)
     with call.transaction(Invitations) as invitations:
         written = invitations.put(call.grant, *asked, users.making(call, Existing.KEEP), mail=mail)
-    return hybrid(Models(call).user(written.account), message_of(written.ignored))
+    return tagged(hybrid(Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
 @ROUTES.route(
@@ -78,14 +79,15 @@ def get_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API
     body=Body.LOOSE_JSON,
     takes=documents.USER_REQUEST,
     answers={200: documents.HYBRID_USER, 202: documents.HYBRID_USER_IN_PART},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def change_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a user; what is left out stays as it is."""
     wish = users.wish_of(schemas.USER_REQUEST.check(call.json))
     with call.transaction(Accounts) as accounts:
-        written = accounts.change(call.grant, id, wish, USER)
-    return hybrid(Models(call).user(written.account), message_of(written.ignored))
+        written = accounts.change(call.grant, id, wish, USER, call.conditions)
+    return tagged(hybrid(Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
 @ROUTES.route(
@@ -93,12 +95,13 @@ def change_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the 
     methods=("DELETE",),
     privilege=WavefrontPrivilege.ACCOUNT_DELETE,
     answers={204: documents.GONE},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def delete_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete a user and his tokens; nobody deletes himself."""
     with call.transaction(Accounts) as accounts:
-        accounts.delete(call.grant, id, call.caller.own, USER)
+        accounts.delete(call.grant, id, call.caller.own, USER, call.conditions)
     return Response(status=204)
 
 
@@ -143,7 +146,7 @@ def invite_users_formerly(call: Call) -> Response:
     asked = users.some_to_create(call)
     with call.transaction(Invitations) as invitations:
         written = invitations.invite(call.grant, asked, users.making(call, Existing.REFUSE))
-    return hybrid(Models(call).user(written.account), message_of(written.ignored))
+    return tagged(hybrid(Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
 @ROUTES.route(
@@ -167,11 +170,12 @@ def get_business_functions_formerly(call: Call, id: str) -> Response:  # noqa: A
     body=Body.FORM,
     takes=documents.PERMISSION_FORM,
     answers={200: documents.USER},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def grant_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Permit the `group` of a form to a user."""
-    return bare(Models(call).user(current.permitted(call, [id], call.form.get("group", ""), held=True)))
+    return current.permitted_to_one(call, id, call.form.get("group", ""), held=True)
 
 
 @ROUTES.route(
@@ -181,11 +185,12 @@ def grant_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # th
     body=Body.FORM,
     takes=documents.PERMISSION_FORM,
     answers={200: documents.USER},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def revoke_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take the permission that is the `group` of a form from a user."""
-    return bare(Models(call).user(current.permitted(call, [id], call.form.get("group", ""), held=False)))
+    return current.permitted_to_one(call, id, call.form.get("group", ""), held=False)
 
 
 @ROUTES.route(
@@ -199,7 +204,7 @@ def revoke_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  #
 )
 def grant_to_users_formerly(call: Call, permission: str) -> Response:
     """Permit something to several users, all or none; answers with the last of them."""
-    return bare(Models(call).user(current.permitted_to_some(call, permission, held=True)))
+    return current.permitted_to_some(call, permission, held=True)
 
 
 @ROUTES.route(
@@ -213,7 +218,7 @@ def grant_to_users_formerly(call: Call, permission: str) -> Response:
 )
 def revoke_from_users_formerly(call: Call, permission: str) -> Response:
     """Take a permission from several users, all or none; answers with the last of them."""
-    return bare(Models(call).user(current.permitted_to_some(call, permission, held=False)))
+    return current.permitted_to_some(call, permission, held=False)
 
 
 @ROUTES.route(
@@ -223,7 +228,8 @@ def revoke_from_users_formerly(call: Call, permission: str) -> Response:
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER, 202: documents.USER_IN_PART},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def add_groups_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Put a user into groups."""
@@ -237,7 +243,8 @@ def add_groups_to_user_formerly(call: Call, id: str) -> Response:  # noqa: A002 
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def remove_groups_from_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take a user out of groups; out of Everyone nobody is taken."""

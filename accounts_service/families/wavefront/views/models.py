@@ -26,6 +26,7 @@ from accounts_service.families.wavefront.store.directory import (
     Token,
 )
 from accounts_service.faults import Json
+from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call
 
@@ -324,6 +325,14 @@ def _header(message: str) -> str:
     # Ids are whatever was sent.
     text = "".join(sign if " " <= sign <= "~" else "?" for sign in message)
     return text if len(text) <= _LONGEST_HEADER else text[:_LONGEST_HEADER] + "..."
+
+
+def tagged(response: Response, shown: Account | Group | Role | Token) -> Response:
+    """Add the version of what an answer shows, as ETag."""
+    # An account may be made again under the name of one that is gone; ids of the others never come twice.
+    kind = shown.uid if isinstance(shown, Account) else ""
+    response.headers["ETag"] = etags.tag_of(shown.version, kind)
+    return response
 
 
 def paged(page: Page, items: Iterable[Object], **more: Json) -> Response:

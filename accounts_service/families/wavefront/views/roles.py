@@ -10,8 +10,9 @@ from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.memberships import Memberships
 from accounts_service.families.wavefront.store.roles import Roles, RoleWish
-from accounts_service.families.wavefront.views.models import Models, paged, wrapped
-from accounts_service.faults import AgainstTheRules, AlreadyExists, InvalidBody, NoSuchObject
+from accounts_service.families.wavefront.views.models import Models, paged, tagged, wrapped
+from accounts_service.faults import AgainstTheRules, AlreadyExists, InvalidBody, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -50,7 +51,7 @@ def create_role(call: Call) -> Response:
     wish = _wish_of(schemas.ROLE.check(call.json))
     with call.transaction(Roles) as roles:
         role = roles.make(call.grant, wish)
-    return wrapped(Models(call).role(role))
+    return tagged(wrapped(Models(call).role(role)), role)
 
 
 @ROUTES.route(
@@ -64,7 +65,7 @@ def get_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Read a role, with some of those who have it."""
     with call.reading(Roles) as roles:
         role = roles.get(call.grant, id)
-    return wrapped(Models(call).role(role))
+    return tagged(wrapped(Models(call).role(role)), role)
 
 
 @ROUTES.route(
@@ -74,14 +75,15 @@ def get_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     body=Body.LOOSE_JSON,
     takes=documents.CHANGED_ROLE,
     answers={200: documents.ROLE},
-    raises=(NoSuchObject, AlreadyExists),
+    raises=(NoSuchObject, AlreadyExists, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def change_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a role; what is left out stays as it is."""
     wish = _wish_of(schemas.ROLE_UPDATE.check(call.json))
     with call.transaction(Roles) as roles:
-        role = roles.change(call.grant, id, wish)
-    return wrapped(Models(call).role(role))
+        role = roles.change(call.grant, id, wish, call.conditions)
+    return tagged(wrapped(Models(call).role(role)), role)
 
 
 @ROUTES.route(
@@ -89,12 +91,13 @@ def change_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's nam
     methods=("DELETE",),
     privilege=WavefrontPrivilege.ROLE_DELETE,
     answers={200: documents.ROLE},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def delete_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete a role; who had it has lost what it permits."""
     with call.transaction(Roles) as roles:
-        role = roles.delete(call.grant, id)
+        role = roles.delete(call.grant, id, call.conditions)
     return wrapped(Models(call).role(role))
 
 
@@ -158,14 +161,14 @@ def _assigned(call: Call, uid: str, *, linked: bool) -> Response:
     assignees = schemas.identifiers(call.json)
     with call.transaction(Memberships) as memberships:
         role = memberships.assign(call.grant, uid, assignees, linked=linked)
-    return wrapped(Models(call).role(role))
+    return tagged(wrapped(Models(call).role(role)), role)
 
 
 def _permitted(call: Call, permission: str, *, held: bool) -> Response:
     checked, uids = schemas.permission(permission), schemas.some_identifiers(call.json)
     with call.transaction(Roles) as roles:
         role = roles.permit(call.grant, uids, checked, held=held)
-    return wrapped(Models(call).role(role))
+    return tagged(wrapped(Models(call).role(role)), role)
 
 
 def _wish_of(attributes: dict[str, Any]) -> RoleWish:

@@ -8,9 +8,10 @@ from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts, Existing, Making, Wish
 from accounts_service.families.wavefront.store.directory import SERVICE
-from accounts_service.families.wavefront.views.models import Models, message_of, wrapped
+from accounts_service.families.wavefront.views.models import Models, message_of, tagged, wrapped
 from accounts_service.families.wavefront.views.users import wish_of
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject
+from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -51,7 +52,7 @@ def create_service_account(call: Call) -> Response:
     making = Making(Existing.REFUSE)
     with call.transaction(Accounts) as accounts:
         written = accounts.make(call.grant, attributes["identifier"], SERVICE, wish_of(attributes), making)
-    return wrapped(Models(call).service(written.account), message_of(written.ignored))
+    return tagged(wrapped(Models(call).service(written.account), message_of(written.ignored)), written.account)
 
 
 @ROUTES.route(
@@ -66,7 +67,7 @@ def get_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the A
     """Read a service account, with its tokens."""
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, id, SERVICE)
-    return wrapped(Models(call).service(account))
+    return tagged(wrapped(Models(call).service(account)), account)
 
 
 @ROUTES.route(
@@ -77,7 +78,8 @@ def get_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the A
     body=Body.LOOSE_JSON,
     takes=documents.CHANGED_SERVICE_ACCOUNT,
     answers={200: documents.SERVICE_ACCOUNT, 202: documents.SERVICE_ACCOUNT_IN_PART},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def change_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a service account; what is left out stays as it is. Its tokens are changed at `/apitoken` only."""
@@ -91,7 +93,8 @@ def change_service_account(call: Call, id: str) -> Response:  # noqa: A002  # th
     privilege=WavefrontPrivilege.ACCOUNT_PUT,
     optional=_SEEING,
     answers={200: documents.SERVICE_ACCOUNT},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def activate_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Let the tokens of a service account work again."""
@@ -104,7 +107,8 @@ def activate_service_account(call: Call, id: str) -> Response:  # noqa: A002  # 
     privilege=WavefrontPrivilege.ACCOUNT_PUT,
     optional=_SEEING,
     answers={200: documents.SERVICE_ACCOUNT},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def deactivate_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Keep the tokens of a service account from working, at once and everywhere."""
@@ -113,5 +117,5 @@ def deactivate_service_account(call: Call, id: str) -> Response:  # noqa: A002  
 
 def _changed(call: Call, identifier: str, wish: Wish) -> Response:
     with call.transaction(Accounts) as accounts:
-        written = accounts.change(call.grant, identifier, wish, SERVICE)
-    return wrapped(Models(call).service(written.account), message_of(written.ignored))
+        written = accounts.change(call.grant, identifier, wish, SERVICE, call.conditions)
+    return tagged(wrapped(Models(call).service(written.account), message_of(written.ignored)), written.account)

@@ -10,8 +10,9 @@ from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.groups import Groups, GroupWish
 from accounts_service.families.wavefront.store.memberships import Memberships
-from accounts_service.families.wavefront.views.models import Models, message_of, paged, wrapped
-from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject
+from accounts_service.families.wavefront.views.models import Models, message_of, paged, tagged, wrapped
+from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -49,7 +50,7 @@ def create_user_group(call: Call) -> Response:
     wish = _wish_of(schemas.USER_GROUP.check(call.json))
     with call.transaction(Groups) as groups:
         written = groups.make(call.grant, wish)
-    return wrapped(Models(call).user_group(written.group), message_of(written.ignored))
+    return tagged(wrapped(Models(call).user_group(written.group), message_of(written.ignored)), written.group)
 
 
 @ROUTES.route(
@@ -63,7 +64,7 @@ def get_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's 
     """Read a user group, with some of its members."""
     with call.reading(Groups) as groups:
         group = groups.get(call.grant, id)
-    return wrapped(Models(call).user_group(group))
+    return tagged(wrapped(Models(call).user_group(group)), group)
 
 
 @ROUTES.route(
@@ -73,14 +74,15 @@ def get_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's 
     body=Body.LOOSE_JSON,
     takes=documents.CHANGED_USER_GROUP,
     answers={200: documents.USER_GROUP, 202: documents.USER_GROUP_IN_PART},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def change_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a user group; what is left out stays as it is."""
     wish = _wish_of(schemas.USER_GROUP_UPDATE.check(call.json))
     with call.transaction(Groups) as groups:
-        written = groups.change(call.grant, id, wish)
-    return wrapped(Models(call).user_group(written.group), message_of(written.ignored))
+        written = groups.change(call.grant, id, wish, call.conditions)
+    return tagged(wrapped(Models(call).user_group(written.group), message_of(written.ignored)), written.group)
 
 
 @ROUTES.route(
@@ -88,12 +90,13 @@ def change_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API
     methods=("DELETE",),
     privilege=WavefrontPrivilege.USERGROUP_DELETE,
     answers={200: documents.USER_GROUP},
-    raises=(NoSuchObject, AgainstTheRules),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def delete_user_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Delete a user group; its members stay, without what it gave them."""
     with call.transaction(Groups) as groups:
-        group = groups.delete(call.grant, id)
+        group = groups.delete(call.grant, id, call.conditions)
     return wrapped(Models(call).user_group(group))
 
 
@@ -132,7 +135,8 @@ def remove_users_from_group(call: Call, id: str) -> Response:  # noqa: A002  # t
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER_GROUP, 202: documents.USER_GROUP_IN_PART},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def add_roles_to_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Give a user group roles, and so everybody in it."""
@@ -146,7 +150,8 @@ def add_roles_to_group(call: Call, id: str) -> Response:  # noqa: A002  # the AP
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.USER_GROUP},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def remove_roles_from_group(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Take roles from a user group."""
@@ -157,15 +162,15 @@ def _enrolled(call: Call, group: str, *, linked: bool) -> Response:
     identifiers = schemas.identifiers(call.json)
     with call.transaction(Memberships) as memberships:
         written = memberships.enroll(call.grant, group, identifiers, linked=linked)
-    return wrapped(Models(call).user_group(written.group), message_of(written.ignored))
+    return tagged(wrapped(Models(call).user_group(written.group), message_of(written.ignored)), written.group)
 
 
 def _given(call: Call, uid: str, *, held: bool) -> Response:
     roles = schemas.identifiers(call.json)
     with call.transaction(Groups) as groups:
-        ignored = groups.give(call.grant, (uid,), roles, held=held)
+        ignored = groups.give(call.grant, (uid,), roles, held=held, conditions=call.conditions)
         group = groups.get(call.grant, uid)
-    return wrapped(Models(call).user_group(group), message_of(ignored))
+    return tagged(wrapped(Models(call).user_group(group), message_of(ignored)), group)
 
 
 def _wish_of(attributes: dict[str, Any]) -> GroupWish:

@@ -13,8 +13,9 @@ from accounts_service.families.wavefront.store.accounts import Accounts, Existin
 from accounts_service.families.wavefront.store.directory import USER
 from accounts_service.families.wavefront.store.invitations import Invitations
 from accounts_service.families.wavefront.views.accounts import READ
-from accounts_service.families.wavefront.views.models import Models, bare, message_of, styled, wrapped
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject
+from accounts_service.families.wavefront.views.models import Models, bare, message_of, styled, tagged, wrapped
+from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -53,7 +54,7 @@ def put_user(call: Call) -> Response:
     mail, asked = wants_mail(call), one_to_create(call)
     with call.transaction(Invitations) as invitations:
         written = invitations.put(call.grant, *asked, making(call, Existing.UPDATE), mail=mail)
-    return styled(call, Models(call).user(written.account), message_of(written.ignored))
+    return tagged(styled(call, Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
 @ROUTES.route(
@@ -80,7 +81,7 @@ def invite_users(call: Call) -> Response:
     asked = some_to_create(call)
     with call.transaction(Invitations) as invitations:
         written = invitations.invite(call.grant, asked, making(call, Existing.REFUSE))
-    return styled(call, Models(call).user(written.account), message_of(written.ignored))
+    return tagged(styled(call, Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
 @ROUTES.route(_USER, methods=("GET",), privilege=READ, answers={200: documents.OWN_OR_ANY_USER}, raises=(NoSuchObject,))
@@ -96,14 +97,15 @@ def get_user(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     body=Body.LOOSE_JSON,
     takes=documents.USER_REQUEST,
     answers={200: documents.CHANGED_USER, 202: documents.CHANGED_USER_IN_PART},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def change_user(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     """Change a user; what is left out stays as it is."""
     wish = wish_of(schemas.USER_REQUEST.check(call.json))
     with call.transaction(Accounts) as accounts:
-        written = accounts.change(call.grant, id, wish, USER)
-    return styled(call, Models(call).user(written.account), message_of(written.ignored))
+        written = accounts.change(call.grant, id, wish, USER, call.conditions)
+    return tagged(styled(call, Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
 # -- What the former form of the API shares -----------------------------------
@@ -113,7 +115,7 @@ def bare_user(call: Call, identifier: str) -> Response:
     """Answer with a user alone."""
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, identifier, USER)
-    return bare(Models(call).user_for(call.grant, account))
+    return tagged(bare(Models(call).user_for(call.grant, account)), account)
 
 
 def wants_mail(call: Call) -> bool:
