@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Table, Text
 
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
 # `digest` is a MAC over who asked for what with which key, `body` one over what was sent with it. `answer` is an
@@ -17,3 +18,5 @@ IDEMPOTENCY = Table(
     Column("expires_us", MICROSECONDS, nullable=False),
     Index(None, "expires_us"),
 )
+
+SEALED = Sealed("stored answers", IDEMPOTENCY.c.answer, "idempotency", uid="digest", attribute="answer")

@@ -20,7 +20,7 @@ from accounts_service.access.privileges import Privilege, Requirement, privilege
 from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
-from accounts_service.storage.envelopes import Envelopes
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
 from accounts_service.web.services import NativeTokens
@@ -195,8 +195,8 @@ class Family:
     converters: Mapping[str, type[BaseConverter]] = field(default_factory=dict)
     # The tenant that a request asks for other than by its route; None is the global one.
     tenant_of: Callable[[Request], str | None] = _no_tenant
-    # Where the family's sealed secrets are, for those who check that the keys open them.
-    secrets: type[Envelopes] | None = None
+    # Where the family's secrets are sealed, for those who count them and who wrap them anew.
+    sealed: Sequence[Sealed] = ()
     # What the names in paths and queries mean, for documents of the API.
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.

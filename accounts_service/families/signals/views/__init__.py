@@ -15,7 +15,7 @@ from accounts_service.families.signals.privileges import (
     requested_tenant,
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
-from accounts_service.families.signals.store.secrets import Secrets
+from accounts_service.families.signals.store.secrets import SEALED
 from accounts_service.families.signals.views import accounts, preview, search, searchguard
 from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
 from accounts_service.web import gate
@@ -83,6 +83,6 @@ FAMILY = Family(
     parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
     converters={"account": accounts.NameConverter, "id": preview.IdConverter},
     tenant_of=_tenant_of,
-    secrets=Secrets,
+    sealed=SEALED,
     terms=documents.TERMS,
 )

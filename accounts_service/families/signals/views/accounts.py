@@ -12,7 +12,7 @@ from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
-from accounts_service.faults import InUse, Json, NoSuchObject, PreconditionFailed
+from accounts_service.faults import InUse, Json, NoSuchObject, PreconditionFailed, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
@@ -38,7 +38,7 @@ OF_TENANT = "/_signals/account/<tenant>/<account_type>/<name>"
     privilege=SignalsPrivilege.ACCOUNT_GET,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
     answers={200: documents.FOUND, 304: documents.UNCHANGED},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, SecretUnreadable),
     headers=("If-None-Match",),
 )
 def get_account(call: Call, account_type: str, name: str) -> Response:
@@ -81,7 +81,7 @@ def delete_account(call: Call, account_type: str, name: str) -> Response:
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_GET, "tenant"),
     optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
     answers={200: documents.FOUND, 304: documents.UNCHANGED},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, SecretUnreadable),
     headers=("If-None-Match",),
 )
 def get_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
@@ -121,10 +121,10 @@ def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: s
 def _get(call: Call, key: Key) -> Response:
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, key)
+        tag = tag_of(account.version)
+        if call.conditions.unmodified(account.version):
+            return Response(status=304, headers={"ETag": tag})
         document = found(call, accounts, account, key.scoped_id)
-    tag = tag_of(account.version)
-    if call.conditions.unmodified(account.version):
-        return Response(status=304, headers={"ETag": tag})
     return answer(call, document, tag)
 
 
