@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,12 +32,16 @@ from accounts_service.jobs.attempts import Attempts
 from accounts_service.jobs.leftovers import Forgetting
 from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
-from accounts_service.storage import migrations, rotation  # noqa: F401  # its tables
+from accounts_service.jobs.rewrap import Rewrap
+from accounts_service.storage import idempotency, migrations, outbox
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.idempotency import Answers
+from accounts_service.storage.key_watch import KeyWatch
+from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.limits import Limits, open_limits
-from accounts_service.storage.sealed import Vault, load_keyring
+from accounts_service.storage.rotation import JOBS, WORKER
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.explaining import Explainer
@@ -66,6 +71,13 @@ LEFTOVERS: tuple[type[Leftovers], ...] = (AccountLeftovers,)
 # Whose accounts describe the server for the service's own mails.
 MAIL_SERVERS: type[MailServers] = AccountMailServers
 
+# Where secrets are sealed, by the family whose they are, and what is sealed for all of them.
+SEALED: dict[str, Sequence[Sealed]] = {
+    **{family.name: family.sealed for family in FAMILIES.values() if family.sealed},
+    "outbox": (outbox.SEALED,),
+    "answers": (idempotency.SEALED,),
+}
+
 
 def built_ins() -> BuiltIns:
     """Gather the action groups and roles that are always there, of all families, served or not."""
@@ -81,7 +93,13 @@ def create_app(settings: Settings | None = None) -> Dispatcher:
     """
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings.log_level)
-    return _start(settings, make_services(settings))
+    services = make_services(settings)
+    application = _start(settings, services)
+    # Here and not in what starts a worker: whatever server calls this is a process that seals and opens.
+    watch = KeyWatch(services.database, services.vault, WORKER)
+    watch.start()
+    atexit.register(watch.stop)
+    return application
 
 
 def rehearse(settings: Settings) -> None:
@@ -118,13 +136,24 @@ def jobs(settings: Settings) -> Iterator[tuple[Job, ...]]:
     it needs nothing, so a broken one does not keep mails from being sent.
     """
     logs.configure(settings.log_level)
-    vault = Vault(load_keyring(settings.keys_file))
-    database = open_database(settings.database_url, vault, Bulkhead(1), 1)
+    vault = open_vault(settings.keys_file)
+    # One connection for the jobs, and one for the thread that reports.
+    database = open_database(settings.database_url, vault, Bulkhead(1), 2)
     try:
         _require_schema(database)
-        yield make_jobs(settings, database, open_limits(database, vault))
+        watch = KeyWatch(database, vault, JOBS)
+        watch.start()
+        try:
+            yield make_jobs(settings, database, open_limits(database, vault))
+        finally:
+            watch.stop()
     finally:
         database.dispose()
+
+
+def sealed_columns() -> tuple[Sealed, ...]:
+    """Name every column that holds something sealed."""
+    return tuple(column for columns in SEALED.values() for column in columns)
 
 
 def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[Job, ...]:
@@ -132,6 +161,7 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     mail = Mail(database, MAIL_SERVERS, settings.mail_account)
     attempts = Attempts(database, limits)
     forgetting = Forgetting(database, LEFTOVERS, settings.versions_kept, settings.versions_kept_days)
+    rewrap = Rewrap(database, sealed_columns())
     return (
         Job("mail", 2, mail.send),
         Job("mail-forgotten", 3600, mail.forget),
@@ -141,6 +171,8 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("versions", 6 * 3600, forgetting.prune),
         Job("mention-codes", 600, partial(_forget_codes, database)),
         Job("answers-forgotten", 600, partial(_forget_answers, database)),
+        Job("rewrap", 1, rewrap.run),
+        Job("processes", 60, rewrap.forget),
     )
 
 
@@ -161,7 +193,7 @@ def served(settings: Settings) -> list[Family]:
 
 def make_services(settings: Settings) -> Services:
     """Make the collaborators of all families."""
-    vault = Vault(load_keyring(settings.keys_file))
+    vault = open_vault(settings.keys_file)
     # One for each, so that who guesses passwords does not keep others from writing.
     hashing, writing = Bulkhead(settings.threads // 4), Bulkhead(settings.threads // 4)
     access = AccessControl(

@@ -38,7 +38,7 @@ from accounts_service.access.snapshot import (
 )
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
-from accounts_service.faults import RefusedError
+from accounts_service.faults import RefusedError, SecretUnreadable
 from accounts_service.jobs.mail import Waiting, server_of
 from accounts_service.storage import migrations
 from accounts_service.storage.checkup import (
@@ -51,8 +51,8 @@ from accounts_service.storage.checkup import (
     state_of,
 )
 from accounts_service.storage.database import Database, ReadInterruptedError, SqliteDatabase, open_database
-from accounts_service.storage.envelopes import Envelopes
-from accounts_service.storage.outbox import Outbox, OutboxSecrets, Standing
+from accounts_service.storage.envelopes import Envelopes, Tally
+from accounts_service.storage.outbox import Outbox, Standing
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
 from accounts_service.web.services import MailServer
 
@@ -574,16 +574,16 @@ def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:
     yield from judge_outbox(standing, server, time.time())
 
 
-def judge_outbox(standing: Standing, server: MailServer | Waiting, now: float) -> Iterator[Finding]:
+def judge_outbox(standing: Standing, server: MailServer | Waiting | SecretUnreadable, now: float) -> Iterator[Finding]:
     """Find mails that wait in vain, and such as were given up."""
     text = "nothing waits"
     if standing.waiting:
         text = f"{standing.waiting} waiting, the oldest for {_passed(standing.oldest_us, now)} s"
     overdue = _passed(standing.overdue_us, now)
     # Who sends no mails needs no account.
-    if isinstance(server, Waiting) and (standing.waiting or server is not Waiting.UNSET):
+    if not isinstance(server, MailServer) and (standing.waiting or server is not Waiting.UNSET):
         todo = "name a global account of type email that can be used, or mend the one that is named"
-        yield _warn("outbox", f"{text}; {server.value}", todo)
+        yield _warn("outbox", f"{text}; {server.reason}", todo)
     elif overdue > _OVERDUE_SECONDS:
         todo = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true"
         yield _warn("outbox", f"{text}; one is due for {overdue} s, and nobody has tried it", todo)
@@ -599,15 +599,14 @@ def _passed(since_us: int | None, now: float) -> int:
 
 
 def _secrets(database: Database) -> Iterator[Finding]:
-    stores: dict[str, type[Envelopes]] = {
-        family.name: family.secrets for family in app.FAMILIES.values() if family.secrets is not None
-    }
-    for name, secrets in (stores | {"outbox": OutboxSecrets}).items():
-        with database.reading(secrets) as store:
-            tally = store.tally()
-        counted = f"{name}: {tally.total} in all, {tally.opened} opened, {len(tally.unreadable)} unreadable"
-        if tally.unreadable:
-            todo = "find the keys file that they were sealed with; see the audit records of the rows"
-            yield Finding(Status.FAIL, "secrets", counted, todo, tally.unreadable)
+    for name, columns in app.SEALED.items():
+        tally = Tally()
+        for column in columns:
+            with database.reading(Envelopes) as envelopes:
+                tally += envelopes.tally(column)
+        counted = f"{name}: {tally.total} in all, {tally.opened} opened, {len(tally.undecryptable)} unreadable"
+        if tally.undecryptable:
+            todo = "find the keys that they were sealed with, see docs/operations.md; and the audit records of the rows"
+            yield Finding(Status.FAIL, "secrets", counted, todo, tuple(map(str, tally.undecryptable)))
         else:
             yield _ok("secrets", counted)

@@ -847,6 +847,7 @@ def test_every_secret_of_accounts_versions_and_bin_is_opened(service: Service) -
 
 def test_secrets_under_keys_that_are_gone_are_counted_and_named(service: Service) -> None:
     service.put(PATH, BODY)
+    key = service.services.vault.active
     service.installation.keys_file.write_text(Keyring.generate().to_json())
     status, lines = secrets_of(service.installation)
     assert (status, lines[0].partition(" -> ")[0]) == (
@@ -854,8 +855,8 @@ def test_secrets_under_keys_that_are_gone_are_counted_and_named(service: Service
         "FAIL secrets: signals: 2 in all, 0 opened, 2 unreadable",
     )
     assert [re.sub(r"[0-9a-f]{32}", "UID", line.strip()) for line in lines[1:]] == [
-        "signals_account UID version 1 password",
-        "signals_account_version UID version 1 password",
+        f"signals_account UID version 1 password: needs the key {key}",
+        f"signals_account_version UID version 1 password: needs the key {key}",
     ]
 
 

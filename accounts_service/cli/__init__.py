@@ -16,6 +16,7 @@ from accounts_service.cli.apps import apps
 from accounts_service.cli.doctor import doctor
 from accounts_service.cli.explain import explain
 from accounts_service.cli.jobs import jobs
+from accounts_service.cli.keys import keys
 from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.cli.token import token
 from accounts_service.storage import migrations
@@ -141,3 +142,4 @@ main.add_command(doctor)
 main.add_command(jobs)
 main.add_command(token)
 main.add_command(apps)
+main.add_command(keys)

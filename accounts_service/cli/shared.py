@@ -13,7 +13,7 @@ from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.database import Database, ReadInterruptedError, open_database
 from accounts_service.storage.sealed import BadKeysFileError, Vault, load_keyring
 
 
@@ -35,7 +35,7 @@ def opened_database() -> Iterator[Database]:
         raise click.ClickException(str(error)) from None
     try:
         yield database
-    except RefusedError:
+    except (RefusedError, ReadInterruptedError):
         raise click.ClickException("the database cannot be reached, or is busy") from None
     except (migrations.SchemaMismatchError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None

@@ -14,7 +14,7 @@ from enum import Enum
 
 import structlog
 
-from accounts_service.faults import RefusedError
+from accounts_service.faults import RefusedError, SecretUnreadable
 from accounts_service.jobs import smtp
 from accounts_service.jobs.loop import Stopping
 from accounts_service.storage.audit import Author
@@ -40,6 +40,9 @@ MOST_ATTEMPTS = 125
 # month, and hold personal data.
 _KEPT_SECONDS = 30 * 24 * 3600
 
+# What is told as the error of a mail that does not open, with the key that is missing.
+_UNREADABLE = UnreadableSecretError.__name__
+
 _AUTHOR = Author("accounts", "jobs", "")
 
 
@@ -48,20 +51,26 @@ class Waiting(Enum):
 
     UNSET = "ACCOUNTS_MAIL_ACCOUNT is not set"
     MISSING = "the account that ACCOUNTS_MAIL_ACCOUNT names is not there"
-    UNREADABLE = "the password of the mail account does not open"
     PROXY = "the mail account asks for a proxy, which cannot be used"
     NO_SENDER = "the mail account has no default_from, and its user is no address"
 
+    @property
+    def reason(self) -> str:
+        """Say for an administrator what is the matter."""
+        return self.value
 
-def server_of(database: Database, mail_servers: type[MailServers], path: str | None) -> MailServer | Waiting:
+
+def server_of(
+    database: Database, mail_servers: type[MailServers], path: str | None
+) -> MailServer | Waiting | SecretUnreadable:
     """Find the server for the service's own mails, or why there is none. Raises as Database.reading."""
     if path is None:
         return Waiting.UNSET
     try:
         with database.reading(mail_servers) as servers:
             server = servers.find(path)
-    except UnreadableSecretError:
-        return Waiting.UNREADABLE
+    except UnreadableSecretError as error:
+        return SecretUnreadable(error.key)
     if server is None:
         return Waiting.MISSING
     if server.proxy_host is not None:
@@ -81,7 +90,7 @@ class Mail:
     deadline: float = smtp.DEADLINE_SECONDS
 
     def __post_init__(self) -> None:
-        self._told: Waiting | None = None
+        self._told: Waiting | SecretUnreadable | None = None
 
     def send(self, stopping: Stopping) -> None:
         """Send every mail that is due, unless told to stop; the one begun is ended. Raises as Database does."""
@@ -91,7 +100,7 @@ class Mail:
                     return
             # Asked for each mail: what an administrator mends holds for the next.
             server = server_of(self.database, self.mail_servers, self.account)
-            if isinstance(server, Waiting):
+            if not isinstance(server, MailServer):
                 self._wait(server)
                 return
             self._told = None
@@ -107,10 +116,10 @@ class Mail:
         with self.database.transaction(Outbox, _AUTHOR) as outbox:
             outbox.forget(_KEPT_SECONDS)
 
-    def _wait(self, reason: Waiting) -> None:
+    def _wait(self, reason: Waiting | SecretUnreadable) -> None:
         # Once for each reason, not with each look.
-        if reason is not self._told:
-            log.warning("mail.waiting", reason=reason.value)
+        if reason != self._told:
+            log.warning("mail.waiting", reason=reason.reason)
         self._told = reason
 
     def _send(self, server: MailServer, claimed: Claimed, stopping: Stopping) -> None:
@@ -131,9 +140,9 @@ class Mail:
         log.warning("mail.postponed", **named, attempts=attempts, error=error, seconds=round(seconds))
 
     def _outcome(self, server: MailServer, claimed: Claimed) -> smtp.Delivered | smtp.Failed:
-        if claimed.message is None:
+        if isinstance(claimed.message, SecretUnreadable):
             # With the right keys file it may open.
-            return smtp.Failed(UnreadableSecretError.__name__, permanent=False)
+            return smtp.Failed(" ".join(filter(None, (_UNREADABLE, claimed.message.key))), permanent=False)
         if server.simulate:
             return smtp.Delivered()
         return smtp.deliver(server, claimed.message, claimed.message_id, self.deadline)

@@ -221,10 +221,14 @@ class Database(ABC):
         """Do in one transaction what is no great loss when it cannot be done; that is logged, and raises nothing."""
         try:
             # Not in a place of those who write: what is written here must not keep a change from being made.
-            with self.begin(self._notes) as connection:
-                act(store(Session(connection, self._vault, author, self.now_us())))
+            self.aside(store, author, act, self._notes)
         except (RefusedError, TransactionRefusedError) as error:
             log.warning("storage.not_noted", request_id=author.request_id, reason=type(error).__name__)
+
+    def aside(self, store: type[S], author: audit.Author, act: Callable[[S], None], places: Bulkhead) -> None:
+        """Do something in one transaction, waiting for it in other places than the writers. Raises as `transaction`."""
+        with self.begin(places) as connection:
+            act(store(Session(connection, self._vault, author, self.now_us())))
 
     @contextmanager
     def begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:

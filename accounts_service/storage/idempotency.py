@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it 
 
 from accounts_service.faults import RefusedError, StillRunning
 from accounts_service.storage.database import Store
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.sealed import Place
 from accounts_service.storage.statements import Statement, given
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
@@ -30,6 +31,7 @@ IDEMPOTENCY = Table(
     Index(None, "expires_us"),
 )
 
+SEALED = Sealed("stored answers", IDEMPOTENCY.c.answer, "idempotency", uid="digest", attribute="answer")
 _KEPT_US = 24 * 3600 * 1_000_000
 # So many are deleted at once; others write in between.
 _AT_ONCE = 1000

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, delete, func, or_, select, update
 
+from accounts_service.faults import SecretUnreadable
 from accounts_service.storage.database import Store
-from accounts_service.storage.envelopes import Envelope, Envelopes
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.sealed import Place, UnreadableSecretError
 from accounts_service.storage.statements import Statement, given, insertion
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
@@ -70,13 +70,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A mail that is ours to send till the lease ends. `message` is None where the keys do not open it."""
+    """A mail that is ours to send till the lease ends. It is a fault where the keys do not open it."""
 
     uid: str
     lease: str
     message_id: str
     attempts: int
-    message: Message | None
+    message: Message | SecretUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,9 @@ _STANDING = Statement(
         func.count(OUTBOX_MESSAGE.c.failed_us).label("failed"),
     )
 )
-_ALL = Statement(select(OUTBOX_MESSAGE.c.uid, OUTBOX_MESSAGE.c.sealed).order_by(OUTBOX_MESSAGE.c.uid))
+
+# The sealed contents of all mails.
+SEALED = Sealed("outbox", OUTBOX_MESSAGE.c.sealed, _FAMILY, attribute=_ATTRIBUTE)
 
 
 class Outbox(Store):
@@ -209,21 +211,12 @@ class Outbox(Store):
         row = self._session.read(_STANDING, now_us=self._session.now_us).one()
         return Standing(row.waiting, row.oldest_us, row.overdue_us, row.failed)
 
-    def _opened(self, uid: str, sealed: str) -> Message | None:
+    def _opened(self, uid: str, sealed: str) -> Message | SecretUnreadable:
         try:
             content = json.loads(self._session.vault.open(_place(uid), sealed))
-        except UnreadableSecretError:
-            return None
+        except UnreadableSecretError as error:
+            return SecretUnreadable(error.key)
         return Message(content["to"], content["subject"], content["text"])
-
-
-class OutboxSecrets(Envelopes):
-    """The sealed contents of all mails."""
-
-    def all(self) -> Iterator[Envelope]:
-        """Give every sealed content."""
-        for row in self._session.read(_ALL):
-            yield Envelope(f"{OUTBOX_MESSAGE.name} {row.uid}", _place(row.uid), row.sealed)
 
 
 def _place(uid: str) -> Place:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Table, Text
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
+from sqlalchemy import BigInteger, Column, Table, Text, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
+
+from accounts_service.storage.database import Store
+from accounts_service.storage.envelopes import Batch, Envelopes, Sealed
+from accounts_service.storage.statements import Statement, Value, given, insertion
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
 # Every process that seals or opens, as it last reported. `keys` is a JSON list of the ids that it holds.
@@ -19,7 +28,7 @@ PROCESS = Table(
     Column("seen_us", MICROSECONDS, nullable=False),
 )
 
-# `place` is a JSON object: where the next batch begins.
+# `target` is the key that everything is to be wrapped with, `place` a JSON object: where the next batch begins.
 REWRAPPING = Table(
     "rewrapping",
     METADATA,
@@ -29,3 +38,187 @@ REWRAPPING = Table(
     Column("started_us", MICROSECONDS, nullable=False),
     Column("finished_us", MICROSECONDS),
 )
+
+# Who has not reported for so long counts as dead: three reports that did not come.
+ALIVE_SECONDS = 30
+
+JOBS = "jobs"
+WORKER = "worker"
+
+Key: TypeAlias = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that seals or opens, and the ids of the keys that it holds."""
+
+    uid: str
+    kind: str
+    host: str
+    pid: int
+    keys: tuple[str, ...]
+    active: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pid} on {self.host}"
+
+
+_REPORT = Statement(
+    (
+        report := upsert(PROCESS).values({column.name: given(column.name) for column in PROCESS.columns})
+    ).on_conflict_do_update(
+        index_elements=[PROCESS.c.uid],
+        set_={name: report.excluded[name] for name in ("keys", "active", "seen_us")},
+    )
+)
+_END = Statement(delete(PROCESS).where(PROCESS.c.uid == given("uid")))
+_LIVE = Statement(
+    select(PROCESS)
+    .where(PROCESS.c.seen_us >= given("since_us"))
+    .order_by(PROCESS.c.kind, PROCESS.c.host, PROCESS.c.pid)
+)
+_FORGET = Statement(delete(PROCESS).where(PROCESS.c.seen_us < given("since_us")))
+
+
+class Processes(Store):
+    """The processes that seal or open. Not a caller's: they tell of themselves."""
+
+    def report(self, process: Process) -> None:
+        """Say that the process lives and which keys it holds."""
+        self._session.note(
+            _REPORT,
+            uid=process.uid,
+            kind=process.kind,
+            host=process.host,
+            pid=process.pid,
+            keys=json.dumps(process.keys),
+            active=process.active,
+            seen_us=self._session.now_us,
+        )
+
+    def end(self, uid: str) -> None:
+        """Say that the process has ended."""
+        self._session.note(_END, uid=uid)
+
+    def live(self) -> list[Process]:
+        """List those that live."""
+        return [
+            Process(row.uid, row.kind, row.host, row.pid, tuple(json.loads(row.keys)), row.active)
+            for row in self._session.read(_LIVE, since_us=self._since_us())
+        ]
+
+    def forget(self) -> None:
+        """Remove those that have ended without a word."""
+        self._session.note(_FORGET, since_us=self._since_us())
+
+    def _since_us(self) -> int:
+        return self._session.now_us - ALIVE_SECONDS * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the wrapping with `target` is.
+
+    `number` counts passes, `column` the columns that are through in this one, `after` is the key
+    of the last row in the next one, `found` how many rows this pass has found
+    that were to be changed. `changed`: rows of all passes.
+    """
+
+    target: str
+    number: int = 1
+    column: int = 0
+    after: Key | None = None
+    found: int = 0
+    changed: int = 0
+    is_finished: bool = False
+
+
+_OF_TARGET = REWRAPPING.c.target == given("target")
+_ASKED = Statement(select(REWRAPPING).where(_OF_TARGET))
+_DROP = Statement(delete(REWRAPPING))
+_ASK = Statement(insertion(REWRAPPING))
+_GO_ON = Statement(
+    update(REWRAPPING)
+    .where(_OF_TARGET, REWRAPPING.c.place == given("from"), REWRAPPING.c.finished_us.is_(None))
+    .values(place=given("to"), finished_us=given("finished_us"))
+)
+_COUNT = Statement(update(REWRAPPING).where(_OF_TARGET).values(changed=REWRAPPING.c.changed + given("changed")))
+
+
+class Rewrappings(Store):
+    """The wrapping anew of everything that is sealed, one batch after another.
+
+    Any number of processes may do it: where one has gone on, the others' batch is
+    of no use, and nothing of it is written. Who dies in a batch leaves it to be
+    done again.
+    """
+
+    def ask(self) -> None:
+        """Ask for everything to be wrapped with the active key. What goes on towards it goes on."""
+        target = self._session.vault.active
+        progress = self.progress()
+        if progress is None or progress.is_finished:
+            self._session.note(_DROP)
+            self._session.note(
+                _ASK,
+                target=target,
+                place=_written(Progress(target)),
+                changed=0,
+                started_us=self._session.now_us,
+                finished_us=None,
+            )
+
+    def progress(self) -> Progress | None:
+        """Tell how far the wrapping with the active key is; None when nobody has asked for it."""
+        row = self._session.read(_ASKED, target=self._session.vault.active).one_or_none()
+        if row is None:
+            return None
+        place = json.loads(row.place)
+        return Progress(
+            row.target,
+            place["number"],
+            place["column"],
+            place["after"],
+            place["found"],
+            row.changed,
+            row.finished_us is not None,
+        )
+
+    def batch(self, progress: Progress, columns: Sequence[Sealed]) -> Batch:
+        """Prepare the next batch; for reading blocks, which hold up nobody who writes."""
+        return Envelopes(self._session).batch(columns[progress.column], progress.after)
+
+    def go_on(self, progress: Progress, columns: Sequence[Sealed], batch: Batch) -> Progress | None:
+        """Write the batch that was prepared for `progress`, and say how far that is; None when another was faster.
+
+        Finished is what a whole pass has found nothing in: who sealed with the
+        key before, while a pass went by, has written behind it.
+        """
+        there = _after(progress, len(columns), batch)
+        gone_on = self._session.note(
+            _GO_ON,
+            **{"from": _written(progress), "to": _written(there)},
+            target=progress.target,
+            finished_us=self._session.now_us if there.is_finished else None,
+        )
+        if gone_on.rowcount == 0:
+            return None
+        replace_row = columns[progress.column].replace
+        changed = sum(self._session.note(replace_row, **rewrap.values).rowcount for rewrap in batch.rewraps)
+        if changed:
+            self._session.note(_COUNT, target=progress.target, changed=changed)
+        return there
+
+
+def _written(progress: Progress) -> str:
+    names = ("number", "column", "after", "found")
+    return json.dumps({name: getattr(progress, name) for name in names})
+
+
+def _after(progress: Progress, columns: int, batch: Batch) -> Progress:
+    found = progress.found + len(batch.rewraps)
+    if batch.after is not None:
+        return replace(progress, after=batch.after, found=found)
+    if progress.column + 1 < columns:
+        return replace(progress, column=progress.column + 1, after=None, found=found)
+    return replace(progress, number=progress.number + 1, column=0, after=None, found=0, is_finished=not found)

@@ -17,7 +17,11 @@ import os
 import re
 import secrets
 import stat
-from dataclasses import dataclass, field
+import threading
+import time
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +30,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 _FORMAT = "v1"
+# The same, but the data key was wrapped anew: so it is seen without keeping books. The additional data names `v1` in
+# both, since what is sealed is not touched.
+_REWRAPPED = "v1r"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _PARTS = 5
+# A dot would end it within an envelope, which then could never be opened.
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+# So often, at most, a key that nobody knows has the keys file looked at.
+_LOOKS_APART_SECONDS = 1.0
 
 REFERENCE = re.compile(r"secret:[A-Za-z0-9_-]{22}\Z")
 
@@ -38,7 +49,11 @@ class BadKeysFileError(Exception):
 
 
 class UnreadableSecretError(Exception):
-    """An envelope that does not open: tampered with, moved, or sealed under a key we do not have."""
+    """An envelope that does not open: tampered with, moved, or sealed under a key we do not have, which is `key`."""
+
+    def __init__(self, place: Place, key: str | None) -> None:
+        super().__init__(f"cannot open {place.family}/{place.uid}/{place.attribute}")
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +92,15 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _key_id(name: str) -> str:
-    # A dot would end it within an envelope, which then could never be opened.
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+    if not _KEY_ID.match(name):
         raise ValueError("not a key id")
     return name
+
+
+def _new_id(taken: Container[str]) -> str:
+    while (key_id := "k" + secrets.token_hex(4)) in taken:
+        pass
+    return key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +120,18 @@ class Keyring:
     @classmethod
     def generate(cls) -> Keyring:
         """Make a new keyring with one key-encryption key."""
-        key_id = "k" + secrets.token_hex(4)
+        key_id = _new_id(())
         return cls(
             active=key_id,
             wrapping={key_id: secrets.token_bytes(_KEY_BYTES)},
             mac=secrets.token_bytes(_KEY_BYTES),
             fingerprint=secrets.token_bytes(_KEY_BYTES),
         )
+
+    def extended(self) -> tuple[Keyring, str]:
+        """Give a keyring with one more key-encryption key, and its id. What is active stays so."""
+        key_id = _new_id(self.wrapping)
+        return replace(self, wrapping={**self.wrapping, key_id: secrets.token_bytes(_KEY_BYTES)}), key_id
 
     def to_json(self) -> str:
         """Write the form of the keys file."""
@@ -133,7 +158,7 @@ class Keyring:
 
     @classmethod
     def _read(cls, text: str | bytes) -> Keyring | None:
-        # None instead of an exception, here and in Vault._try_open: what the
+        # None instead of an exception, here and in _opened: what the
         # decoders raise carries the document or the secret, and an exception
         # raised while another is handled takes it along as its context.
         try:
@@ -174,37 +199,119 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-class Vault:
-    """Seals and opens secrets, and makes the references that stand for them."""
+class Wrapping(Enum):
+    """How an envelope stands to the keys."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    CURRENT = "current"
+    REWRAPPED = "re-wrapped"
+    OUTSTANDING = "outstanding"
+    UNDECRYPTABLE = "undecryptable"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """How an envelope stands, and the key that it names; of one that does not open, only a key that we do not have."""
+
+    wrapping: Wrapping
+    key: str | None
+
+
+def _nothing_newer(_: Keyring) -> None:
+    return None
+
+
+class Vault:
+    """Seals and opens secrets, and makes the references that stand for them. Any number of threads may use it.
+
+    `newer` gives the keys that have taken the place of those it is given, or
+    None (storage/keys_file.py); `clock` is a time in seconds.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        newer: Callable[[Keyring], Keyring | None] = _nothing_newer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # Changed as a whole; who works with it takes it once.
         self._keyring = keyring
+        self._newer = newer
+        self._clock = clock
+        self._looking = threading.Lock()
+        self._looked = -_LOOKS_APART_SECONDS
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Name the keys that are held, in order."""
+        return tuple(sorted(self._keyring.wrapping))
+
+    @property
+    def active(self) -> str:
+        """Name the key that seals what is new."""
+        return self._keyring.active
+
+    def look(self) -> None:
+        """Take the keys that are there by now."""
+        # Not after each other's: else an older answer could come last.
+        with self._looking:
+            self._keyring = self._newer(self._keyring) or self._keyring
+
+    def _holding(self, key: str) -> Keyring:
+        """Give the keyring, looked for anew if it lacks `key`."""
+        now = self._clock()
+        # Ids that are made up, as in a token, must not have the file read again and again.
+        if key not in self._keyring.wrapping and now - self._looked >= _LOOKS_APART_SECONDS:
+            self._looked = now
+            self.look()
+        return self._keyring
 
     def seal(self, place: Place, value: str) -> str:
         """Seal `value` for `place`; returns the envelope as ASCII text."""
+        keyring = self._keyring
         data_key = secrets.token_bytes(_KEY_BYTES)
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        wrapped = aes_key_wrap(self._keyring.wrapping[self._keyring.active], data_key)
+        wrapped = aes_key_wrap(keyring.wrapping[keyring.active], data_key)
         ciphertext = AESGCM(data_key).encrypt(nonce, value.encode(), self._aad(place))
-        return ".".join((_FORMAT, self._keyring.active, _encode(wrapped), _encode(nonce), _encode(ciphertext)))
+        return ".".join((_FORMAT, keyring.active, _encode(wrapped), _encode(nonce), _encode(ciphertext)))
 
     def open(self, place: Place, envelope: str) -> str:
         """Open the envelope of `place`. Raises UnreadableSecretError."""
         value = self._try_open(place, envelope)
         if value is None:
-            raise UnreadableSecretError(f"cannot open {place.family}/{place.uid}/{place.attribute}")
+            raise UnreadableSecretError(place, self._lacking(envelope))
         return value
 
+    def wrapped(self, place: Place, envelope: str) -> Wrapped:
+        """Tell how the envelope of `place` stands to the keys; opens it, and lets go of what it holds."""
+        if self._try_open(place, envelope) is None:
+            return Wrapped(Wrapping.UNDECRYPTABLE, self._lacking(envelope))
+        form, key, *_ = envelope.split(".")
+        if key != self._keyring.active:
+            return Wrapped(Wrapping.OUTSTANDING, key)
+        return Wrapped(Wrapping.REWRAPPED if form == _REWRAPPED else Wrapping.CURRENT, key)
+
+    def rewrapped(self, place: Place, envelope: str) -> str:
+        """Wrap the envelope's data key with the active key, if another has wrapped it and the envelope opens.
+
+        What is sealed stays as it is, and so does the reference that stands for
+        it. An envelope that cannot be opened is given back as it is, for a key
+        that is found again.
+        """
+        keyring = self._holding(key := named_key(envelope) or "")
+        if key == keyring.active or _opened(keyring, self._aad(place), envelope) is None:
+            return envelope
+        _, _, wrapped, nonce, ciphertext = envelope.split(".")
+        data_key = aes_key_unwrap(keyring.wrapping[key], _decode(wrapped))
+        again = aes_key_wrap(keyring.wrapping[keyring.active], data_key)
+        return ".".join((_REWRAPPED, keyring.active, _encode(again), nonce, ciphertext))
+
     def _try_open(self, place: Place, envelope: str) -> str | None:
-        try:
-            version, key_id, *parts = envelope.split(".")
-            wrapped, nonce, ciphertext = (_decode(part) for part in parts)
-            if version != _FORMAT:
-                return None
-            data_key = aes_key_unwrap(self._keyring.wrapping[key_id], wrapped)
-            return AESGCM(data_key).decrypt(nonce, ciphertext, self._aad(place)).decode()
-        except (ValueError, KeyError, InvalidTag, InvalidUnwrap):
-            return None
+        key = named_key(envelope)
+        return None if key is None else _opened(self._holding(key), self._aad(place), envelope)
+
+    def _lacking(self, envelope: str) -> str | None:
+        key = named_key(envelope)
+        return None if key in self._keyring.wrapping else key
 
     def seal_token(self, place: Place, value: str) -> str:
         """Seal what a caller keeps for us, as text of base64url; nobody else can read or make it."""
@@ -229,7 +336,7 @@ class Vault:
         """
         parts = envelope.split(".")
         if len(parts) != _PARTS:
-            raise UnreadableSecretError(f"cannot open {place.family}/{place.uid}/{place.attribute}")
+            raise UnreadableSecretError(place, None)
         nonce, ciphertext = parts[-2:]
         sealed = framed(place.family, place.uid, place.attribute, nonce, ciphertext)
         return "secret:" + _encode(hmac.digest(self._keyring.fingerprint, sealed, "sha256")[:16])
@@ -247,3 +354,21 @@ class Vault:
     @staticmethod
     def _aad(place: Place) -> bytes:
         return framed(_FORMAT, place.family, place.uid, place.attribute)
+
+
+def named_key(envelope: str) -> str | None:
+    """Name the key that an envelope needs; None for what is no envelope."""
+    form, *parts = envelope.split(".")
+    if form not in (_FORMAT, _REWRAPPED) or len(parts) != _PARTS - 1 or not _KEY_ID.match(parts[0]):
+        return None
+    return parts[0]
+
+
+def _opened(keyring: Keyring, aad: bytes, envelope: str) -> str | None:
+    try:
+        _, key, *parts = envelope.split(".")
+        wrapped, nonce, ciphertext = (_decode(part) for part in parts)
+        data_key = aes_key_unwrap(keyring.wrapping[key], wrapped)
+        return AESGCM(data_key).decrypt(nonce, ciphertext, aad).decode()
+    except (ValueError, KeyError, InvalidTag, InvalidUnwrap):
+        return None

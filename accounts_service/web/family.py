@@ -20,7 +20,7 @@ from accounts_service.access.privileges import Open, Privilege, Requirement, pri
 from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
-from accounts_service.storage.envelopes import Envelopes
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
 from accounts_service.web.services import NativeTokens
@@ -218,8 +218,8 @@ class Family:
     tenant_of: Callable[[Request], str | None] = _no_tenant
     # Whom the family takes for who came by a domain of sg_authc.yml: he may have an account of his own there.
     known_as: Callable[[Identity], Identity] = _as_he_came
-    # Where the family's sealed secrets are, for those who check that the keys open them.
-    secrets: type[Envelopes] | None = None
+    # Where the family's secrets are sealed, for those who count them and who wrap them anew.
+    sealed: Sequence[Sealed] = ()
     # What the names in paths and queries mean, for documents of the API.
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.

@@ -14,7 +14,7 @@ from accounts_service import app
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.store.accounts import Document, Key
 from accounts_service.families.signals.store.mail import AccountMailServers
-from accounts_service.faults import Overloaded, RefusedError
+from accounts_service.faults import Overloaded, RefusedError, SecretUnreadable
 from accounts_service.jobs import mail as jobs_mail
 from accounts_service.jobs.mail import MOST_ATTEMPTS, Mail, Waiting, pause_after, server_of
 from accounts_service.storage.database import Database, open_database
@@ -256,11 +256,15 @@ def test_under_other_keys_mails_wait(database: Database, database_url: str, cloc
     describe(database, 25, {"password": PASSWORD})
     uid = add(database)
     with opened(database_url, vault=Vault(Keyring.generate())) as other:
-        assert server_of(other, AccountMailServers, "email/default") is Waiting.UNREADABLE
+        assert server_of(other, AccountMailServers, "email/default") == SecretUnreadable(VAULT.active)
         # Without a password the account is read all the same, but no mail is.
         describe(database, 25)
         (line,) = send(other)
-        assert (line["event"], line["uid"], line["error"]) == ("mail.postponed", uid, "UnreadableSecretError")
+        assert (line["event"], line["uid"], line["error"]) == (
+            "mail.postponed",
+            uid,
+            f"UnreadableSecretError {VAULT.active}",
+        )
     clock[0] = time.time() + 3600
     with postbox(database) as server:
         assert events(send(database)) == ["mail.delivered"]

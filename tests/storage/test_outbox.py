@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from accounts_service.bulkhead import Bulkhead
+from accounts_service.faults import SecretUnreadable
 from accounts_service.storage.database import Database, Store, open_database
+from accounts_service.storage.envelopes import Envelopes
 from accounts_service.storage.outbox import (
     LEASE_SECONDS,
     OUTBOX_MESSAGE,
+    SEALED,
     Claimed,
     Message,
     Outbox,
-    OutboxSecrets,
     Standing,
 )
 from accounts_service.storage.sealed import Keyring, Vault
@@ -101,15 +103,15 @@ def test_nothing_of_a_mail_is_in_clear_and_none_opens_as_another(database: Datab
     assert "ann@" not in str(row)
     assert CANARY not in repr(MESSAGE)
     assert "ann@" not in repr(claim(database))
-    with database.reading(OutboxSecrets) as secrets:
-        assert secrets.tally().opened == 1
+    with database.reading(Envelopes) as envelopes:
+        assert envelopes.tally(SEALED).opened == 1
     with database.begin() as connection:
         connection.execute(OUTBOX_MESSAGE.update().values(uid="another", lease_us=None))
     claimed = claim(database)
     assert claimed is not None
-    assert claimed.message is None
-    with database.reading(OutboxSecrets) as secrets:
-        assert secrets.tally().unreadable == ("outbox_message another",)
+    assert claimed.message == SecretUnreadable(None)
+    with database.reading(Envelopes) as envelopes:
+        assert [str(one) for one in envelopes.tally(SEALED).undecryptable] == ["outbox_message another message"]
     assert uid != "another"
 
 
@@ -118,7 +120,7 @@ def test_under_other_keys_a_mail_is_claimed_and_does_not_open(database: Database
     with opened(database_url, vault=Vault(Keyring.generate())) as other:
         claimed = claim(other)
     assert claimed is not None
-    assert claimed.message is None
+    assert claimed.message == SecretUnreadable(VAULT.active)
 
 
 def test_what_is_delivered_is_gone(database: Database) -> None:

@@ -25,6 +25,8 @@ from accounts_service.storage.sealed import (
     Place,
     UnreadableSecretError,
     Vault,
+    Wrapped,
+    Wrapping,
     framed,
     load_keyring,
 )
@@ -425,3 +427,89 @@ def test_a_token_opens_in_its_place_alone_and_only_as_it_was_sealed() -> None:
     assert Vault(Keyring.generate()).open_token(place, token) is None
     for spoiled in ("", "A", "é", token + "=", token + "AAAA", token[:-2], token[4:], vault.seal(place, "x")):
         assert vault.open_token(place, spoiled) is None
+
+
+# -- Other keys ----------------------------------------------------------------
+
+
+def rotated(keyring: Keyring = KEYRING) -> Keyring:
+    """Give a keyring with one more key, which is active."""
+    extended, key = keyring.extended()
+    assert extended.active == keyring.active
+    return dataclasses.replace(extended, active=key)
+
+
+def test_a_data_key_that_is_wrapped_anew_opens_with_the_new_key_alone_and_has_its_mark() -> None:
+    keyring = rotated()
+    vault, before = Vault(keyring), VAULT.seal(PLACE, CANARY)
+    after = vault.rewrapped(PLACE, before)
+    assert after.split(".")[:2] == ["v1r", keyring.active]
+    assert after.split(".")[3:] == before.split(".")[3:], "nonce and ciphertext stay"
+    assert vault.reference(PLACE, after) == VAULT.reference(PLACE, before)
+    alone = Vault(dataclasses.replace(keyring, wrapping={keyring.active: keyring.wrapping[keyring.active]}))
+    assert alone.open(PLACE, after) == CANARY
+    assert vault.rewrapped(PLACE, after) == after
+    with pytest.raises(UnreadableSecretError):
+        alone.open(OTHER_PLACES[0], after)
+    # A release that does not know the mark reads what is taken back to the first word.
+    assert alone.open(PLACE, "v1" + after.removeprefix("v1r")) == CANARY
+
+
+def test_each_envelope_stands_in_one_way_to_the_keys() -> None:
+    keyring = rotated()
+    vault, before, fresh = Vault(keyring), VAULT.seal(PLACE, CANARY), Vault(keyring).seal(PLACE, CANARY)
+    stranger = Keyring.generate()
+    damaged, foreign = before[:-4] + "AAAA", Vault(stranger).seal(PLACE, CANARY)
+    assert vault.wrapped(PLACE, fresh) == Wrapped(Wrapping.CURRENT, keyring.active)
+    assert vault.wrapped(PLACE, before) == Wrapped(Wrapping.OUTSTANDING, KEYRING.active)
+    assert vault.wrapped(PLACE, vault.rewrapped(PLACE, before)) == Wrapped(Wrapping.REWRAPPED, keyring.active)
+    assert vault.wrapped(PLACE, damaged) == Wrapped(Wrapping.UNDECRYPTABLE, None)
+    assert vault.wrapped(PLACE, foreign) == Wrapped(Wrapping.UNDECRYPTABLE, stranger.active)
+    assert vault.wrapped(PLACE, "") == Wrapped(Wrapping.UNDECRYPTABLE, None)
+    # What does not open is left as it is, for a key that is found again.
+    assert [vault.rewrapped(PLACE, one) for one in (damaged, foreign, "", "v1.x")] == [damaged, foreign, "", "v1.x"]
+    again = rotated(keyring)
+    assert Vault(again).wrapped(PLACE, vault.rewrapped(PLACE, before)).wrapping is Wrapping.OUTSTANDING
+
+
+def test_what_does_not_open_names_the_key_that_is_missing_and_no_other() -> None:
+    _, *parts = VAULT.seal(PLACE, CANARY).split(".")
+    for envelope, key in (
+        (".".join(("v1", "k-gone", *parts[1:])), "k-gone"),
+        (".".join(("v1r", "k-gone", *parts[1:])), "k-gone"),
+        (".".join(("v1", "k<b>", *parts[1:])), None),
+        (".".join(("v1", *parts))[:-2], None),
+        ("v1.k-gone", None),
+    ):
+        with pytest.raises(UnreadableSecretError) as caught:
+            VAULT.open(PLACE, envelope)
+        assert caught.value.key == key
+
+
+def test_an_unknown_key_has_the_keys_looked_for_once_a_second_at_most() -> None:
+    keyring, now, looks = rotated(), [100.0], list[Keyring]()
+
+    def newer(held: Keyring) -> Keyring | None:
+        looks.append(held)
+        return keyring if len(looks) == 3 else None
+
+    vault = Vault(KEYRING, newer, lambda: now[0])
+    envelope = Vault(keyring).seal(PLACE, CANARY)
+    for _ in range(5):
+        assert vault.open_token(PLACE, encoded(b"v1.k-made-up.AAAA.AAAA.AAAA")) is None
+        with pytest.raises(UnreadableSecretError):
+            vault.open(PLACE, envelope)
+    assert len(looks) == 1
+    now[0] += 1
+    assert vault.open_token(PLACE, encoded(b"v1.k-made-up.AAAA.AAAA.AAAA")) is None
+    now[0] += 1
+    assert vault.open(PLACE, envelope) == CANARY
+    assert (len(looks), vault.active, vault.keys) == (3, keyring.active, tuple(sorted(keyring.wrapping)))
+    assert vault.seal(PLACE, CANARY).split(".")[1] == keyring.active
+
+
+def test_a_new_key_never_takes_an_id_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = iter((KEYRING.active.removeprefix("k"), "0123abcd"))
+    monkeypatch.setattr("accounts_service.storage.sealed.secrets.token_hex", lambda _: next(ids))
+    extended, key = KEYRING.extended()
+    assert (key, extended.wrapping[KEYRING.active]) == ("k0123abcd", KEYRING.wrapping[KEYRING.active])

@@ -25,6 +25,7 @@ from accounts_service.faults import (
     NotPermitted,
     Problem,
     RefusedError,
+    SecretUnreadable,
     StaleReference,
 )
 from accounts_service.storage.audit import Change
@@ -159,7 +160,17 @@ class Accounts(Store):
         return account
 
     def shown(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
-        """Show the account's secrets: in clear to who may see them, or to everyone; as references to others."""
+        """Show the account's secrets: in clear to who may see them, or to everyone; as references to others.
+
+        Raises RefusedError(SecretUnreadable).
+        """
+        try:
+            return self._shown(grant, account, clear=clear)
+        except UnreadableSecretError as error:
+            self._log_unreadable(account, error)
+            raise RefusedError(SecretUnreadable(error.key)) from None
+
+    def _shown(self, grant: Grant, account: Account, *, clear: bool) -> dict[str, str]:
         vault = self._session.vault
         shown = {}
         for name, envelope in account.secrets.items():
@@ -171,10 +182,14 @@ class Accounts(Store):
     def shown_if_readable(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
         """Show the account's secrets, or none of them when one cannot be read: among many, one must not hide all."""
         try:
-            return self.shown(grant, account, clear=clear)
-        except UnreadableSecretError:
-            log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid)
+            return self._shown(grant, account, clear=clear)
+        except UnreadableSecretError as error:
+            self._log_unreadable(account, error)
             return {}
+
+    @staticmethod
+    def _log_unreadable(account: Account, error: UnreadableSecretError) -> None:
+        log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid, key=error.key)
 
     def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
         """Create the account or replace it as a whole.
@@ -308,7 +323,11 @@ class Accounts(Store):
 
     def _keeps(self, there: Account, place: Place, reference: str) -> bool:
         envelope = there.secrets.get(place.attribute)
-        return envelope is not None and self._session.vault.refers(reference, place, envelope)
+        try:
+            return envelope is not None and self._session.vault.refers(reference, place, envelope)
+        except UnreadableSecretError:
+            # Of what is no envelope nobody has been shown a reference.
+            return False
 
     @staticmethod
     def change(act_name: str, key: Key, uid: str, version: int, detail: dict[str, Any]) -> Change:

@@ -15,7 +15,7 @@ from accounts_service.families.signals.privileges import (
     requested_tenant,
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
-from accounts_service.families.signals.store.secrets import Secrets
+from accounts_service.families.signals.store.secrets import SEALED
 from accounts_service.families.signals.views import accounts, preview, search, searchguard, versions
 from accounts_service.families.signals.views import bin as deleted
 from accounts_service.faults import ForbiddenHeader, NotPermitted, PrivateTenant, RefusedError
@@ -103,6 +103,6 @@ FAMILY = Family(
         "id": preview.IdConverter,
     },
     tenant_of=_tenant_of,
-    secrets=Secrets,
+    sealed=SEALED,
     terms={**documents.TERMS, **documents_of_versions.TERMS},
 )

@@ -22,6 +22,7 @@ from accounts_service.faults import (
     NotPermitted,
     PreconditionFailed,
     RefusedError,
+    SecretUnreadable,
 )
 from accounts_service.web import etags
 from accounts_service.web.body import json_response
@@ -59,7 +60,7 @@ _REPLACED = frozenset(("replace_with",))
     privilege=SignalsPrivilege.ACCOUNT_GET,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
     answers={200: documents.FOUND, 304: documents.UNCHANGED},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, SecretUnreadable),
     headers=("If-None-Match",),
 )
 def get_account(call: Call, account_type: str, name: str) -> Response:
@@ -122,7 +123,7 @@ def delete_account(call: Call, account_type: str, name: str) -> Response:
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_GET, "tenant"),
     optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
     answers={200: documents.FOUND, 304: documents.UNCHANGED},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, SecretUnreadable),
     headers=("If-None-Match",),
 )
 def get_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
@@ -182,10 +183,10 @@ def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: s
 def _get(call: Call, key: Key) -> Response:
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, key)
+        tag = tag_of(account.version)
+        if call.conditions.unmodified(account.version):
+            return Response(status=304, headers={"ETag": tag})
         document = found(call, accounts, account, key.scoped_id)
-    tag = tag_of(account.version)
-    if call.conditions.unmodified(account.version):
-        return Response(status=304, headers={"ETag": tag})
     return answer(call, document, tag)
 
 

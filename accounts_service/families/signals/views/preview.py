@@ -12,7 +12,7 @@ from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_o
 from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.families.signals.views.accounts import answer, document_of, found, result
-from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed
+from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
@@ -38,17 +38,17 @@ _REVEAL = (SignalsPrivilege.ACCOUNT_REVEAL, SignalsPrivilege.TENANT_ACCOUNT_REVE
     privilege=AlsoInTenant(SignalsPrivilege.DESTINATION_GET, SignalsPrivilege.TENANT_ACCOUNT_GET),
     optional=_REVEAL,
     answers={200: documents.FOUND_BY_ID, 304: documents.UNCHANGED},
-    raises=(NoSuchObject, Ambiguous),
+    raises=(NoSuchObject, Ambiguous, SecretUnreadable),
     headers=("If-None-Match", "sgtenant"),
 )
 def get_account_by_id(call: Call, account_id: str) -> Response:
     """Read an account by its id alone, of the tenant that `sgtenant` names."""
     with call.reading(PreviewAccounts) as accounts:
         account = accounts.get_by_id(call.grant, call.tenant or "", account_id)
+        tag = tag_of(account.version, account.key.type)
+        if call.conditions.unmodified(account.version, account.key.type):
+            return Response(status=304, headers={"ETag": tag})
         document = found(call, accounts, account, account_id)
-    tag = tag_of(account.version, account.key.type)
-    if call.conditions.unmodified(account.version, account.key.type):
-        return Response(status=304, headers={"ETag": tag})
     return answer(call, document, tag)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ from accounts_service.families.wavefront.tables import (
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, NotPermitted, RefusedError, Rule
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement, Store
-from accounts_service.storage.envelopes import Envelope, Envelopes
+from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.lists import texts
 from accounts_service.storage.sealed import Place, UnreadableSecretError
 from accounts_service.storage.statements import Statement, given, insertion
@@ -52,6 +52,8 @@ MOST = 20
 _NOTED_US = 60 * 1_000_000
 
 _ATTRIBUTE = "token"
+
+SEALED = (Sealed("tokens", TOKEN.c.sealed, FAMILY_NAME, attribute=_ATTRIBUTE),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,9 +306,9 @@ class Tokens(Store):
         for row in rows:
             try:
                 tokens.append(self._shown(row))
-            except UnreadableSecretError:
+            except UnreadableSecretError as error:
                 # Among many, one that does not open must not hide all.
-                log.error("secret.unreadable", account=row.identifier, uid=row.uid)
+                log.error("secret.unreadable", account=row.identifier, uid=row.uid, key=error.key)
         return tokens
 
     def _shown(self, row: Row[Any]) -> Token:
@@ -339,13 +341,3 @@ def _of(grant: Grant, own: WavefrontPrivilege, every: WavefrontPrivilege) -> Wav
 
 def _change(privilege: WavefrontPrivilege, row: Row[Any], version: int, detail: dict[str, Json]) -> Change:
     return Change(FAMILY_NAME, "", privilege.action, f"token {row.uid} of {row.identifier}", row.uid, version, detail)
-
-
-class Secrets(Envelopes):
-    """The sealed tokens."""
-
-    def all(self) -> Iterator[Envelope]:
-        """Give every sealed secret."""
-        for row in self._session.read(ALL):
-            where = f"{TOKEN.name} {row.uid} version {row.version} {_ATTRIBUTE}"
-            yield Envelope(where, Place(FAMILY_NAME, row.uid, _ATTRIBUTE), row.sealed)

@@ -8,7 +8,7 @@ from accounts_service.families.wavefront.dialect import WavefrontDialect
 from accounts_service.families.wavefront.privileges import ACTION_GROUPS, ROLES, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import FAMILY_NAME
 from accounts_service.families.wavefront.store.native import AccountTokens
-from accounts_service.families.wavefront.store.tokens import Secrets
+from accounts_service.families.wavefront.store.tokens import SEALED
 from accounts_service.families.wavefront.views import (
     accounts,
     apitokens,
@@ -51,7 +51,7 @@ FAMILY = Family(
     action_groups=ACTION_GROUPS,
     roles=ROLES,
     converters=CONVERTERS,
-    secrets=Secrets,
+    sealed=SEALED,
     tokens=AccountTokens,
     terms=documents.TERMS,
     schemes=documents.SCHEMES,

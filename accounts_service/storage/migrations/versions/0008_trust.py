@@ -95,6 +95,14 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # Whose names stand elsewhere loses them: records of format 2 are worth nothing without.
+    # An envelope whose data key was wrapped anew is the same but for its first word, which older releases do not know.
+    for table in ("signals_account", "signals_account_version", "signals_account_bin"):
+        # No attribute's name begins like that, and within a value there are no quotes.
+        op.execute(
+            f"""UPDATE {table} SET secrets = replace(secrets, '"v1r.', '"v1.') WHERE secrets LIKE '%"v1r.%'"""  # noqa: S608  # our names
+        )
+    for table in ("wavefront_token", "outbox_message"):
+        op.execute(f"UPDATE {table} SET sealed = 'v1.' || substr(sealed, 5) WHERE sealed LIKE 'v1r.%'")  # noqa: S608  # our names
     op.drop_index("ix_signals_account_bin_deleted_us", "signals_account_bin")
     op.drop_index("ix_signals_account_bin_tenant_deleted_us", "signals_account_bin")
     op.drop_index("ix_signals_account_version_at_us", "signals_account_version")
