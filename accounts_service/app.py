@@ -27,6 +27,7 @@ from accounts_service.faults import RefusedError
 from accounts_service.jobs.attempts import Attempts
 from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
+from accounts_service.jobs.seal import Trail
 from accounts_service.storage import idempotency, migrations, rotation  # noqa: F401  # their tables
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
@@ -42,6 +43,9 @@ log = structlog.get_logger(__name__)
 
 # Adding a family is adding its folder, and a line here and in config.FAMILIES.
 FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, NETBIRD, MENTION, ADMIN)}
+
+# What is stored in versions, whichever families are served.
+STORED = tuple(stored for family in FAMILIES.values() for stored in family.stored)
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}
@@ -114,11 +118,14 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     """Make the jobs. Adding one is adding a line."""
     mail = Mail(database, MAIL_SERVERS, settings.mail_account)
     attempts = Attempts(database, limits)
+    trail = Trail(database, settings.audit_kept_days)
     return (
         Job("mail", 2, mail.send),
         Job("mail-forgotten", 3600, mail.forget),
         Job("attempts", 30, attempts.record),
         Job("attempts-forgotten", 600, attempts.forget),
+        Job("audit-seals", 1, trail.seal),
+        Job("audit-expired", 3600, trail.expire),
         Job("mention-codes", 600, partial(_forget_codes, database)),
     )
 
@@ -155,7 +162,9 @@ def make_services(settings: Settings) -> Services:
         passwords=Passwords(settings.threads // 4),
         limits=open_limits(database, vault),
         vault=vault,
+        stored=STORED,
         documents=Documents(),
+        verifying=Bulkhead(1),
     )
 
 

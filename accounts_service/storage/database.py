@@ -151,7 +151,7 @@ class RecordedStatement(Statement):
     """Changes that belong together, and their audit record."""
 
     def __init__(self, *parts: Insert | Update | Delete) -> None:
-        super().__init__(audit.RECORDING, *parts)
+        super().__init__(audit.RECORDING, audit.NAMING, *parts)
 
 
 class Store:
@@ -193,6 +193,20 @@ class Database(ABC):
         """
         with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
             yield store(Session(connection, self._vault, None, self.now_us()))
+
+    @contextmanager
+    def snapshot(self, store: type[S]) -> Iterator[S]:
+        """Give a store whose reads all see one and the same moment, however many there are.
+
+        Raises RefusedError with Overloaded or Unavailable.
+        """
+        with self._telling(), self.connect() as connection:
+            how = " ISOLATION LEVEL REPEATABLE READ, READ ONLY" if connection.dialect.name == "postgresql" else ""
+            connection.exec_driver_sql(f"BEGIN{how}")
+            try:
+                yield store(Session(connection, self._vault, None, self.now_us()))
+            finally:
+                _undo(connection)
 
     @contextmanager
     def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:

@@ -21,6 +21,7 @@ from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
 from accounts_service.storage.envelopes import Envelopes
+from accounts_service.storage.stored import Stored
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
 from accounts_service.web.services import NativeTokens
@@ -197,6 +198,8 @@ class Family:
     tenant_of: Callable[[Request], str | None] = _no_tenant
     # Where the family's sealed secrets are, for those who check that the keys open them.
     secrets: type[Envelopes] | None = None
+    # What the family stores in versions, for those who hold it against the audit trail.
+    stored: tuple[Stored, ...] = ()
     # What the names in paths and queries mean, for documents of the API.
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.

@@ -16,6 +16,7 @@ from accounts_service.families.signals.privileges import (
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
 from accounts_service.families.signals.store.secrets import Secrets
+from accounts_service.families.signals.store.stored import STORED
 from accounts_service.families.signals.views import accounts, preview, search, searchguard
 from accounts_service.faults import ForbiddenHeader, PrivateTenant, RefusedError
 from accounts_service.web import gate
@@ -85,4 +86,5 @@ FAMILY = Family(
     tenant_of=_tenant_of,
     secrets=Secrets,
     terms=documents.TERMS,
+    stored=STORED,
 )
