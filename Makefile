@@ -22,7 +22,8 @@ test: $(VENV)/.dev ## Set everything up and run all tests on SQLite and PostgreS
 
 sure: test lint types contracts ## All that must hold before a change is done; with -k, one verdict with all failures.
 
-prove: $(VENV)/.dev ## Draw new examples for every test that draws them, and more: make prove EXAMPLES=5000.
+prove: $(VENV)/.dev ## What takes too long for every change: drawn examples, proofs in full: make prove EXAMPLES=5000.
+	@ACCOUNTS_TEST_SCALE=100 $(BIN)/pytest -q --timeout=0 -m proof
 	@ACCOUNTS_TEST_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/pytest -q -n 2 --timeout=0 -m hypothesis
 	@ACCOUNTS_TEST_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/pytest -q -n 2 --timeout=0 tests/web/test_schemathesis.py
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -38,6 +39,9 @@ from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
 from accounts_service.web.services import MailServers, References, Services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = structlog.get_logger(__name__)
 
@@ -168,12 +172,19 @@ def make_services(settings: Settings) -> Services:
     )
 
 
-def assemble(services: Services, families: Iterable[Family]) -> Dispatcher:
-    """Put families behind one dispatcher; the last one takes what no other does. Raises GapError."""
+def assemble(
+    services: Services,
+    families: Iterable[Family],
+    build: Callable[[Family, Services], WSGIApplication] = application.build,
+) -> Dispatcher:
+    """Put families behind one dispatcher; the last one takes what no other does. Raises GapError.
+
+    `build` makes the application of one family.
+    """
     behind = list(families)
     services = dataclasses.replace(services, documents=Documents(behind, services.settings))
     return Dispatcher(
-        {family.name: application.build(family, services) for family in behind},
+        {family.name: build(family, services) for family in behind},
         {family.name: family.mounts(services.settings) for family in behind},
         otherwise=behind[-1].name,
     )

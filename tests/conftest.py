@@ -55,6 +55,7 @@ _SERVER = pytest.StashKey[PostgresServer]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once, in the process that all test processes descend from."""
+    config.addinivalue_line("markers", "proof: scaled by ACCOUNTS_TEST_SCALE; see tests/support/scale.py")
     config.addinivalue_line("markers", "needs(program): needs a program of the system; see tests/support/needs.py")
     if missing() and os.environ.get("CI"):
         raise pytest.UsageError(f"this must not be left out: {', '.join(missing().values())}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -11,6 +12,11 @@ import yaml
 from accounts_service.config import Settings
 from accounts_service.storage.sealed import Keyring
 from tests.support import personas
+
+
+@cache
+def _of_personas() -> Mapping[str, str]:
+    return {name: yaml.safe_dump(document) for name, document in personas.configuration().items()}
 
 
 class Installation:
@@ -22,7 +28,7 @@ class Installation:
         self.keys_file = folder / "keys.json"
         self.database_url = database_url
         self.config_dir.mkdir(parents=True)
-        for name, document in (files or personas.configuration()).items():
+        for name, document in (files or _of_personas()).items():
             self.write(name, document)
         self.keys_file.touch(0o600)
         self.keys_file.write_text(Keyring.generate().to_json())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import Row
 from werkzeug.datastructures import Headers
@@ -12,12 +13,16 @@ from werkzeug.test import Client, TestResponse
 from accounts_service import app
 from accounts_service.access.snapshot import read_directory
 from accounts_service.faults import Json
+from accounts_service.web import application
 from accounts_service.web.family import Family
 from accounts_service.web.services import Services
 from tests.support import personas
 from tests.support.described import described
 from tests.support.installation import Installation
 from tests.support.trail import named
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 class Answer(Protocol):
@@ -32,6 +37,16 @@ class Answer(Protocol):
     json: Any
 
 
+class _Later:
+    """The application of a family, made when it is first asked."""
+
+    def __init__(self, family: Family, services: Services) -> None:
+        self._make = cache(lambda: application.build(family, services))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._make()(environ, start_response)
+
+
 class Service:
     """An installation that answers. `families`: others than the service's own, for tests of the frame."""
 
@@ -44,7 +59,9 @@ class Service:
     ) -> None:
         self.installation = installation
         self.services = change(app.make_services(installation.settings(**settings)))
-        self.application = app.assemble(self.services, families or app.FAMILIES.values())
+        # A test asks one or two of our families, and each takes a while to make.
+        build = _Later if families is None else application.build
+        self.application = app.assemble(self.services, families or app.FAMILIES.values(), build)
         self._client = Client(self.application)
         # Whether answers are held against the document; ten thousand elements of one take longer than all the rest.
         self.is_described = families is None
