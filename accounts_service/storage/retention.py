@@ -34,7 +34,7 @@ _NEXT = Statement(
     select(AUDIT_RECORD)
     .where(_OF_TENANT, AUDIT_RECORD.c.number > given("last"))
     .order_by(AUDIT_RECORD.c.number)
-    .limit(BATCH)
+    .limit(given("most"))
 )
 _OLDEST_OTHER = Statement(
     select(func.min(AUDIT_RECORD.c.id)).where(
@@ -98,7 +98,7 @@ class Expired(Store):
 
     def _removable(self, end: Head, before_us: int) -> tuple[list[Row[Any]], Head]:
         rows: list[Row[Any]] = []
-        for row in self._session.read(_NEXT, tenant=end.tenant, last=end.number):
+        for row in self._session.read(_NEXT, tenant=end.tenant, last=end.number, most=BATCH):
             new = end.followed_by(self._session.vault, row)
             if (new.number, new.link) != (row.number, row.link) or not is_genuine(self._session.vault, row):
                 log.error("audit.not_expired", tenant=end.tenant, reason="record", id=row.id)

@@ -24,7 +24,7 @@ _UNSEALED = Statement(
     .order_by(AUDIT_RECORD.c.id)
     .limit(BATCH)
 )
-_HEAD = Statement(select(AUDIT_HEAD).where(AUDIT_HEAD.c.tenant == given("tenant")))
+_HEADS = Statement(select(AUDIT_HEAD))
 _BEGIN = Statement(
     upsert(AUDIT_HEAD)
     .values({name: given(name) for name in ("tenant", "number", "link")})
@@ -51,9 +51,12 @@ class Seals(Store):
 
         Raises TransactionRefusedError when somebody sealed at the same moment.
         """
+        # Heads first: what somebody seals after that moves one of them, and is seen by it. The other way round a head
+        # could be newer than the list of what is not sealed.
+        there = {row.tenant: Head(row.tenant, row.number, row.link) for row in self._session.read(_HEADS)}
         rows = self._session.read(_UNSEALED).all()
         # In the order of names: who seals at the same time must not wait for one while he holds another.
-        before = {tenant: self._head(tenant) for tenant in sorted({row.tenant for row in rows})}
+        before = {tenant: there.get(tenant) or start(tenant) for tenant in sorted({row.tenant for row in rows})}
         heads = dict(before)
         numbered = []
         for row in rows:
@@ -61,17 +64,13 @@ class Seals(Store):
             numbered.append({"record": row.id, "its_number": head.number, "its_link": head.link})
         for tenant, old in before.items():
             self._move(old, heads[tenant])
-        if numbered:
-            self._session.connection.execute(_NUMBER, numbered)
+        if numbered and self._session.connection.execute(_NUMBER, numbered).rowcount != len(numbered):
+            raise TransactionRefusedError
         return len(rows), [*heads.values()]
 
     def is_needed(self) -> bool:
         """Tell whether there is anything to seal; asked before, so that nobody is kept from writing for nothing."""
         return self._session.read(_UNSEALED).first() is not None
-
-    def _head(self, tenant: str) -> Head:
-        row = self._session.read(_HEAD, tenant=tenant).one_or_none()
-        return start(tenant) if row is None else Head(tenant, row.number, row.link)
 
     def _move(self, old: Head, new: Head) -> None:
         values: dict[str, Value] = {"tenant": new.tenant, "number": new.number, "link": new.link}

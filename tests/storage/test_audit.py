@@ -141,7 +141,8 @@ def test_moving_text_from_one_column_to_the_next_is_noticed(database: Database) 
 
 
 def test_a_record_of_the_release_before_is_genuine_and_cannot_pass_for_one_of_this(database: Database) -> None:
-    values: dict[str, Any] = {**EDITED, "mac": VAULT.mac("audit", *EDITED.values())}
+    fields = [value for value in EDITED.values() if isinstance(value, str | int)]
+    values: dict[str, Any] = {**EDITED, "mac": VAULT.mac("audit", *fields)}
     with database.begin() as connection:
         connection.execute(insert(AUDIT_RECORD).values(values))  # The release before knows no `format`.
     (row,) = recorded(database)
