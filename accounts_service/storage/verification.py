@@ -71,7 +71,7 @@ class Verification(Store):
         """Note it when records wait for their numbers longer than the job that seals should let them."""
         late = AUDIT_RECORD.c.at_us < self._session.now_us - _LATE_US
         query = select(AUDIT_RECORD.c.id, AUDIT_RECORD.c.tenant).where(AUDIT_RECORD.c.number.is_(None), late)
-        for row in self._session.select(query.order_by(AUDIT_RECORD.c.id).limit(1)):
+        for row in self._session.select(query.order_by(AUDIT_RECORD.c.id).limit(1), again=True):
             sentence = "it and maybe others have waited too long for a number: no job has sealed them, or it was taken"
             findings.add(Kind.UNSEALED, row.tenant, f"id {row.id}", sentence)
 
@@ -80,7 +80,7 @@ class Verification(Store):
         at_us, record_id = AUDIT_RECORD.c.at_us, AUDIT_RECORD.c.id
         query = select(at_us, record_id, AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.mac)
         query = query.order_by(at_us, record_id).limit(_PAGE)
-        page = self._session.select(query)
+        page = self._session.select(query, again=True)
         moment, macs = None, set[bytes]()
         while page:
             for row in page:
@@ -90,17 +90,17 @@ class Verification(Store):
                     findings.add(Kind.RECORD, row.tenant, f"id {row.id}", "it is a copy of another one")
                 macs.add(row.mac)
             after = tuple_(at_us, record_id) > tuple_(page[-1].at_us, page[-1].id)
-            page = self._session.select(query.where(after)) if len(page) == _PAGE else ()
+            page = self._session.select(query.where(after), again=True) if len(page) == _PAGE else ()
 
     def _pages(self, keys: tuple[Any, ...], *, sealed: bool) -> Iterator[Row[Any]]:
         number = AUDIT_RECORD.c.number
         query = select(AUDIT_RECORD).where(number.is_not(None) if sealed else number.is_(None))
         query = query.order_by(*keys).limit(_PAGE)
-        page = self._session.select(query)
+        page = self._session.select(query, again=True)
         while page:
             yield from page
             last = tuple_(*(getattr(page[-1], key.name) for key in keys))
-            page = self._session.select(query.where(tuple_(*keys) > last)) if len(page) == _PAGE else ()
+            page = self._session.select(query.where(tuple_(*keys) > last), again=True) if len(page) == _PAGE else ()
 
 
 class _Look:
@@ -110,9 +110,11 @@ class _Look:
         self._session = session
         self._findings = findings
         self._given = given
-        self._heads = {row.tenant: Head(row.tenant, row.number, row.link) for row in session.select(select(AUDIT_HEAD))}
+        self._heads = {
+            row.tenant: Head(row.tenant, row.number, row.link) for row in session.select(select(AUDIT_HEAD), again=True)
+        }
         self._segments: dict[str, list[Row[Any]]] = {}
-        for row in session.select(select(AUDIT_SEGMENT)):
+        for row in session.select(select(AUDIT_SEGMENT), again=True):
             self._segments.setdefault(row.tenant, []).append(row)
         self._erased = names.erased(session)
         self._unnamed: list[Row[Any]] = []

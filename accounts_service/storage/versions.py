@@ -56,11 +56,11 @@ class Versions:
             last.label("last"),
         ).select_from(stored.table)
         query = query.order_by(*keys).limit(_PAGE)
-        page = self._session.select(query)
+        page = self._session.select(query, again=True)
         while page:
             yield from page
             after = tuple_(*page[-1][: len(keys)])
-            page = self._session.select(query.where(tuple_(*keys) > after)) if len(page) == _PAGE else ()
+            page = self._session.select(query.where(tuple_(*keys) > after), again=True) if len(page) == _PAGE else ()
 
     def _look_at_row(self, stored: Stored, row: Row[Any]) -> None:
         gone = row.tenant in self._shortened
@@ -93,10 +93,14 @@ class Versions:
             .order_by(AUDIT_RECORD.c.uid)
             .limit(_PAGE)
         )
-        page = self._session.select(query)
+        page = self._session.select(query, again=True)
         while page:
             yield page
-            page = self._session.select(query.where(AUDIT_RECORD.c.uid > page[-1].uid)) if len(page) == _PAGE else ()
+            page = (
+                self._session.select(query.where(AUDIT_RECORD.c.uid > page[-1].uid), again=True)
+                if len(page) == _PAGE
+                else ()
+            )
 
     def _look_at_records(self, row: Row[Any]) -> None:
         if row.number != row.different:
@@ -108,11 +112,11 @@ class Versions:
         newest = {row.uid: row.last for row in page}
         query = select(AUDIT_RECORD.c.uid, AUDIT_RECORD.c.version, AUDIT_RECORD.c.act, AUDIT_RECORD.c.tenant)
         query = query.where(tuple_(AUDIT_RECORD.c.uid, AUDIT_RECORD.c.version).in_([*newest.items()]), COUNTED)
-        written = self._session.select(query)
+        written = self._session.select(query, again=True)
         for one in stored:
             wanted = {row.uid: row for row in written if row.act in one.writes}
             there = select(one.uid.label("uid")).select_from(one.table).where(one.uid.in_([*wanted]))
-            found = {row.uid for row in self._session.select(there)} if wanted else set()
+            found = {row.uid for row in self._session.select(there, again=True)} if wanted else set()
             for uid in wanted.keys() - found:
                 self._tell(wanted[uid], f"{one.table.name} has it no more, and that is not on record")
 

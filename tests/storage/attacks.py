@@ -182,7 +182,7 @@ def stretch_a_segment(scene: Scene) -> None:
 def edit_a_segment(scene: Scene) -> None:
     """Another value in a segment, or no segment."""
     name = scene.drawn.choice(("first", "last", "removed_us", "tenant", "link", "mac", ""))
-    value: object = {"tenant": "x", "link": scene.noise(), "mac": scene.noise()}.get(name, 3)
+    value: object = {"tenant": "x", "link": scene.noise(), "mac": scene.noise()}.get(name, 7)
     scene.db.execute(update(AUDIT_SEGMENT).values({name: value}) if name else delete(AUDIT_SEGMENT))
 
 
