@@ -33,6 +33,7 @@ from accounts_service.jobs.leftovers import Forgetting
 from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
 from accounts_service.jobs.rewrap import Rewrap
+from accounts_service.jobs.seal import Trail
 from accounts_service.storage import idempotency, migrations, outbox
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
@@ -56,6 +57,9 @@ log = structlog.get_logger(__name__)
 
 # Adding a family is adding its folder, and a line here and in config.FAMILIES.
 FAMILIES = {family.name: family for family in (SIGNALS, WAVEFRONT, NETBIRD, MENTION, ADMIN)}
+
+# What is stored in versions, whichever families are served.
+STORED = tuple(stored for family in FAMILIES.values() for stored in family.stored)
 
 # Who answers for objects that are used. Every account family has a line.
 REFERENCES: dict[str, type[References]] = {SIGNALS.name: AccountReferences}
@@ -162,6 +166,7 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     attempts = Attempts(database, limits)
     forgetting = Forgetting(database, LEFTOVERS, settings.versions_kept, settings.versions_kept_days)
     rewrap = Rewrap(database, sealed_columns())
+    trail = Trail(database, settings.audit_kept_days)
     return (
         Job("mail", 2, mail.send),
         Job("mail-forgotten", 3600, mail.forget),
@@ -169,6 +174,8 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("attempts-forgotten", 600, attempts.forget),
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
+        Job("audit-seals", 1, trail.seal),
+        Job("audit-expired", 3600, trail.expire),
         Job("mention-codes", 600, partial(_forget_codes, database)),
         Job("answers-forgotten", 600, partial(_forget_answers, database)),
         Job("rewrap", 1, rewrap.run),
@@ -215,8 +222,10 @@ def make_services(settings: Settings) -> Services:
         passwords=Passwords(settings.threads // 4),
         limits=open_limits(database, vault),
         vault=vault,
+        stored=STORED,
         documents=Documents(),
         explainer=Explainer(),
+        verifying=Bulkhead(1),
     )
 
 

@@ -13,6 +13,7 @@ from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import describe
 from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
 from accounts_service.cli.apps import apps
+from accounts_service.cli.audit import audit
 from accounts_service.cli.doctor import doctor
 from accounts_service.cli.explain import explain
 from accounts_service.cli.jobs import jobs
@@ -143,3 +144,4 @@ main.add_command(jobs)
 main.add_command(token)
 main.add_command(apps)
 main.add_command(keys)
+main.add_command(audit)

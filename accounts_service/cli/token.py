@@ -76,7 +76,7 @@ def list_(family: str, principal: str | None) -> None:
             facts = tokens.facts(principal)
     for one in facts:
         words = (one.identifier, one.principal, one.name or "-", _time(one.created_us), _use(one))
-        click.echo("  ".join(map(_on_one_line, words)))
+        click.echo("  ".join(map(on_one_line, words)))
 
 
 @token.command()
@@ -107,7 +107,8 @@ def _changed(family: str, act: Callable[[NativeTokens], T]) -> T:
                     raise  # What it means is told where the database was opened.
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """Show what was stored."""
     # A name that was stored by whatever way must not make another line, or steer a terminal.
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 

@@ -3,18 +3,39 @@
 A record carries a keyed MAC over all its fields, object and version included,
 each preceded by its length. Who can write the database but has no keys file
 can neither edit a record nor make one up unnoticed.
+
+Names stand apart: a record holds a reference, so that a person can be forgotten
+and everything that was ever made over his records still holds. Records of
+format 1, from before, hold the names themselves and stay good.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Row,
+    Table,
+    Text,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 
 from accounts_service.faults import Json
+from accounts_service.storage.lists import listed, texts
 from accounts_service.storage.sealed import Vault
-from accounts_service.storage.statements import Value, insertion
+from accounts_service.storage.statements import Statement, Value, given, insertion
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME, SERIAL
 
 AUDIT_RECORD = Table(
@@ -56,6 +77,7 @@ AUDIT_NAME = Table(
     Column("kind", NAME, nullable=False),
     Column("space", NAME, nullable=False),
     Column("name", Text, nullable=False),
+    Index(None, "kind", "space"),
 )
 
 # How far the records of a tenant are sealed, and with what link.
@@ -115,24 +137,72 @@ class Change:
     detail: dict[str, Json]
 
 
-# Part of every change's own statement, its values under names that begin with `audit_`.
-RECORDING = insertion(AUDIT_RECORD, prefix="audit_", leaving=("format", "number", "link"))
+ACTOR, OBJECT = "actor", "object"
+FORMAT = 2
+
+# What the MAC is made over, in this order, forever: records outlive releases.
+_FIELDS = ("at_us", "family", "tenant", "realm", "actor", "act", "object", "uid", "version", "detail", "request_id")
+_LABELS = {1: "audit", 2: "audit/2"}
+
+# Parts of every change's own statement, their values under names that begin with `audit_`. A name is written with
+# each record, and is nearly always there.
+RECORDING = insertion(AUDIT_RECORD, prefix="audit_", leaving=("number", "link"))
+NAMING = (
+    upsert(AUDIT_NAME)
+    .values(
+        [
+            {"ref": given(f"audit_{kind}"), "kind": kind, "space": given(space), "name": given(f"audit_{kind}_name")}
+            for kind, space in ((ACTOR, "audit_realm"), (OBJECT, "audit_family"))
+        ]
+    )
+    .on_conflict_do_nothing()
+)
 
 
 def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str, Value]:
-    """Make the values of RECORDING for `change`."""
+    """Make the values of RECORDING and NAMING for `change`."""
     row: dict[str, str | int] = {
         "at_us": at_us,
         "family": change.family,
         "tenant": change.tenant,
         "realm": author.realm,
-        "actor": author.name,
+        "actor": reference(vault, ACTOR, author.realm, author.name),
         "act": change.act,
-        "object": change.object,
+        "object": reference(vault, OBJECT, change.family, change.object),
         "uid": change.uid,
         "version": change.version,
         "detail": json.dumps(change.detail, ensure_ascii=False, sort_keys=True),
         "request_id": author.request_id,
     }
-    mac = vault.mac("audit", *row.values())
-    return {"audit_mac": mac, **{f"audit_{name}": value for name, value in row.items()}}
+    return {
+        "audit_mac": vault.mac(_LABELS[FORMAT], *row.values()),
+        "audit_format": FORMAT,
+        "audit_actor_name": author.name,
+        "audit_object_name": change.object,
+        **{f"audit_{name}": value for name, value in row.items()},
+    }
+
+
+def reference(vault: Vault, kind: str, space: str, name: str) -> str:
+    """Make what stands for a name in records. Without the key nobody finds the name by trying."""
+    mac = vault.mac("audit/name", kind, space, name)[:16]
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode("ascii")
+
+
+def is_genuine(vault: Vault, row: Row[Any]) -> bool:
+    """Tell whether a record is as it was written."""
+    label = _LABELS.get(row.format)
+    return label is not None and bool(row.mac == vault.mac(label, *(getattr(row, name) for name in _FIELDS)))
+
+
+# Records that say which version something has got. Those of what was shown name a version, too, and make none.
+COUNTED = (AUDIT_RECORD.c.version > 0) & ~AUDIT_RECORD.c.act.like("%/reveal")
+
+_NAMES_LISTED = Statement(select(AUDIT_NAME).where(AUDIT_NAME.c.ref.in_(texts(given("refs")))))
+
+
+def names_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
+    """Read the names that some records refer to, by reference."""
+    refs = {ref for row in rows if row.format == FORMAT for ref in (row.actor, row.object)}
+    found = _NAMES_LISTED.run(connection, {"refs": listed([ref] for ref in sorted(refs))}) if refs else ()
+    return {row.ref: row for row in found}

@@ -34,7 +34,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter, DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from accounts_service.bulkhead import Bulkhead
@@ -86,13 +86,15 @@ class Session:
         """Run a query with `values` by name."""
         return statement.run(self.connection, values)
 
-    def select(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Row[Any]]:
+    def select(self, query: Select[Any] | CompoundSelect[Any], *, again: bool = False) -> Sequence[Row[Any]]:
         """Run a query that is made for this request alone; its compiled form is of no use to another.
 
-        One that takes too long is ended, and the caller told to come again.
+        One that takes too long is ended, and the caller told to come again. With
+        `again` the same query comes with other values, and its compiled form is kept.
         """
         with _bounded(self.connection):
-            return self.connection.execute(query, execution_options={"compiled_cache": None}).all()
+            options: CoreExecuteOptionsParameter = {} if again else {"compiled_cache": None}
+            return self.connection.execute(query, execution_options=options).all()
 
     def lock(self, statement: Statement, **values: Value) -> None:
         """Take hold of a row till the transaction ends. Changes nothing that anybody could see."""
@@ -151,7 +153,7 @@ class RecordedStatement(Statement):
     """Changes that belong together, and their audit record."""
 
     def __init__(self, *parts: Insert | Update | Delete) -> None:
-        super().__init__(audit.RECORDING, *parts)
+        super().__init__(audit.RECORDING, audit.NAMING, *parts)
 
 
 class Store:
@@ -193,6 +195,20 @@ class Database(ABC):
         """
         with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
             yield store(Session(connection, self._vault, None, self.now_us()))
+
+    @contextmanager
+    def snapshot(self, store: type[S]) -> Iterator[S]:
+        """Give a store whose reads all see one and the same moment, however many there are.
+
+        Raises RefusedError with Overloaded or Unavailable.
+        """
+        with self._telling(), self.connect() as connection:
+            how = " ISOLATION LEVEL REPEATABLE READ, READ ONLY" if connection.dialect.name == "postgresql" else ""
+            connection.exec_driver_sql(f"BEGIN{how}")
+            try:
+                yield store(Session(connection, self._vault, None, self.now_us()))
+            finally:
+                _undo(connection)
 
     @contextmanager
     def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:

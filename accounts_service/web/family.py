@@ -21,6 +21,7 @@ from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
 from accounts_service.faults import Fault
 from accounts_service.storage.envelopes import Sealed
+from accounts_service.storage.stored import Stored
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
 from accounts_service.web.services import NativeTokens
@@ -220,6 +221,8 @@ class Family:
     known_as: Callable[[Identity], Identity] = _as_he_came
     # Where the family's secrets are sealed, for those who count them and who wrap them anew.
     sealed: Sequence[Sealed] = ()
+    # What the family stores in versions, for those who hold it against the audit trail.
+    stored: tuple[Stored, ...] = ()
     # What the names in paths and queries mean, for documents of the API.
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.

@@ -17,11 +17,13 @@ from accounts_service.access.log_ins import Caller
 from accounts_service.access.passwords import Passwords
 from accounts_service.access.privileges import Grant, Privilege
 from accounts_service.access.snapshot import AccessControl
+from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
 from accounts_service.storage.database import Database, Store
 from accounts_service.storage.idempotency import Running
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
+from accounts_service.storage.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,12 @@ class Services:
     limits: Limits
     # Seals what a browser keeps for the service, too.
     vault: Vault
+    # What all families store in versions, served or not.
+    stored: tuple[Stored, ...]
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents
     explainer: Explainer
+    # The audit trail is verified by one thread of a process at a time.
+    verifying: Bulkhead
     # The requests with an Idempotency-Key that this process works on.
     running: Running = field(default_factory=Running)

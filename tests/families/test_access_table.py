@@ -71,6 +71,8 @@ POST    /_searchguard/authinfo                                         401    20
 GET     /_searchguard/permission                                       401    200     200   200      200       200    200        200
 GET     /_searchguard/health                                           200    200     200   200      200       200    200        200
 HEAD    /_searchguard/health                                           200    200     200   200      200       200    200        200
+GET     /_accounts/audit                                               401    403     403   200      200       403    403        403
+GET     /_accounts/audit/verify                                        401    403     403   200      200       403    403        403
 GET     /_accounts/explain                                             401    200     200   200      200       200    200        200
 GET     /_accounts/references/<family>/<path:account>                  401    403     403   200      200       403    403        403
 PUT     /_accounts/references/<family>/<path:account>/<referrer>       401    403     403   200      200       403    403        403

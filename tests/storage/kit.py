@@ -12,9 +12,10 @@ from accounts_service.access.privileges import Everything, Grant
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.store.accounts import Accounts, Document, Key, Written
-from accounts_service.storage.audit import AUDIT_RECORD, Author
+from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, PostgresDatabase, SqliteDatabase, Store, open_database
 from accounts_service.storage.sealed import Keyring, Vault
+from tests.support.trail import named
 
 KEYRING = Keyring.generate()
 VAULT = Vault(KEYRING)
@@ -87,5 +88,6 @@ def rows(database: Database, table: Any) -> list[Any]:
 
 
 def audited(database: Database) -> list[Any]:
-    """Read the audit trail."""
-    return rows(database, AUDIT_RECORD)
+    """Read the audit trail, with names in the place of references."""
+    with database.looking() as connection:
+        return named(connection)

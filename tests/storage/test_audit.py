@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.store.accounts import Accounts
@@ -31,7 +31,7 @@ from tests.storage.kit import (
     rows,
 )
 
-# What the MAC is made over, in this order, forever: records outlive releases.
+# What the MAC is made over, in this order and after `audit/2`, forever: records outlive releases.
 FIELDS = ("at_us", "family", "tenant", "realm", "actor", "act", "object", "uid", "version", "detail", "request_id")
 
 CHANGE = Change("signals", "tenant", "cluster:admin:x/put", "email/é \U0001f600", "u1", 7, {"b": ["é", 1.5], "a": None})
@@ -45,7 +45,14 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def is_genuine(row: Any, vault: Vault = VAULT) -> bool:
-    return bool(row.mac == vault.mac("audit", *(getattr(row, name) for name in FIELDS)))
+    by_hand = bool(row.mac == vault.mac("audit/2", *(getattr(row, name) for name in FIELDS)))
+    assert audit.is_genuine(vault, row) == by_hand
+    return by_hand
+
+
+def recorded(database: Database) -> list[Any]:
+    """Read records as they are stored: with references to names."""
+    return rows(database, AUDIT_RECORD)
 
 
 def test_each_change_has_one_record_with_its_version(database: Database) -> None:
@@ -61,7 +68,7 @@ def test_each_change_has_one_record_with_its_version(database: Database) -> None
     }
     assert {(row.family, row.tenant, row.object) for row in records} == {("signals", "", "email/default")}
     assert [row.id for row in records] == sorted(row.id for row in records)
-    assert all(is_genuine(row) for row in records)
+    assert all(is_genuine(row) for row in recorded(database))
 
 
 def test_a_change_that_is_undone_leaves_no_record(database: Database) -> None:
@@ -98,6 +105,8 @@ def test_the_mac_can_be_made_again_from_the_stored_row(database: Database) -> No
     (row,) = audited(database)
     assert (row.object, row.actor, row.version) == (CHANGE.object, WRITER.name, 7)
     assert row.detail == '{"a": null, "b": ["é", 1.5]}'
+    (row,) = recorded(database)
+    assert (row.format, len(row.actor), len(row.object)) == (2, 22, 22)
     assert is_genuine(row)
     assert is_genuine(row, Vault(Keyring.from_json(VAULT._keyring.to_json())))
     assert not is_genuine(row, Vault(Keyring.generate()))
@@ -114,11 +123,11 @@ EDITED: dict[str, object] = dict.fromkeys(FIELDS, "edited") | {"at_us": 1, "vers
 def test_a_record_that_was_edited_is_not_genuine(database: Database, name: str) -> None:
     with database.transaction(Bare, WRITER) as store:
         store.session.write(CHANGE, RecordedStatement())
-    (before,) = audited(database)
+    (before,) = recorded(database)
     forged = bytes((before.mac[0] ^ 1, *before.mac[1:]))
     with database.begin() as connection:
         connection.execute(update(AUDIT_RECORD).values({name: EDITED.get(name, forged)}))
-    (row,) = audited(database)
+    (row,) = recorded(database)
     assert getattr(row, name) != getattr(before, name)
     assert not is_genuine(row)
 
@@ -128,7 +137,20 @@ def test_moving_text_from_one_column_to_the_next_is_noticed(database: Database) 
         store.session.write(CHANGE, RecordedStatement())
     with database.begin() as connection:
         connection.execute(update(AUDIT_RECORD).values(realm="basicZ", actor="oë\n"))
-    assert not is_genuine(audited(database)[0])
+    assert not is_genuine(recorded(database)[0])
+
+
+def test_a_record_of_the_release_before_is_genuine_and_cannot_pass_for_one_of_this(database: Database) -> None:
+    fields = [value for value in EDITED.values() if isinstance(value, str | int)]
+    values: dict[str, Any] = {**EDITED, "mac": VAULT.mac("audit", *fields)}
+    with database.begin() as connection:
+        connection.execute(insert(AUDIT_RECORD).values(values))  # The release before knows no `format`.
+    (row,) = recorded(database)
+    assert row.format == 1
+    assert audit.is_genuine(VAULT, row)
+    with database.begin() as connection:
+        connection.execute(update(AUDIT_RECORD).values(format=2))
+    assert not is_genuine(recorded(database)[0])
 
 
 def test_no_secret_and_no_envelope_is_in_a_record(database: Database) -> None:

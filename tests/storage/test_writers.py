@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from accounts_service.families.signals.store.stored import STORED
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.faults import RefusedError
+from accounts_service.jobs.seal import Trail
 from accounts_service.storage.database import Database
+from accounts_service.storage.verification import verify
 from tests.storage.kit import KEYRING, audited, opened, rows
 from tests.storage.writer import ACCOUNTS
+from tests.support.scale import scaled
 
 PROCESSES = 8
 ROOT = Path(__file__).parents[2]
@@ -73,15 +80,48 @@ def assert_nothing_is_lost(database: Database, done: list[tuple[str, int]]) -> N
     assert sorted((row.object.removeprefix("email/"), row.version) for row in audited(database)) == sorted(done)
 
 
+@contextmanager
+def sealing(url: str) -> Iterator[None]:
+    """Seal all the time, twice at once: each with a database of its own, as two jobs processes do."""
+    ended = threading.Event()
+
+    def seal() -> None:
+        with opened(url) as database:
+            while not ended.is_set():
+                with suppress(RefusedError):  # One too many races; the job does it again, too.
+                    Trail(database, None).seal(ended.is_set)
+
+    threads = [threading.Thread(target=seal) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def assert_it_is_one_chain(database: Database, records: int) -> None:
+    report = verify(database, STORED)
+    assert (report.findings, report.records) == ((), records)
+    assert sorted(row.number for row in audited(database)) == list(range(1, records + 1))
+    assert [head.number for head in report.heads] == [records]
+
+
+@pytest.mark.proof
 def test_of_eight_writing_processes_none_loses_or_is_refused_anything(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    done, failed = write(tmp_path, database_url, 100, "put")
+    writes = scaled(100, 2_000)
+    with sealing(database_url):
+        done, failed = write(tmp_path, database_url, writes, "put")
     # What PostgreSQL tells two who make an account at once; in SQLite's queue nobody meets anybody.
     races = {"race 23505"} if database_url.startswith("postgresql") else set()
     assert set(failed) <= races
-    assert len(done) == PROCESSES * 100
+    assert len(done) == PROCESSES * writes
     assert_nothing_is_lost(database, done)
+    assert_it_is_one_chain(database, PROCESSES * writes)
     assert {row.name: row.version for row in rows(database, ACCOUNT)} == dict(Counter(name for name, _ in done))
 
 

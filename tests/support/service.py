@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client, TestResponse
 
 from accounts_service import app
 from accounts_service.access.snapshot import read_directory
 from accounts_service.faults import Json
-from accounts_service.storage.audit import AUDIT_RECORD
 from accounts_service.web import application
 from accounts_service.web.family import Family
 from accounts_service.web.services import Services
 from tests.support import personas
 from tests.support.described import described
 from tests.support.installation import Installation
+from tests.support.trail import named
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -75,9 +75,9 @@ class Service:
         access._current = access._compile(read_directory(self.installation.config_dir))
 
     def audited(self) -> list[Row[Any]]:
-        """Read the audit trail."""
+        """Read the audit trail, with names in the place of references."""
         with self.services.database.looking() as connection:
-            return list(connection.execute(select(AUDIT_RECORD).order_by(AUDIT_RECORD.c.id)))
+            return named(connection)
 
     def close(self) -> None:
         """Close the database."""

@@ -9,6 +9,9 @@ from accounts_service.web.description import Answer, Term
 
 _TEXT: JsonSchema = {"type": "string"}
 _STATUS: JsonSchema = {"type": "string", "const": "ok"}
+_MOMENT: JsonSchema = {"type": "string", "format": "date-time"}
+_NUMBER: JsonSchema = {"type": "integer"}
+_NAME: JsonSchema = {"type": ["string", "null"]}
 _NOT_STORED = ("Cache-Control",)
 _SEVERAL: JsonSchema = {"type": "array", "items": _TEXT}
 _FIXED = ("Cache-Control", "Content-Security-Policy", "ETag", "Referrer-Policy", "X-Content-Type-Options")
@@ -34,8 +37,19 @@ TERMS = {
     "method": Term("The method of the request."),
     "path": Term("The path of the request, with its query if it has one."),
     "privilege": Term("Instead of a request: the name of an action."),
-    "tenant": Term("The tenant asked for; with a request, what its `sgtenant` would say."),
     "host": Term("The host that the request names; without it the one that this request names."),
+    "actor": Term("Only what this one did, by his name."),
+    "object": Term("Only what was done to this, by its name."),
+    "action": Term("Only this action, such as `cluster:admin:searchguard:signals:account/put`."),
+    "from": Term("Only from this moment on (RFC 3339).", _MOMENT),
+    "to": Term("Only before this moment (RFC 3339).", _MOMENT),
+    "tenant": Term("The tenant that it is about; empty for what is global."),
+    "size": Term("At most so many records.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+    "cursor": Term("What the page before gave as `next`."),
+    "head": Term(
+        "A head that the log has named, `NUMBER:LINK` or `NUMBER:LINK@TENANT`; may be repeated.",
+        {"type": "string", "pattern": "^[0-9]{1,18}:[0-9a-f]{64}(@.+)?$"},
+    ),
     "file": Term("The name of a file of the page.", {"type": "string", "enum": [*FILES]}),
 }
 
@@ -59,6 +73,65 @@ FILE = Answer(
     "The file.", _TEXT, "Apache License…", _FIXED, tuple(sorted({kind.partition(";")[0] for kind in FILES.values()}))
 )
 UNCHANGED = Answer("It is still what If-None-Match names.", headers=_FIXED)
+
+_RECORD = record(
+    "Audit Record",
+    {
+        "id": _NUMBER,
+        "number": {"type": ["integer", "null"], "description": "Its place in the chain of its tenant, once sealed."},
+        "at": _MOMENT,
+        "family": _TEXT,
+        "tenant": _TEXT,
+        "realm": _TEXT,
+        "actor": _NAME,
+        "action": _TEXT,
+        "object": _NAME,
+        "uid": _TEXT,
+        "version": _NUMBER,
+        "detail": {"type": ["object", "null"]},
+        "request_id": _TEXT,
+    },
+)
+AUDIT = Answer(
+    "The records, the newest first. A name that was erased is null.",
+    record("Audit Trail", {"records": {"type": "array", "items": _RECORD}}, {"next": _TEXT}),
+    {
+        "records": [
+            {
+                "id": 7,
+                "number": 7,
+                "at": "2026-11-28T12:00:00.000+00:00",
+                "family": "signals",
+                "tenant": "",
+                "realm": "sg_authc",
+                "actor": "admin",
+                "action": "cluster:admin:searchguard:signals:account/put",
+                "object": "slack/test",
+                "uid": "4b8f8c1d9a1e4c55b0a3b0f7a9f0a6de",
+                "version": 1,
+                "detail": {"created": True, "changed": ["text"], "secrets_changed": ["url"]},
+                "request_id": "5f3b2d1e8c0a4d65",
+            }
+        ]
+    },
+    _NOT_STORED,
+)
+_FINDING = record("Audit Finding", {"kind": _TEXT, "tenant": _TEXT, "where": _TEXT, "sentence": _TEXT})
+VERIFIED = Answer(
+    "What was found. `heads` are to be kept where who writes the database cannot change them.",
+    record(
+        "Audit Verification",
+        {
+            "ok": {"type": "boolean"},
+            "records": _NUMBER,
+            "heads": {"type": "object", "additionalProperties": _TEXT},
+            "findings": {"type": "array", "items": _FINDING},
+            "more": {"type": "integer", "description": "How many findings there are besides."},
+        },
+    ),
+    {"ok": True, "records": 7, "heads": {"": f"7:{'0a' * 32}"}, "findings": [], "more": 0},
+    _NOT_STORED,
+)
 
 _REFERENCE = record("Reference", {"referrer": _TEXT, "since": {"type": "string", "format": "date-time"}})
 _ONE: Json = {"referrer": "disk-is-full", "since": "2026-11-23T20:00:00.000+00:00"}

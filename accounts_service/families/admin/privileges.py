@@ -10,6 +10,8 @@ _OURS = "cluster:admin:accounts:"
 class AdminPrivilege(Privilege):
     """What can be asked for at `/_accounts`."""
 
+    AUDIT_GET = _OURS + "audit/get", "Read the audit trail."
+    AUDIT_VERIFY = _OURS + "audit/verify", "Have the audit trail held against its keys."
     EXPLAIN_GET = _OURS + "explain/get", "Ask what others may do, and why; what one may oneself everyone is told."
     REFERENCE_GET = _OURS + "reference/get", "List who uses an account."
     REFERENCE_PUT = _OURS + "reference/put", "Note that somebody uses an account, which keeps it from being deleted."

@@ -1,4 +1,4 @@
-"""Our own family: health, explanations, references, documents of the APIs; the 404 of paths that no family takes."""
+"""Our own family: health, explanations, the audit trail, references, documents of the APIs; and the last 404."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from accounts_service.config import Settings
 from accounts_service.families.admin import documents
 from accounts_service.families.admin.dialect import AdminDialect
 from accounts_service.families.admin.privileges import AdminPrivilege
-from accounts_service.families.admin.views import explain, openapi, references
+from accounts_service.families.admin.views import audit, explain, openapi, references
 from accounts_service.faults import RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.web import gate
@@ -31,7 +31,7 @@ FAMILY = Family(
     checks=(gate.routed, gate.authenticated, gate.known_parameters, gate.bodiless, gate.permitted),
     dialect=AdminDialect,
     privileges=AdminPrivilege,
-    views=(ROUTES, explain.ROUTES, openapi.ROUTES, references.ROUTES),
+    views=(ROUTES, audit.ROUTES, explain.ROUTES, openapi.ROUTES, references.ROUTES),
     terms=documents.TERMS,
 )
 

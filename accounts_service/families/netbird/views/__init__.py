@@ -8,6 +8,7 @@ from accounts_service.families.netbird.dialect import STANDING, NetBirdDialect, 
 from accounts_service.families.netbird.privileges import ACTION_GROUPS, ROLES, NetBirdPrivilege
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME
 from accounts_service.families.netbird.store.native import UserTokens
+from accounts_service.families.netbird.store.stored import STORED
 from accounts_service.families.netbird.views import accounts, events, tokens, users
 from accounts_service.faults import AgainstTheRules, RefusedError, Rule
 from accounts_service.web import gate
@@ -67,4 +68,5 @@ FAMILY = Family(
     terms=documents.TERMS,
     schemes=documents.SCHEMES,
     cross_origin=True,
+    stored=STORED,
 )

@@ -16,6 +16,7 @@ from accounts_service.families.signals.privileges import (
 )
 from accounts_service.families.signals.store.accounts import FAMILY_NAME
 from accounts_service.families.signals.store.secrets import SEALED
+from accounts_service.families.signals.store.stored import STORED
 from accounts_service.families.signals.views import accounts, preview, search, searchguard, versions
 from accounts_service.families.signals.views import bin as deleted
 from accounts_service.faults import ForbiddenHeader, NotPermitted, PrivateTenant, RefusedError
@@ -105,4 +106,5 @@ FAMILY = Family(
     tenant_of=_tenant_of,
     sealed=SEALED,
     terms={**documents.TERMS, **documents_of_versions.TERMS},
+    stored=STORED,
 )

@@ -165,6 +165,9 @@ _ALL_OF_KIND = Statement(select(ACCOUNT).where(ACCOUNT.c.kind == given("kind")).
 _COUNT = Statement(select(func.count()).select_from(ACCOUNT))
 _PART = Statement(select(ACCOUNT).order_by(ACCOUNT.c.folded).offset(given("offset")).limit(given("limit")))
 
+# Who somebody is elsewhere. The audit trail says that it was changed; the value could not be forgotten there.
+_PERSONAL = "sso_id"
+
 
 class Accounts(Directory):
     """Users and service accounts. A method acts within the scope of the grant it is given."""
@@ -380,7 +383,9 @@ class Accounts(Directory):
         links = frozenset(changed.keys() & _LINKS.keys())
         for name in () if new else links:
             self._session.note(_CLEAR[name], uid=account.uid)
-        detail: dict[str, Json] = {name: {"from": before[name], "to": value} for name, value in changed.items()}
+        detail: dict[str, Json] = {
+            name: {"from": before[name], "to": value} if name != _PERSONAL else True for name, value in changed.items()
+        }
         try:
             self._session.write(
                 _change(WavefrontPrivilege.ACCOUNT_PUT, account, {"created": new, **detail}),
@@ -407,7 +412,8 @@ class Accounts(Directory):
     def _delete(self, account: Account, caller: str | None) -> None:
         if account.uid == caller:
             raise RefusedError(AgainstTheRules(Rule.OWN_ACCOUNT, account.identifier))
-        change = _change(WavefrontPrivilege.ACCOUNT_DELETE, account, {"last": _state(account)})
+        last = {name: value for name, value in _state(account).items() if name != _PERSONAL}
+        change = _change(WavefrontPrivilege.ACCOUNT_DELETE, account, {"last": last})
         self._session.write(change, _DELETE, uid=account.uid)
 
 

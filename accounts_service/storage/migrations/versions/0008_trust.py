@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("ref", name="pk_audit_name"),
     )
+    op.create_index("ix_audit_name_kind_space", "audit_name", ["kind", "space"])
     op.create_table(
         "audit_head",
         sa.Column("tenant", NAME, nullable=False),

@@ -1,0 +1,69 @@
+"""The audit trail at the command line."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+
+import click
+
+from accounts_service import app
+from accounts_service.cli.shared import opened_database
+from accounts_service.cli.token import REALM, on_one_line, text, who
+from accounts_service.storage import migrations
+from accounts_service.storage.audit import ACTOR, OBJECT, Author
+from accounts_service.storage.chain import Head
+from accounts_service.storage.names import Names
+from accounts_service.storage.verification import verify as verified
+
+
+def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[Head]:
+    try:
+        return [Head.parse(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.group()
+def audit() -> None:
+    """Look after the audit trail."""
+
+
+@audit.command()
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    callback=_heads,
+    help="A head that the log has named, NUMBER:LINK or NUMBER:LINK@TENANT; may be repeated.",
+)
+def verify(heads: list[Head]) -> None:
+    """Hold the whole trail against its keys, and what is stored against it. Exit status 1 when something is wrong."""
+    with opened_database() as database:
+        migrations.require(database)
+        report = verified(database, app.STORED, heads)
+    for finding in report.findings:
+        click.echo(on_one_line(str(finding)))
+    if report.more:
+        click.echo(f"and {report.more} more")
+    for head in report.heads:
+        click.echo(on_one_line(f"head {head}"))
+    click.echo(f"{report.records} records, " + ("nothing is wrong." if report.ok else "something is wrong."))
+    sys.exit(0 if report.ok else 1)
+
+
+@audit.command()
+@click.argument("name", callback=text)
+@click.option("--kind", type=click.Choice((ACTOR, OBJECT)), help="Only as the one who acted, or what was acted on.")
+def erase(name: str, kind: str | None) -> None:
+    """Forget NAME in the audit trail. The records stay, and stay verifiable; they name nobody any more."""
+    author = Author(REALM, who(), f"command-{uuid.uuid4().hex[:16]}")
+    kinds = (ACTOR, OBJECT) if kind is None else (kind,)
+    with opened_database() as database:
+        migrations.require(database)
+        number = database.written(Names, author, lambda names: names.erase(name, kinds))
+        with database.reading(Names) as names:
+            inline = names.inline(name)
+    click.echo(f"Names erased: {number}.")
+    if inline:
+        click.echo(f"Records of an earlier release that hold the name themselves, until they expire: {inline}.")

@@ -1,0 +1,111 @@
+"""Reading the audit trail: the newest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from accounts_service.storage import audit
+from accounts_service.storage.audit import ACTOR, AUDIT_NAME, AUDIT_RECORD, FORMAT, OBJECT
+from accounts_service.storage.database import Store
+from accounts_service.storage.statements import Statement, given
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records are wanted; None is any. From `from_us` on and before `to_us`, older than `before_id`."""
+
+    actor: str | None = None
+    object: str | None = None
+    act: str | None = None
+    tenant: str | None = None
+    from_us: int | None = None
+    to_us: int | None = None
+    before_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it is read. A name is None once it was erased, and `number` till the record is sealed."""
+
+    id: int
+    number: int | None
+    at_us: int
+    family: str
+    tenant: str
+    realm: str
+    actor: str | None
+    act: str
+    object: str | None
+    uid: str
+    version: int
+    detail: str
+    request_id: str
+
+
+# Names are looked up by their reference, which has the space in it: a step from one space to the next is one by the
+# index, and there are few.
+_NEXT_SPACE = Statement(
+    select(AUDIT_NAME.c.space)
+    .where(AUDIT_NAME.c.kind == given("kind"), AUDIT_NAME.c.space > given("space"))
+    .order_by(AUDIT_NAME.c.space)
+    .limit(1)
+)
+
+
+class Trail(Store):
+    """The records, for those who may read them."""
+
+    def find(self, wanted: Wanted, size: int) -> list[Record]:
+        """Give the newest of the wanted records, `size` at most.
+
+        Raises RefusedError(Overloaded) when that takes too long: what is wanted is too rare.
+        """
+        query = select(AUDIT_RECORD).order_by(AUDIT_RECORD.c.id.desc()).limit(size)
+        for kind, name in ((ACTOR, wanted.actor), (OBJECT, wanted.object)):
+            if name is not None:
+                # Records of format 1 hold the name itself.
+                query = query.where(AUDIT_RECORD.c[kind].in_([name, *self._references(kind, name)]))
+        for column, value in ((AUDIT_RECORD.c.act, wanted.act), (AUDIT_RECORD.c.tenant, wanted.tenant)):
+            if value is not None:
+                query = query.where(column == value)
+        if wanted.from_us is not None:
+            query = query.where(AUDIT_RECORD.c.at_us >= wanted.from_us)
+        if wanted.to_us is not None:
+            query = query.where(AUDIT_RECORD.c.at_us < wanted.to_us)
+        if wanted.before_id is not None:
+            query = query.where(AUDIT_RECORD.c.id < wanted.before_id)
+        rows = self._session.select(query)
+        names = audit.names_of(self._session.connection, rows)
+        return [_record(row, names) for row in rows]
+
+    def _references(self, kind: str, name: str) -> Iterator[str]:
+        space: str | None = ""
+        while (space := self._session.read(_NEXT_SPACE, kind=kind, space=space).scalar()) is not None:
+            yield audit.reference(self._session.vault, kind, space, name)
+
+
+def _record(row: Row[Any], names: dict[str, Row[Any]]) -> Record:
+    def named(value: str) -> str | None:
+        if row.format != FORMAT:
+            return value
+        return names[value].name if value in names else None
+
+    return Record(
+        id=row.id,
+        number=row.number,
+        at_us=row.at_us,
+        family=row.family,
+        tenant=row.tenant,
+        realm=row.realm,
+        actor=named(row.actor),
+        act=row.act,
+        object=named(row.object),
+        uid=row.uid,
+        version=row.version,
+        detail=row.detail,
+        request_id=row.request_id,
+    )

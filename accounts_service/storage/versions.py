@@ -1,0 +1,124 @@
+"""What is stored in versions, held against what is on record of them.
+
+A record that went together with its trace in the chain is missed here, and so
+is a row that somebody changed by himself and gave a new version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, func, null, select, tuple_
+
+from accounts_service.storage.audit import AUDIT_RECORD, COUNTED
+from accounts_service.storage.database import Session
+from accounts_service.storage.findings import Findings, Kind
+from accounts_service.storage.stored import Stored
+
+_PAGE = 500
+
+
+class Versions:
+    """One look at all versions. `shortened`: the tenants whose oldest records are gone because of their age."""
+
+    def __init__(self, session: Session, findings: Findings, shortened: Collection[str]) -> None:
+        self._session = session
+        self._findings = findings
+        self._shortened = shortened
+
+    def check(self, stored: Sequence[Stored]) -> None:
+        """Look at everything that is stored, and at everything that is on record."""
+        for one in stored:
+            for row in self._rows(one):
+                self._look_at_row(one, row)
+        for page in self._recorded():
+            for row in page:
+                self._look_at_records(row)
+            self._look_for_rows(stored, page)
+
+    def _rows(self, stored: Stored) -> Iterator[Row[Any]]:
+        keys = stored.table.primary_key.columns
+        recorded = select(AUDIT_RECORD.c.id).where(AUDIT_RECORD.c.uid == stored.uid, COUNTED)
+        one = recorded.where(AUDIT_RECORD.c.version == stored.version).exists()
+        first, last = (
+            recorded.with_only_columns(extreme(AUDIT_RECORD.c.version)).scalar_subquery()
+            for extreme in (func.min, func.max)
+        )
+        query = select(
+            *(key.label(f"key_{number}") for number, key in enumerate(keys)),
+            stored.uid.label("uid"),
+            stored.version.label("version"),
+            stored.tenant.label("tenant"),
+            (null() if stored.first is None else stored.first).label("begin"),
+            one.label("is_recorded"),
+            first.label("first"),
+            last.label("last"),
+        ).select_from(stored.table)
+        query = query.order_by(*keys).limit(_PAGE)
+        page = self._session.select(query, again=True)
+        while page:
+            yield from page
+            after = tuple_(*page[-1][: len(keys)])
+            page = self._session.select(query.where(tuple_(*keys) > after), again=True) if len(page) == _PAGE else ()
+
+    def _look_at_row(self, stored: Stored, row: Row[Any]) -> None:
+        gone = row.tenant in self._shortened
+        if stored.first is not None and row.version < row.begin:
+            return
+        if row.last is None or (gone and row.version < row.first):
+            # Its records may be among those that went. Which they were is known to nobody any more.
+            if not gone:
+                self._tell(row, f"{stored.table.name} has version {row.version}, and no version is on record")
+        elif stored.newest and row.version != row.last:
+            self._tell(row, f"{stored.table.name} has version {row.version}, the last on record is {row.last}")
+        elif not row.is_recorded:
+            self._tell(row, f"{stored.table.name} has version {row.version}, which is not on record")
+        elif stored.first is not None and row.first != row.begin and not gone:
+            self._tell(row, f"the first version on record is {row.first}")
+
+    def _recorded(self) -> Iterator[Sequence[Row[Any]]]:
+        version = AUDIT_RECORD.c.version
+        query: Select[Any] = (
+            select(
+                AUDIT_RECORD.c.uid,
+                func.min(AUDIT_RECORD.c.tenant).label("tenant"),
+                func.min(version).label("first"),
+                func.max(version).label("last"),
+                func.count().label("number"),
+                func.count(version.distinct()).label("different"),
+            )
+            .where(COUNTED)
+            .group_by(AUDIT_RECORD.c.uid)
+            .order_by(AUDIT_RECORD.c.uid)
+            .limit(_PAGE)
+        )
+        page = self._session.select(query, again=True)
+        while page:
+            yield page
+            page = (
+                self._session.select(query.where(AUDIT_RECORD.c.uid > page[-1].uid), again=True)
+                if len(page) == _PAGE
+                else ()
+            )
+
+    def _look_at_records(self, row: Row[Any]) -> None:
+        if row.number != row.different:
+            self._tell(row, "a version is on record twice")
+        if row.last - row.first + 1 != row.different:
+            self._tell(row, f"between version {row.first} and version {row.last} one is not on record")
+
+    def _look_for_rows(self, stored: Sequence[Stored], page: Sequence[Row[Any]]) -> None:
+        newest = {row.uid: row.last for row in page}
+        query = select(AUDIT_RECORD.c.uid, AUDIT_RECORD.c.version, AUDIT_RECORD.c.act, AUDIT_RECORD.c.tenant)
+        query = query.where(tuple_(AUDIT_RECORD.c.uid, AUDIT_RECORD.c.version).in_([*newest.items()]), COUNTED)
+        written = self._session.select(query, again=True)
+        for one in stored:
+            wanted = {row.uid: row for row in written if row.act in one.writes}
+            there = select(one.uid.label("uid")).select_from(one.table).where(one.uid.in_([*wanted]))
+            found = {row.uid for row in self._session.select(there, again=True)} if wanted else set()
+            for uid in wanted.keys() - found:
+                self._tell(wanted[uid], f"{one.table.name} has it no more, and that is not on record")
+
+    def _tell(self, row: Row[Any], sentence: str) -> None:
+        self._findings.add(Kind.VERSION, row.tenant, f"uid {row.uid}", sentence)

@@ -1,0 +1,139 @@
+"""The audit trail over HTTP: `/_accounts/audit` and `/_accounts/audit/verify`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import update
+
+from accounts_service.families.signals import examples
+from accounts_service.faults import Json
+from accounts_service.jobs.seal import Trail
+from accounts_service.storage.audit import AUDIT_RECORD, Author
+from accounts_service.storage.names import ERASE, Names
+from accounts_service.storage.seals import Seals
+from tests.support.service import Service
+
+TRAIL = "/_accounts/audit"
+PUT, DELETE = (f"cluster:admin:searchguard:signals:account/{verb}" for verb in ("put", "delete"))
+
+SLACK = examples.GOOD["slack"]
+
+
+def read(service: Service, query: str = "") -> list[dict[str, Json]]:
+    answer = service.get(f"{TRAIL}?{query}")
+    assert answer.status_code == 200
+    records: list[dict[str, Json]] = answer.json["records"]
+    return records
+
+
+def test_the_newest_record_comes_first_with_its_names(service: Service) -> None:
+    service.put("/_signals/account/slack/one", SLACK)
+    service.delete("/_signals/account/slack/one", by="manager", headers={"X-Request-ID": "request-77"})
+    newest, oldest = read(service)
+    told = ("actor", "realm", "action", "object", "tenant", "version", "number", "request_id")
+    assert [newest[name] for name in told] == [
+        "manager", "sg_authc", DELETE, "slack/one", "", 2, None, "request-77",
+    ]  # fmt: skip
+    assert (oldest["actor"], oldest["version"], oldest["uid"]) == ("admin", 1, newest["uid"])
+    assert oldest["detail"] == {"changed": [], "created": True, "secrets_changed": ["url"]}
+    Trail(service.services.database, None).seal(lambda: False)
+    assert [record["number"] for record in read(service)] == [2, 1]
+
+
+def test_records_can_be_asked_for_by_who_what_whom_where_and_when(service: Service) -> None:
+    service.put("/_signals/account/slack/one", SLACK)
+    service.put("/_signals/account/blue/slack/one", SLACK)
+    service.put("/_signals/account/slack/two", SLACK, by="manager")
+    service.delete("/_signals/account/slack/one")
+    moments = [str(record["at"]) for record in read(service)]
+    for query, versions in {
+        "actor=manager": ["slack/two"],
+        "actor=nobody": [],
+        "object=slack/one": ["slack/one", "slack/one"],
+        f"object=slack/one&action={DELETE}": ["slack/one"],
+        f"action={PUT}": ["slack/two", "slack/one"],
+        "tenant=blue": ["blue/slack/one"],
+        "tenant=&actor=admin": ["slack/one", "slack/one"],
+        "to=1999-01-01T00:00:00Z": [],
+        "from=1999-01-01t00:00:00%2B02:00": ["slack/one", "slack/two", "blue/slack/one", "slack/one"],
+        f"from={quote(moments[0])}&to=9999-12-31T23:59:59.5-01:00": ["slack/one"],
+    }.items():
+        found = [record["object"] for record in read(service, query)]
+        assert found[-1 if query.startswith(f"from={quote(moments[0])}") else 0 :] == versions, query
+
+
+def test_a_page_says_where_the_next_begins(service: Service) -> None:
+    for name in "abcde":
+        service.put(f"/_signals/account/slack/{name}", SLACK)
+    seen, query = [], "size=2"
+    while True:
+        answer = service.get(f"{TRAIL}?{query}").json
+        seen.append([record["object"] for record in answer["records"]])
+        if "next" not in answer:
+            break
+        query = f"size=2&cursor={answer['next']}"
+    assert seen == [["slack/e", "slack/d"], ["slack/c", "slack/b"], ["slack/a"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ("size=0", "size=501", "size=x", "cursor=7", "from=2026", "to=2026-02-30T00:00:00Z", "to=2026-11-28T12:00:00",
+     "actor=a%00", "tenant=%00"),
+)  # fmt: skip
+def test_a_bad_parameter_is_named(service: Service, query: str) -> None:
+    answer = service.get(f"{TRAIL}?{query}")
+    assert answer.status_code == 400
+    assert answer.json["detail"].startswith(query.partition("=")[0] + ": ")
+
+
+def test_who_was_erased_is_nobody(service: Service) -> None:
+    service.put("/_signals/account/slack/one", SLACK, by="manager")
+    database = service.services.database
+    assert database.written(Names, Author("command", "root", "r"), lambda names: names.erase("manager")) == 1
+    erasure, record = read(service)
+    assert (erasure["action"], erasure["actor"], erasure["object"]) == (ERASE, "root", "names")
+    assert "manager" not in str(erasure)
+    assert (record["actor"], record["object"]) == (None, "slack/one")
+    assert service.get(f"{TRAIL}/verify").json["ok"] is True
+
+
+def test_verifying_seals_and_tells_heads_and_what_is_wrong(service: Service) -> None:
+    service.put("/_signals/account/slack/one", SLACK)
+    service.put("/_signals/account/blue/slack/one", SLACK)
+    first = service.get(f"{TRAIL}/verify").json
+    assert (first["ok"], first["records"], first["findings"], first["more"]) == (True, 2, [], 0)
+    assert set(first["heads"]) == {"", "blue"}
+    heads = "&".join(f"head={quote(head)}" for head in first["heads"].values())
+    service.put("/_signals/account/slack/one", SLACK)
+    assert service.get(f"{TRAIL}/verify?{heads}").json["ok"] is True
+    answer = service.get(f"{TRAIL}/verify?head=9:{'ab' * 32}@blue").json
+    assert answer["findings"] == [
+        {
+            "kind": "head",
+            "tenant": "blue",
+            "where": "number 9",
+            "sentence": "there was a record of this number, and now 1 is the last",
+        }
+    ]
+    with service.services.database.begin() as connection:
+        connection.execute(update(AUDIT_RECORD).where(AUDIT_RECORD.c.number == 2).values(detail="no JSON"))
+    answer = service.get(f"{TRAIL}/verify").json
+    assert (answer["ok"], [finding["kind"] for finding in answer["findings"]]) == (False, ["record"])
+    # What was tampered with can still be read.
+    assert [record["detail"] for record in read(service, "size=1")] == [None]
+    assert service.get(f"{TRAIL}/verify?head=nonsense").status_code == 400
+
+
+def test_one_verifies_at_a_time(service: Service) -> None:
+    with service.services.verifying.place():
+        answer = service.get(f"{TRAIL}/verify")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert service.get(f"{TRAIL}/verify").status_code == 200
+
+
+def test_what_there_is_to_seal_is_asked_without_keeping_anybody_from_writing(service: Service) -> None:
+    service.put("/_signals/account/slack/one", SLACK)
+    with service.services.database.reading(Seals) as seals:
+        assert seals.is_needed()
