@@ -31,7 +31,9 @@ from accounts_service.storage import idempotency, migrations, rotation  # noqa: 
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.limits import Limits, open_limits
+from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.sealed import Vault, load_keyring
+from accounts_service.storage.witness import Witness
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.family import Family
@@ -120,11 +122,16 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("attempts", 30, attempts.record),
         Job("attempts-forgotten", 600, attempts.forget),
         Job("mention-codes", 600, partial(_forget_codes, database)),
+        Job("reveals-forgotten", 600, partial(_forget_reveals, database)),
     )
 
 
 def _forget_codes(database: Database, _: Stopping) -> None:
     database.written(Apps, Author("accounts", "jobs", ""), lambda apps: apps.forget())
+
+
+def _forget_reveals(database: Database, _: Stopping) -> None:
+    database.written(Reveals, Author("accounts", "jobs", ""), lambda reveals: reveals.forget())
 
 
 def served(settings: Settings) -> list[Family]:
@@ -145,6 +152,7 @@ def make_services(settings: Settings) -> Services:
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
     database = open_database(settings.database_url, vault, writing, settings.threads)
+    limits = open_limits(database, vault)
     return Services(
         settings,
         access,
@@ -153,7 +161,9 @@ def make_services(settings: Settings) -> Services:
         mail_servers=MAIL_SERVERS,
         # A place of their own: who signs in at one family keeps nobody from another.
         passwords=Passwords(settings.threads // 4),
-        limits=open_limits(database, vault),
+        limits=limits,
+        # Who records reveals keeps as many threads at most as who writes, and keeps nobody from writing.
+        witness=Witness(database, limits, vault, settings.threads // 4),
         vault=vault,
         documents=Documents(),
     )

@@ -221,6 +221,10 @@ class Snapshot:
                 challenges.append(outcome.challenge)
         raise RefusedError(NotAuthenticated(tuple(challenges)))
 
+    def reads_who(self, facts: Facts) -> bool:
+        """Tell whether `facts` have a header by which some domain finds out who sent them."""
+        return not self._once.isdisjoint(facts.headers)
+
     def address_of(self, facts: Facts) -> Address | None:
         """Say from which address `facts` came, by the word of proxies that are trusted; None over a socket.
 

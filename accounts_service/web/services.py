@@ -18,6 +18,7 @@ from accounts_service.config import Settings
 from accounts_service.storage.database import Database, Store
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
+from accounts_service.storage.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class Services:
     mail_servers: type[MailServers]
     passwords: Passwords
     limits: Limits
+    # Records what is no change.
+    witness: Witness
     # Seals what a browser keeps for the service, too.
     vault: Vault
     # Of the families that are served; app.assemble knows which those are.

@@ -12,7 +12,8 @@ import pytest
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Scope, Tenants
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.store.accounts import FAMILY_NAME, Accounts, Conditions, Document, Key
+from accounts_service.families.signals.store import shown as show
+from accounts_service.families.signals.store.accounts import FAMILY_NAME, Accounts, Conditions, Document, Key, reveals
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import (
     DestinationChanged,
@@ -56,7 +57,8 @@ def database(database_url: str) -> Iterator[Database]:
 
 def shown(database: Database, key: Key = KEY, grant: Grant = GRANT) -> dict[str, str]:
     with database.reading(Accounts) as accounts:
-        return accounts.shown(grant, accounts.get(grant, key))
+        account = accounts.get(grant, key)
+    return show.opened(VAULT, account) if reveals(grant, key) else show.referred(VAULT, account)
 
 
 def stored(database: Database, key: Key = KEY) -> Any:

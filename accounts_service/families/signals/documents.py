@@ -97,7 +97,7 @@ FOUND = Answer(
         "_primary_term": 1,
         "_source": _SHOWN,
     },
-    headers=("Cache-Control", "ETag"),
+    headers=("Accounts-Secrets", "Cache-Control", "ETag"),
 )
 
 UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("ETag",))
@@ -287,7 +287,7 @@ HITS = Answer(
             "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": _SHOWN}],
         },
     },
-    headers=("Cache-Control",),
+    headers=("Accounts-Secrets", "Cache-Control"),
 )
 
 CURSOR = Takes(

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import structlog
 from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.access.decisions import normal_tenant
@@ -30,10 +29,8 @@ from accounts_service.faults import (
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
 from accounts_service.storage.lists import insertion_of_rows
-from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError
+from accounts_service.storage.sealed import REFERENCE, Place
 from accounts_service.storage.statements import Statement, Value, given, insertion
-
-log = structlog.get_logger(__name__)
 
 FAMILY_NAME = "signals"
 
@@ -151,24 +148,6 @@ class Accounts(Store):
             raise RefusedError(NoSuchObject("GET", key.scoped_id))
         return account
 
-    def shown(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
-        """Show the account's secrets: in clear to who may see them, or to everyone; as references to others."""
-        vault = self._session.vault
-        shown = {}
-        for name, envelope in account.secrets.items():
-            place = Place(FAMILY_NAME, account.uid, name)
-            reveals = clear or _reveals(grant, account.key)
-            shown[name] = vault.open(place, envelope) if reveals else vault.reference(place, envelope)
-        return shown
-
-    def shown_if_readable(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
-        """Show the account's secrets, or none of them when one cannot be read: among many, one must not hide all."""
-        try:
-            return self.shown(grant, account, clear=clear)
-        except UnreadableSecretError:
-            log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid)
-            return {}
-
     def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
         """Create the account or replace it as a whole.
 
@@ -262,7 +241,7 @@ class Accounts(Store):
                 sealed[name] = self._session.vault.seal(place, value)
             elif there is None or not self._keeps(there, place, value):
                 problems.append(Problem(_path(name), StaleReference()))
-            elif moved and not _reveals(grant, there.key):
+            elif moved and not reveals(grant, there.key):
                 problems.append(Problem(_path(name), DestinationChanged(moved)))
             else:
                 sealed[name] = there.secrets[name]
@@ -298,8 +277,14 @@ def covers(grant: Grant, key: Key) -> bool:
             return False
 
 
-def _reveals(grant: Grant, key: Key) -> bool:
-    return (SignalsPrivilege.TENANT_ACCOUNT_REVEAL if key.tenant else SignalsPrivilege.ACCOUNT_REVEAL) in grant.also
+def revealing(key: Key) -> SignalsPrivilege:
+    """Name the privilege that it takes to see the account's secrets in clear."""
+    return SignalsPrivilege.TENANT_ACCOUNT_REVEAL if key.tenant else SignalsPrivilege.ACCOUNT_REVEAL
+
+
+def reveals(grant: Grant, key: Key) -> bool:
+    """Tell whether who has the grant may see the account's secrets in clear."""
+    return revealing(key) in grant.also
 
 
 def _account(key: Key, row: Row[Any]) -> Account:
