@@ -68,7 +68,8 @@ class Records(Store):
             act = f"cluster:admin:{family}:log-in/failed"
             self._write(family, act, f"from {tally.subject}", {"failed": tally.number, "minute": since})
         else:
-            action = tally.subject if tally.subject == OTHERS else json.loads(tally.subject)[2]
+            others = tally.subject == OTHERS
+            action = f"cluster:admin:{family}:{OTHERS}" if others else json.loads(tally.subject)[2]
             detail: dict[str, Json] = {"refused": True, "calls": tally.number, "minute": since}
             self._write(family, _refused(action), f"{tally.number} calls", detail)
 

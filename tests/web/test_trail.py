@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from accounts_service import app
 from accounts_service.bulkhead import Bulkhead
-from accounts_service.storage.database import SqliteDatabase, open_database
+from accounts_service.storage.database import open_database
 from accounts_service.storage.limits import open_limits
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.storage.tallies import OTHERS, Kind, Tallies
@@ -35,10 +34,6 @@ UUID = "11111111-2222-3333-4444-555555555555"
 def clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(service.services.database, "_clock", clock)
-    if not isinstance(service.services.database, SqliteDatabase):
-        with service.services.database.begin() as connection:
-            # No table of the accounts: nobody else empties it between two tests.
-            connection.execute(text("DELETE FROM tally"))
     return clock
 
 
@@ -195,8 +190,13 @@ def test_who_comes_from_everywhere_fills_no_trail(service: Service, clock: Clock
     # A minute that is yet to come is over.
     clock.seconds -= 3600
     assert len(tallies.ended()) == 4
+    tallies.count(Kind("signals refusals", 0), '["realm", "name", "act"]')
+    clock.seconds += 60
     job(service)
-    assert [about for _, _, about, _ in told(service)][-1] == f"from {OTHERS}"
+    assert [(who, act, about) for who, act, about, _ in told(service)][-2:] == [
+        ("jobs", "cluster:admin:signals:log-in/failed", f"from {OTHERS}"),
+        ("jobs", "cluster:admin:signals:others/refused", "1 calls"),
+    ]
 
 
 def test_what_cannot_be_counted_is_in_the_log(
@@ -212,17 +212,19 @@ def test_what_cannot_be_counted_is_in_the_log(
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_failed_log_ins_of_two_workers_add_up(served: Served) -> None:
+def test_failed_log_ins_of_two_workers_add_up(tmp_path: Path, sqlite_url: str) -> None:
     """Two workers count in one place, and what they have counted outlasts them."""
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: served.ask("GET", EMAIL, by="nobody").status, range(24)))
-    assert answers == [401] * 24
-    served.__exit__()
-    installation = served.installation
+    installation = Installation(tmp_path / "installation", sqlite_url)
+    with Served(installation) as served, ThreadPoolExecutor(4) as pool:
+        assert len(served.workers()) == 2
+        asked = [
+            pool.submit(served.ask, "GET", "/api/v2/account", by=None, headers={"X-AUTH-TOKEN": "no"})
+            for _ in range(24)
+        ]
+        assert {one.result().status for one in asked} == {401}
     vault = Vault(load_keyring(installation.keys_file))
     database = open_database(installation.database_url, vault, Bulkhead(1), 1, lambda: time.time() + 120)
-    tallies = Tallies(open_limits(database, vault))
-    assert sum(tally.number for tally in tallies.ended() if tally.kind == "signals log-ins") >= 24
-    for tally in tallies.ended():
-        tallies.tell(tally)
+    ended = Tallies(open_limits(database, vault)).ended()
+    assert {(tally.kind, tally.subject) for tally in ended} == {("wavefront log-ins", "127.0.0.1")}
+    assert sum(tally.number for tally in ended) == 24
     database.dispose()
