@@ -42,7 +42,9 @@ from accounts_service.storage.idempotency import Answers
 from accounts_service.storage.key_watch import KeyWatch
 from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.limits import Limits, open_limits
+from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.rotation import JOBS, WORKER
+from accounts_service.storage.witness import Witness
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.explaining import Explainer
@@ -180,6 +182,7 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("answers-forgotten", 600, partial(_forget_answers, database)),
         Job("rewrap", 1, rewrap.run),
         Job("processes", 60, rewrap.forget),
+        Job("reveals-forgotten", 600, partial(_forget_reveals, database)),
     )
 
 
@@ -191,6 +194,10 @@ def _forget_answers(database: Database, stopping: Stopping) -> None:
     author = Author("accounts", "jobs", "")
     while not stopping() and database.written(Answers, author, lambda answers: answers.forget()):
         pass
+
+
+def _forget_reveals(database: Database, _: Stopping) -> None:
+    database.written(Reveals, Author("accounts", "jobs", ""), lambda reveals: reveals.forget())
 
 
 def served(settings: Settings) -> list[Family]:
@@ -211,6 +218,7 @@ def make_services(settings: Settings) -> Services:
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
     database = open_database(settings.database_url, vault, writing, settings.threads)
+    limits = open_limits(database, vault)
     return Services(
         settings,
         access,
@@ -220,7 +228,9 @@ def make_services(settings: Settings) -> Services:
         mail_servers=MAIL_SERVERS,
         # A place of their own: who signs in at one family keeps nobody from another.
         passwords=Passwords(settings.threads // 4),
-        limits=open_limits(database, vault),
+        limits=limits,
+        # Who records reveals keeps as many threads at most as who writes, and keeps nobody from writing.
+        witness=Witness(database, limits, vault, settings.threads // 4),
         vault=vault,
         stored=STORED,
         documents=Documents(),

@@ -27,7 +27,7 @@ from accounts_service.access.roles import Identity, RoleMappings
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
-from accounts_service.families.signals.store.accounts import Accounts, Document, Key
+from accounts_service.families.signals.store.accounts import Accounts, Document, Key, references_of
 from accounts_service.storage import migrations
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, SqliteDatabase, TransactionRefusedError, open_database
@@ -64,10 +64,18 @@ def write(database: Database, number: int) -> None:
         return
 
 
+class ShownAccounts(Accounts):
+    """Accounts, and what is shown of their secrets."""
+
+    def referred(self, key: Key) -> None:
+        """Get an account and show its secrets as references."""
+        references_of(self._session.vault, self.get(GRANT, key))
+
+
 def read(database: Database, number: int) -> None:
     """Get an account and show its secrets as references."""
-    with database.reading(Accounts) as accounts:
-        accounts.shown(GRANT, accounts.get(GRANT, Key("email", f"a{number}")))
+    with database.reading(ShownAccounts) as accounts:
+        accounts.referred(Key("email", f"a{number}"))
 
 
 def worker(url: str, keyring: str, act: Callable[[Database, int], None], seed: int, results: object) -> None:

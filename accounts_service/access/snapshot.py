@@ -227,6 +227,10 @@ class Snapshot:
         """Find out whom the service would take for `identity`, of whom no more is known than that; see log_ins.py."""
         return log_ins.caller_of(self._configuration, identity, by_socket=bool(self._trusted_uids))
 
+    def reads_who(self, facts: Facts) -> bool:
+        """Tell whether `facts` have a header by which some domain finds out who sent them."""
+        return not self._once.isdisjoint(facts.headers)
+
     def address_of(self, facts: Facts) -> Address | None:
         """Say from which address `facts` came, by the word of proxies that are trusted; None over a socket.
 

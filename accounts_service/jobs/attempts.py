@@ -8,6 +8,8 @@ from accounts_service.jobs.loop import Stopping
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database
 from accounts_service.storage.limits import FailedAttempts, Limits
+from accounts_service.storage.tallies import Tallies
+from accounts_service.storage.witness import Records, author_of
 
 _AUTHOR = Author("accounts", "jobs", "")
 
@@ -18,9 +20,10 @@ class Attempts:
     def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
         self._limits = limits
+        self._tallies = Tallies(limits)
 
     def record(self, stopping: Stopping) -> None:
-        """Record what has failed since the last time.
+        """Record what has failed since the last time, and what was counted in the minutes that are over.
 
         Recorded first and counted as such then: who dies in between leaves it to
         be recorded again, which is the lesser evil.
@@ -30,6 +33,11 @@ class Attempts:
                 return
             self._database.written(FailedAttempts, _AUTHOR, methodcaller("record", failures))
             self._limits.tell(failures)
+        for tally in self._tallies.ended():
+            if stopping():
+                return
+            self._database.written(Records, author_of(tally), methodcaller("told", tally))
+            self._tallies.tell(tally)
 
     def forget(self, _: Stopping) -> None:
         """Delete counts that hold nobody back any more."""

@@ -186,6 +186,7 @@ class Database(ABC):
         self._clock = clock
         # One thread of a process at most waits to write what may be left out.
         self._notes = Bulkhead(1)
+        self._beside: list[Callable[[], None]] = []
 
     @contextmanager
     def reading(self, store: type[S]) -> Iterator[S]:
@@ -211,25 +212,27 @@ class Database(ABC):
                 _undo(connection)
 
     @contextmanager
-    def transaction(self, store: type[S], author: audit.Author) -> Iterator[S]:
+    def transaction(self, store: type[S], author: audit.Author, places: Bulkhead | None = None) -> Iterator[S]:
         """Give a store for one transaction, committed when the block ends and undone when it raises.
+
+        `places`: others than those of the writers, to wait in for a turn.
 
         Raises TransactionRefusedError, or RefusedError with Overloaded (nothing
         was done) or Unavailable (nothing was done, unless the commit itself
         failed: then the outcome is unknown).
         """
-        with self.begin() as connection:
+        with self.begin(places) as connection:
             yield store(Session(connection, self._vault, author, self.now_us()))
 
-    def written(self, store: type[S], author: audit.Author, act: Callable[[S], T]) -> T:
+    def written(self, store: type[S], author: audit.Author, act: Callable[[S], T], places: Bulkhead | None = None) -> T:
         """Do something in one transaction, and again when it lost a race; for what no view does.
 
-        Raises RefusedError with Overloaded or Unavailable.
+        `places` as in `transaction`. Raises RefusedError with Overloaded or Unavailable.
         """
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(pause_after(attempt - 1))
-            with suppress(TransactionRefusedError), self.transaction(store, author) as opened:
+            with suppress(TransactionRefusedError), self.transaction(store, author, places) as opened:
                 return act(opened)
         raise RefusedError(Overloaded())
 
@@ -237,14 +240,10 @@ class Database(ABC):
         """Do in one transaction what is no great loss when it cannot be done; that is logged, and raises nothing."""
         try:
             # Not in a place of those who write: what is written here must not keep a change from being made.
-            self.aside(store, author, act, self._notes)
+            with self.transaction(store, author, self._notes) as opened:
+                act(opened)
         except (RefusedError, TransactionRefusedError) as error:
             log.warning("storage.not_noted", request_id=author.request_id, reason=type(error).__name__)
-
-    def aside(self, store: type[S], author: audit.Author, act: Callable[[S], None], places: Bulkhead) -> None:
-        """Do something in one transaction, waiting for it in other places than the writers. Raises as `transaction`."""
-        with self.begin(places) as connection:
-            act(store(Session(connection, self._vault, author, self.now_us())))
 
     @contextmanager
     def begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
@@ -274,9 +273,14 @@ class Database(ABC):
     def connect(self) -> Connection:
         """Open a connection in autocommit, for reading, as a `with` block."""
 
-    @abstractmethod
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections, and what lies beside the database."""
+        for close in self._beside:
+            close()
+
+    def goes_with(self, close: Callable[[], None]) -> None:
+        """Have what lies beside the database closed with it."""
+        self._beside.append(close)
 
     @abstractmethod
     def _begin(self, places: Bulkhead | None = None) -> AbstractContextManager[Connection]:
@@ -392,7 +396,8 @@ class SqliteDatabase(Database):
             self._file = file
 
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections, and what lies beside the database."""
+        super().dispose()
         self._reader.dispose()
         self._writer.dispose()
         self._turnstile.close()
@@ -489,7 +494,8 @@ class PostgresDatabase(Database):
         return self._engine.connect()
 
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections, and what lies beside the database."""
+        super().dispose()
         self._engine.dispose()
 
     @contextmanager

@@ -72,7 +72,8 @@ class KeyWatch:
         if process == self._reported and time.monotonic() < self._report_at:
             return
         try:
-            self._database.aside(Processes, _AUTHOR, lambda processes: processes.report(process), self._places)
+            with self._database.transaction(Processes, _AUTHOR, self._places) as processes:
+                processes.report(process)
         except (RefusedError, TransactionRefusedError) as error:
             # Once, not with each try; the database's own outage is told by who is asked.
             if not self._failing:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Column,
     Connection,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     case,
@@ -36,7 +37,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts, Unavailable
 from accounts_service.storage.audit import Change
@@ -61,6 +62,18 @@ ATTEMPT = Table(
     Column("taken", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
     Column("told", BigInteger, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+# How often a thing of a kind has happened in a minute, and nobody has recorded yet. `subject` can be read.
+TALLY = Table(
+    "tally",
+    _METADATA,
+    Column("kind", Text, nullable=False),
+    Column("since_s", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    PrimaryKeyConstraint("kind", "since_s", "subject"),
     prefixes=["UNLOGGED"],
 )
 
@@ -131,8 +144,8 @@ class Limits(ABC):
 
         Raises RefusedError(TooManyAttempts) when there were enough.
         """
-        now_s = self._now_us() // 1_000_000
-        with self._begin() as connection:
+        now_s = self.now_us() // 1_000_000
+        with self.begin() as connection:
             values: dict[str, Value] = {
                 "kind": limit.kind,
                 "subject": whose,
@@ -148,17 +161,17 @@ class Limits(ABC):
 
     def give_back(self, limit: Limit, subject: str) -> None:
         """Take back an attempt that came to something."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             _GIVE_BACK.run(connection, {"key": self._key(limit, subject)})
 
     def fail(self, limit: Limit, subject: str) -> None:
         """Note that an attempt came to nothing, for the record."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             _FAIL.run(connection, {"key": self._key(limit, subject)})
 
     def untold(self) -> list[Failures]:
         """Read what has failed since it was recorded last; what was tried of no account is one."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             rows = _UNTOLD.run(connection, {}).all()
         found: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for row in rows:
@@ -167,21 +180,21 @@ class Limits(ABC):
 
     def tell(self, failures: Failures) -> None:
         """Note that these are recorded."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             for key, number in failures.parts:
                 _TELL.run(connection, {"key": key, "number": number})
 
     def forget(self) -> None:
         """Delete counts that hold nobody back any more."""
-        with self._begin() as connection:
-            _FORGET.run(connection, {"now_s": self._now_us() // 1_000_000})
+        with self.begin() as connection:
+            _FORGET.run(connection, {"now_s": self.now_us() // 1_000_000})
 
     @abstractmethod
-    def _begin(self) -> AbstractContextManager[Connection]:
+    def begin(self) -> AbstractContextManager[Connection]:
         """Begin a transaction; commit at the end of the block."""
 
     @abstractmethod
-    def _now_us(self) -> int:
+    def now_us(self) -> int:
         """Give the time, in microseconds since the epoch."""
 
     def _key(self, limit: Limit, subject: str) -> str:
@@ -195,10 +208,12 @@ class PostgresLimits(Limits):
         super().__init__(vault)
         self._database = database
 
-    def _begin(self) -> AbstractContextManager[Connection]:
+    def begin(self) -> AbstractContextManager[Connection]:
+        """Begin one of the database's own."""
         return self._database.begin()
 
-    def _now_us(self) -> int:
+    def now_us(self) -> int:
+        """Give the database's time."""
         return self._database.now_us()
 
 
@@ -215,15 +230,22 @@ class SqliteLimits(Limits):
         self._turn = Lock()
         self._engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
-            poolclass=NullPool,
-            connect_args={"timeout": self._BUSY_SECONDS},
+            # Opening the file takes ten times as long as a count. One connection is kept, and used in turn.
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            connect_args={"timeout": self._BUSY_SECONDS, "check_same_thread": False},
             paramstyle="named",
             isolation_level="AUTOCOMMIT",
         )
         event.listen(self._engine, "connect", _prepare)
+        # The process that has opened the file, and which file that was.
+        self._opened_as: tuple[int, int, int] | None = None
+        database.goes_with(self._engine.dispose)
 
     @contextmanager
-    def _begin(self) -> Iterator[Connection]:
+    def begin(self) -> Iterator[Connection]:
+        """Begin one in the file, when it is this thread's turn."""
         if not self._turn.acquire(timeout=self._BUSY_SECONDS):
             raise RefusedError(Overloaded())
         try:
@@ -253,29 +275,44 @@ class SqliteLimits(Limits):
     def _remove(self) -> None:
         # Of what a crash of the machine may leave nothing is lost but counts.
         log.warning("limits.made_anew")
+        self._engine.dispose()
         for name in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
             name.unlink(missing_ok=True)
 
     def _opened(self) -> Connection:
         # For its owner alone from the first moment.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = self._engine.connect()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            connection.exec_driver_sql(_TABLE)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        self._stay_with((os.getpid(), status.st_dev, status.st_ino))
+        return self._engine.connect()
 
-    def _now_us(self) -> int:
+    def _stay_with(self, opened_as: tuple[int, int, int]) -> None:
+        # A connection goes on with the file it has opened, also after another was put in its place; and one that came
+        # along from a parent is still the parent's, and not to be closed
+        # (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        if opened_as != self._opened_as:
+            self._engine.dispose(close=self._opened_as is not None and self._opened_as[0] == opened_as[0])
+            self._opened_as = opened_as
+
+    def now_us(self) -> int:
+        """Give the database's time."""
         return self._database.now_us()
 
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_TABLE = """CREATE TABLE IF NOT EXISTS attempt (
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS attempt (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, window_s INTEGER NOT NULL,
     since_s INTEGER NOT NULL, taken INTEGER NOT NULL, failed INTEGER NOT NULL, told INTEGER NOT NULL
-) WITHOUT ROWID"""
+) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS tally (
+    kind TEXT NOT NULL, since_s INTEGER NOT NULL, subject TEXT NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (kind, since_s, subject)
+) WITHOUT ROWID""",
+)
 
 
 def _prepare(connection: object, _: object) -> None:
@@ -283,6 +320,8 @@ def _prepare(connection: object, _: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     # In WAL mode a crash of the machine loses the last counts, and breaks nothing.
     cursor.execute("PRAGMA synchronous=NORMAL")
+    for table in _TABLES:
+        cursor.execute(table)
     cursor.close()
 
 

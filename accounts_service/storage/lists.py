@@ -21,7 +21,10 @@ from sqlalchemy import (
     cast,
     insert,
     select,
+    text,
 )
+from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -83,10 +86,22 @@ def insertion_of_rows(table: Table, shared: Sequence[str], parameter: str) -> In
 
     The listed rows have the other columns in the table's order.
     """
+    names, rows = _rows_of(table, shared, parameter)
+    return insert(table).from_select(names, rows)
+
+
+def upsertion_of_rows(table: Table, shared: Sequence[str], parameter: str) -> Upsert:
+    """Insert as `insertion_of_rows` does, for who says besides what happens with a row that is there."""
+    names, rows = _rows_of(table, shared, parameter)
+    # SQLite would take ON for that of a join (https://www.sqlite.org/lang_upsert.html#parsing_ambiguity).
+    return upsert(table).from_select(names, rows.where(text("1 = 1")))
+
+
+def _rows_of(table: Table, shared: Sequence[str], parameter: str) -> tuple[list[str], Select[Any]]:
     elements = _Elements(given(parameter)).table_valued("value", name="element")
     others = [one for one in table.columns if one.name not in shared]
     values: list[ColumnElement[Any]] = [cast(given(name), table.columns[name].type) for name in shared]
     for index, one in enumerate(others):
         part: ColumnElement[Any] = _Part(elements.c.value, index)
         values.append(cast(part, BigInteger) if isinstance(one.type, BigInteger) else part)
-    return insert(table).from_select([*shared, *(one.name for one in others)], select(*values).select_from(elements))
+    return [*shared, *(one.name for one in others)], select(*values).select_from(elements)

@@ -8,7 +8,7 @@ from functools import partial
 from flask import Blueprint, Flask, Request, Response, g, request
 
 from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
-from accounts_service.web import cors, errors, etags, retries
+from accounts_service.web import cors, errors, etags, retries, trail
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
@@ -27,6 +27,7 @@ def build(family: Family, services: Services) -> Flask:
     errors.register(app, dialect)
     if family.cross_origin:
         cors.register(app)
+    trail.register(app)
 
     @app.before_request
     def gate() -> None:

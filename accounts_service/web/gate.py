@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar, cast
 
 from flask import Request, g
@@ -25,6 +25,7 @@ from accounts_service.access.snapshot import Snapshot
 from accounts_service.faults import (
     BadOrigin,
     BadPath,
+    Fault,
     Json,
     MethodNotAllowed,
     NoSuchRoute,
@@ -75,6 +76,9 @@ class Call:
         self.request_id = request_id
         self.route = route
         self.identity: Identity | None = None
+        # For the record: why nobody was recognised, and what he was refused who was.
+        self.unrecognised: Fault | None = None
+        self.refused: Requirement | None = None
         self._grant: Grant | None = None
         # Only of a request with an Idempotency-Key.
         self.retry: Retry | None = None
@@ -124,6 +128,7 @@ class Call:
         """Decide what `requirement` asks for, of this caller, now. Raises RefusedError(NotPermitted)."""
         grant = self.snapshot.rules.grant(self.identity, requirement, arguments, optional, self.tenant)
         if grant is None:
+            self.refused = requirement
             raise RefusedError(NotPermitted())
         return grant
 
@@ -200,7 +205,11 @@ def current_call() -> Call:
 def authenticated(call: Call) -> None:
     """Check that somebody is asking, unless the route is open to everyone."""
     if call.route is None or call.route.requirement is not Open.PUBLIC:
-        call.identity = call.dialect.identify(call)
+        try:
+            call.identity = call.dialect.identify(call)
+        except RefusedError as error:
+            call.unrecognised = error.fault
+            raise
 
 
 # Of what it raises, only this can meet a route: the rest is about paths and methods that lead nowhere.
@@ -304,6 +313,18 @@ def facts_of(request: Request) -> Facts:
 def repeated_in(request: Request) -> frozenset[str]:
     """Name the headers that came more than once, in lower case; see server.py."""
     return frozenset(request.headers.get(REPEATED, "").lower().split(","))
+
+
+def network_of(call: Call) -> str | None:
+    """Name where a request comes from, as far as attempts are counted by it; None over a socket.
+
+    Raises RefusedError(BadOrigin).
+    """
+    address = call.snapshot.address_of(facts_of(call.request))
+    if address is None:
+        return None
+    # Who has one address of version 6 has all those of his site, too (RFC 6177).
+    return str(address if address.version == 4 else ip_network((address, 56), strict=False))
 
 
 def _peer(request: Request) -> Peer:

@@ -24,6 +24,7 @@ from accounts_service.storage.idempotency import Running
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.stored import Stored
+from accounts_service.storage.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,8 @@ class Services:
     mail_servers: type[MailServers]
     passwords: Passwords
     limits: Limits
+    # Records what is no change.
+    witness: Witness
     # Seals what a browser keeps for the service, too.
     vault: Vault
     # What all families store in versions, served or not.

@@ -12,7 +12,15 @@ import pytest
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Scope, Tenants
 from accounts_service.families.signals.privileges import SignalsPrivilege
-from accounts_service.families.signals.store.accounts import FAMILY_NAME, Accounts, Conditions, Document, Key
+from accounts_service.families.signals.store.accounts import (
+    FAMILY_NAME,
+    Accounts,
+    Conditions,
+    Document,
+    Key,
+    references_of,
+    reveals,
+)
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import (
     DestinationChanged,
@@ -56,7 +64,11 @@ def database(database_url: str) -> Iterator[Database]:
 
 def shown(database: Database, key: Key = KEY, grant: Grant = GRANT) -> dict[str, str]:
     with database.reading(Accounts) as accounts:
-        return accounts.shown(grant, accounts.get(grant, key))
+        account = accounts.get(grant, key)
+    if not reveals(grant, key):
+        return references_of(VAULT, account)
+    places = {name: Place(FAMILY_NAME, account.uid, name) for name in account.secrets}
+    return {name: VAULT.open(place, account.secrets[name]) for name, place in places.items()}
 
 
 def stored(database: Database, key: Key = KEY) -> Any:

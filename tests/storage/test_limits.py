@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from accounts_service.bulkhead import Bulkhead
@@ -305,7 +305,7 @@ def test_who_tries_cannot_be_read_of_the_counts(limits: Limits, database: Databa
     limits.fail(THREE, "ann@example.com")
     (failures,) = limits.untold()
     if isinstance(database, SqliteDatabase):
-        everything = file.read_bytes()
+        everything = b"".join(one.read_bytes() for one in file.parent.glob(f"{file.name}*"))
     else:
         with database.looking() as looking:
             everything = str(looking.execute(text("SELECT * FROM attempt")).all()).encode()
@@ -342,7 +342,7 @@ def test_the_file_is_made_when_it_is_first_used_for_its_owner_alone(counted: Sql
     assert not file.exists()
     before = os.umask(0)
     try:
-        with counted._begin():
+        with counted.begin():
             found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in file.parent.glob("*.limits*")}
         assert found["accounts.db.limits"] == 0o600
         assert let_through(counted, 1) == 1
@@ -355,7 +355,7 @@ def test_every_file_beside_it_is_for_its_owner_alone(counted: SqliteLimits, file
     before = os.umask(0)
     try:
         for _ in range(2):
-            with counted._begin():
+            with counted.begin():
                 assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.glob("*.limits*")} == {0o600}
     finally:
         os.umask(before)
@@ -364,7 +364,7 @@ def test_every_file_beside_it_is_for_its_owner_alone(counted: SqliteLimits, file
 def test_who_writes_accounts_keeps_nobody_from_trying(counted: SqliteLimits) -> None:
     with counted._database.begin():
         assert let_through(counted, 4) == 3
-    with counted._begin(), counted._database.begin():
+    with counted.begin(), counted._database.begin():
         pass
 
 
@@ -413,6 +413,7 @@ def test_a_file_that_is_no_database_is_made_anew(counted: SqliteLimits, file: Pa
 @pytest.mark.parametrize("begin", (100, 4096), ids=("in its head", "further on"))
 def test_a_file_that_is_damaged_is_made_anew(counted: SqliteLimits, file: Path, begin: int) -> None:
     assert let_through(counted, 4) == 3
+    counted._database.dispose()
     whole = file.read_bytes()
     assert len(whole) > 4096
     file.write_bytes(whole[:begin] + b"\xff" * (len(whole) - begin))
@@ -439,14 +440,14 @@ def test_who_holds_the_file_for_too_long_keeps_the_others_from_waiting(counted: 
 
 
 def test_who_waits_for_his_turn_for_too_long_is_told_to_come_again(counted: SqliteLimits) -> None:
-    with counted._begin(), ThreadPoolExecutor(1) as pool:
+    with counted.begin(), ThreadPoolExecutor(1) as pool:
         assert pool.submit(refusal, counted).result() == Overloaded()
     assert let_through(counted, 4) == 3
 
 
 def test_what_goes_wrong_in_a_turn_ends_it_and_is_undone(counted: SqliteLimits) -> None:
     def fail() -> None:
-        with counted._begin() as connection:
+        with counted.begin() as connection:
             connection.exec_driver_sql("DELETE FROM attempt")
             raise ZeroDivisionError
 
@@ -468,3 +469,25 @@ def test_on_postgresql_the_counts_cost_no_write_ahead(postgresql_url: str) -> No
         kind = connection.execute(text("SELECT relpersistence FROM pg_class WHERE relname = 'attempt'")).scalar_one()
     assert kind == "u"
     database.dispose()
+
+
+# -- A connection that is kept ------------------------------------------------------
+
+
+def test_the_file_is_opened_once_and_anew_when_another_is_in_its_place(counted: SqliteLimits, file: Path) -> None:
+    opened: list[object] = []
+    event.listen(counted._engine, "connect", lambda connection, _: opened.append(connection))
+    assert let_through(counted, 2) == 2
+    assert len(opened) == 1
+    file.unlink()
+    assert let_through(counted, 4) == 3
+    assert len(opened) == 2
+
+
+def test_a_child_does_not_use_what_its_parent_has_opened(counted: SqliteLimits) -> None:
+    assert let_through(counted, 1) == 1
+    child = os.fork()
+    if child == 0:  # pragma: no cover  # in the child, which coverage does not see
+        os._exit(0 if let_through(counted, 1) == 1 and counted._opened_as[0] == os.getpid() else 1)  # type: ignore[index]  # opened
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert let_through(counted, 4) == 1

@@ -103,7 +103,7 @@ FOUND = Answer(
         "_primary_term": 1,
         "_source": SHOWN,
     },
-    headers=("Cache-Control", "ETag"),
+    headers=("Accounts-Secrets", "Cache-Control", "ETag"),
 )
 
 UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("ETag",))
@@ -313,7 +313,7 @@ HITS = Answer(
             "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": SHOWN}],
         },
     },
-    headers=("Cache-Control",),
+    headers=("Accounts-Secrets", "Cache-Control"),
 )
 
 CURSOR = Takes(

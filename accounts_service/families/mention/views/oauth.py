@@ -12,14 +12,13 @@ from accounts_service.families.mention import documents
 from accounts_service.families.mention.store.accounts import FAMILY_NAME
 from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.views.grants import Rules, flaw_of, grant_of, is_verifier, request_of
-from accounts_service.families.mention.views.passwords import network_of
 from accounts_service.faults import GrantFlaw, GrantRefused, Json, RefusedError, TooManyAttempts
 from accounts_service.storage.audit import Author
 from accounts_service.storage.limits import Limit
 from accounts_service.web import body
 from accounts_service.web.body import json_response
 from accounts_service.web.family import Body, Routes
-from accounts_service.web.gate import Call
+from accounts_service.web.gate import Call, network_of
 
 ROUTES = Routes()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 from accounts_service.families.mention.store.accounts import Account, folded
 from accounts_service.faults import RefusedError
 from accounts_service.storage.limits import Limit, Limits
-from accounts_service.web.gate import Call, facts_of
+from accounts_service.web.gate import Call, network_of
 
 _QUARTER_OF_AN_HOUR_S = 15 * 60
 _CHECKS = Limit("mention-checks", 100, _QUARTER_OF_AN_HOUR_S)
@@ -22,15 +21,6 @@ class _Attempt:
     limit: Limit
     subject: str
     whose: str = ""
-
-
-def network_of(call: Call) -> str | None:
-    """Name where a request comes from, as far as attempts are counted by it; None over a socket."""
-    address = call.snapshot.address_of(facts_of(call.request))
-    if address is None:
-        return None
-    # Who has one address of version 6 has all those of his site, too (RFC 6177).
-    return str(address if address.version == 4 else ip_network((address, 56), strict=False))
 
 
 def _attempts(call: Call, email: str, whose: str) -> Iterator[_Attempt]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-import structlog
 from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.access.decisions import normal_tenant
@@ -25,16 +24,13 @@ from accounts_service.faults import (
     NotPermitted,
     Problem,
     RefusedError,
-    SecretUnreadable,
     StaleReference,
 )
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
 from accounts_service.storage.lists import insertion_of_rows
-from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError
+from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError, Vault
 from accounts_service.storage.statements import Statement, Value, given, insertion
-
-log = structlog.get_logger(__name__)
 
 FAMILY_NAME = "signals"
 
@@ -159,38 +155,6 @@ class Accounts(Store):
             raise RefusedError(NoSuchObject("GET", key.scoped_id))
         return account
 
-    def shown(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
-        """Show the account's secrets: in clear to who may see them, or to everyone; as references to others.
-
-        Raises RefusedError(SecretUnreadable).
-        """
-        try:
-            return self._shown(grant, account, clear=clear)
-        except UnreadableSecretError as error:
-            self._log_unreadable(account, error)
-            raise RefusedError(SecretUnreadable(error.key)) from None
-
-    def _shown(self, grant: Grant, account: Account, *, clear: bool) -> dict[str, str]:
-        vault = self._session.vault
-        shown = {}
-        for name, envelope in account.secrets.items():
-            place = Place(FAMILY_NAME, account.uid, name)
-            reveals = clear or _reveals(grant, account.key)
-            shown[name] = vault.open(place, envelope) if reveals else vault.reference(place, envelope)
-        return shown
-
-    def shown_if_readable(self, grant: Grant, account: Account, *, clear: bool = False) -> dict[str, str]:
-        """Show the account's secrets, or none of them when one cannot be read: among many, one must not hide all."""
-        try:
-            return self._shown(grant, account, clear=clear)
-        except UnreadableSecretError as error:
-            self._log_unreadable(account, error)
-            return {}
-
-    @staticmethod
-    def _log_unreadable(account: Account, error: UnreadableSecretError) -> None:
-        log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid, key=error.key)
-
     def put(self, grant: Grant, key: Key, document: Document, conditions: Conditions) -> Written:
         """Create the account or replace it as a whole.
 
@@ -250,11 +214,8 @@ class Accounts(Store):
         return self._put(grant, key, document, there)
 
     def references(self, account: Account) -> dict[str, str]:
-        """Give the references of all the account's secrets."""
-        return {
-            name: self._session.vault.reference(Place(FAMILY_NAME, account.uid, name), envelope)
-            for name, envelope in account.secrets.items()
-        }
+        """Give the references of all the account's secrets. Raises UnreadableSecretError."""
+        return references_of(self._session.vault, account)
 
     def delete(self, grant: Grant, key: Key, conditions: Conditions) -> int:
         """Move the account to the bin; returns the version of the deletion.
@@ -313,7 +274,7 @@ class Accounts(Store):
                 sealed[name] = self._session.vault.seal(place, value)
             elif there is None or not self._keeps(there, place, value):
                 problems.append(Problem(_path(name), StaleReference()))
-            elif moved and not _reveals(grant, there.key):
+            elif moved and not reveals(grant, there.key):
                 problems.append(Problem(_path(name), DestinationChanged(moved)))
             else:
                 sealed[name] = there.secrets[name]
@@ -353,8 +314,22 @@ def covers(grant: Grant, key: Key) -> bool:
             return False
 
 
-def _reveals(grant: Grant, key: Key) -> bool:
-    return (SignalsPrivilege.TENANT_ACCOUNT_REVEAL if key.tenant else SignalsPrivilege.ACCOUNT_REVEAL) in grant.also
+def revealing(key: Key) -> SignalsPrivilege:
+    """Name the privilege that it takes to see the account's secrets in clear."""
+    return SignalsPrivilege.TENANT_ACCOUNT_REVEAL if key.tenant else SignalsPrivilege.ACCOUNT_REVEAL
+
+
+def reveals(grant: Grant, key: Key) -> bool:
+    """Tell whether who has the grant may see the account's secrets in clear."""
+    return revealing(key) in grant.also
+
+
+def references_of(vault: Vault, account: Account) -> dict[str, str]:
+    """Give references to the account's secrets. Raises UnreadableSecretError."""
+    return {
+        name: vault.reference(Place(FAMILY_NAME, account.uid, name), envelope)
+        for name, envelope in account.secrets.items()
+    }
 
 
 def account_of(key: Key, row: Row[Any]) -> Account:

@@ -14,6 +14,7 @@ from accounts_service.families.signals.schemas.accounts import SCHEMAS, AccountS
 from accounts_service.families.signals.schemas.patch import merged
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
 from accounts_service.families.signals.store.used import UsedAccounts
+from accounts_service.families.signals.views.shown import shown
 from accounts_service.faults import (
     BadParameter,
     InUse,
@@ -183,11 +184,10 @@ def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: s
 def _get(call: Call, key: Key) -> Response:
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, key)
-        tag = tag_of(account.version)
-        if call.conditions.unmodified(account.version):
-            return Response(status=304, headers={"ETag": tag})
-        document = found(call, accounts, account, key.scoped_id)
-    return answer(call, document, tag)
+    tag = tag_of(account.version)
+    if call.conditions.unmodified(account.version):
+        return Response(status=304, headers={"ETag": tag})
+    return answer(call, found(call, account, key.scoped_id), tag)
 
 
 def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response:
@@ -242,15 +242,18 @@ def document_of(schema: AccountSchema, sent: Json) -> Document:
     return Document.of(schema.check(sent), schema.marked("secret"), schema.marked("destination"))
 
 
-def found(call: Call, accounts: Accounts, account: Account, identifier: str) -> dict[str, Json]:
-    """Write an account as it is answered, under the id by which it was asked for."""
+def found(call: Call, account: Account, identifier: str) -> dict[str, Json]:
+    """Write an account as it is answered, under the id by which it was asked for.
+
+    Not within a reading block: that it is shown in clear is recorded first.
+    """
     return {
         "_id": identifier,
         "found": True,
         "_version": account.version,
         "_seq_no": account.version - 1,
         "_primary_term": 1,
-        "_source": source(account, accounts.shown(call.grant, account, clear=in_clear(call))),
+        "_source": source(account, shown(call, call.grant, account)),
     }
 
 
@@ -258,14 +261,9 @@ def source(account: Account, secrets: Mapping[str, str]) -> dict[str, Json]:
     """Write what an account holds, with its secrets as they may be shown."""
     schema = SCHEMAS.get(account.key.type)
     # A later release, gone back from, may have left a type that is not known here.
-    shown = {**account.attributes, **secrets} if schema is None else schema.shown(account.attributes, secrets)
+    all_of_it = {**account.attributes, **secrets} if schema is None else schema.shown(account.attributes, secrets)
     of_tenant: dict[str, Json] = {"_tenant": account.key.tenant} if account.key.tenant else {}
-    return {"type": account.key.type, "_name": account.key.name, **of_tenant, **shown}
-
-
-def in_clear(call: Call) -> bool:
-    """Tell whether every reader sees secrets in clear, as the installation has it."""
-    return call.services.settings.signals_secrets_in_reads == "clear"
+    return {"type": account.key.type, "_name": account.key.name, **of_tenant, **all_of_it}
 
 
 def result(identifier: str, version: int, done: str) -> dict[str, Json]:

@@ -45,11 +45,10 @@ def get_account_by_id(call: Call, account_id: str) -> Response:
     """Read an account by its id alone, of the tenant that `sgtenant` names."""
     with call.reading(PreviewAccounts) as accounts:
         account = accounts.get_by_id(call.grant, call.tenant or "", account_id)
-        tag = tag_of(account.version, account.key.type)
-        if call.conditions.unmodified(account.version, account.key.type):
-            return Response(status=304, headers={"ETag": tag})
-        document = found(call, accounts, account, account_id)
-    return answer(call, document, tag)
+    tag = tag_of(account.version, account.key.type)
+    if call.conditions.unmodified(account.version, account.key.type):
+        return Response(status=304, headers={"ETag": tag})
+    return answer(call, found(call, account, account_id), tag)
 
 
 @ROUTES.route(

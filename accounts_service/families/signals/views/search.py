@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import replace
 
 from flask import Response
@@ -20,7 +21,8 @@ from accounts_service.families.signals.schemas.search import (
 )
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
-from accounts_service.families.signals.views.accounts import answer, in_clear, source
+from accounts_service.families.signals.views.accounts import answer, source
+from accounts_service.families.signals.views.shown import Secrets, may_show
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
 from accounts_service.web.body import has_body
 from accounts_service.web.family import Body, Routes
@@ -95,7 +97,7 @@ def scroll(call: Call) -> Response:
         grant = _granted(call, cursor.tenant)
         page = searches.page(grant, cursor.tenant, search, cursor.last, with_global=_may_see_global(call))
         token = searches.sealed(call.caller, cursor.tenant, search, page.last, cursor.expires_us)
-        return answer(call, _shown(call, searches, grant, search, page, started, token))
+    return answer(call, _shown(call, grant, search, page, started, token))
 
 
 @ROUTES.route(
@@ -127,7 +129,7 @@ def _search(call: Call, tenant: str) -> Response:
         token = None
         if search.scroll_seconds is not None:
             token = searches.sealed(call.caller, tenant, search, page.last, None)
-        return answer(call, _shown(call, searches, call.grant, search, page, started, token))
+    return answer(call, _shown(call, call.grant, search, page, started, token))
 
 
 def _may_see_global(call: Call) -> bool:
@@ -151,16 +153,11 @@ def _search_of(cursor: Cursor) -> Search:
 
 
 def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
-    call: Call, searches: Searches, grant: Grant, search: Search, page: Page, started: int, token: str | None
+    call: Call, grant: Grant, search: Search, page: Page, started: int, token: str | None
 ) -> dict[str, Json]:
     """Write an answer as Elasticsearch does. All that was found scores the same, unless it was sorted."""
     score = None if search.sort else 1.0
-    hits: list[Json] = []
-    for hit in page.hits:
-        if time.perf_counter_ns() - started > _LONGEST_NS:
-            # As a query is that takes too long.
-            raise RefusedError(Overloaded())
-        hits.append(_hit(call, searches, grant, search, hit, score))
+    hits: list[Json] = [_hit(search, hit, of_it, score) for hit, of_it in _sources(call, grant, search, page, started)]
     more = page.total > LARGEST_WINDOW
     return {
         **({} if token is None else {"_scroll_id": token}),
@@ -175,17 +172,47 @@ def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
     }
 
 
-def _hit(  # noqa: PLR0913, PLR0917  # as above
-    call: Call, searches: Searches, grant: Grant, search: Search, hit: Hit, score: float | None
-) -> dict[str, Json]:
+def _sources(
+    call: Call, grant: Grant, search: Search, page: Page, started: int
+) -> list[tuple[Hit, dict[str, Json] | None]]:
+    """Write what is asked for of each hit; of secrets in clear, which are recorded, no others."""
+    if search.source is None:
+        return [(hit, None) for hit in page.hits]
+    several: list[tuple[Hit, Secrets]] = []
+    for hit in page.hits:
+        if time.perf_counter_ns() - started > _LONGEST_NS:
+            # As a query is that takes too long.
+            raise RefusedError(Overloaded())
+        several.append((hit, Secrets.if_readable(call, grant, hit.account)))
+    sources = [search.source.of(source(hit.account, secrets.references)) for hit, secrets in several]
+    revealed = [
+        secrets
+        for (_, secrets), as_referred in zip(several, sources, strict=True)
+        if secrets.clear is not None and _holds_any(as_referred, secrets.references.values())
+    ]
+    if not revealed or not may_show(call, revealed):
+        return [(hit, as_referred) for (hit, _), as_referred in zip(several, sources, strict=True)]
+    return [
+        (hit, search.source.of(source(hit.account, secrets.references if secrets.clear is None else secrets.clear)))
+        for hit, secrets in several
+    ]
+
+
+def _holds_any(document: Json, values: Collection[str]) -> bool:
+    """Tell whether one of the values is somewhere in a document, as what is cut down may hold none of them."""
+    if isinstance(document, dict):
+        return any(_holds_any(value, values) for value in document.values())
+    return document in values
+
+
+def _hit(search: Search, hit: Hit, of_it: dict[str, Json] | None, score: float | None) -> dict[str, Json]:
     shown: dict[str, Json] = {
         "_index": ".signals_accounts",
         "_id": hit.account.key.scoped_id,
         "_score": score,
     }
-    if search.source is not None:
-        secrets = searches.shown_if_readable(grant, hit.account, clear=in_clear(call))
-        shown["_source"] = search.source.of(source(hit.account, secrets))
+    if of_it is not None:
+        shown["_source"] = of_it
     if search.sort:
         shown["sort"] = list(hit.sort)
     return shown

@@ -89,6 +89,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_idempotency"),
     )
     op.create_index("ix_idempotency_expires_us", "idempotency", ["expires_us"])
+    if op.get_bind().dialect.name == "postgresql":
+        # No part of the accounts, as the table of attempts is none. See storage/limits.py.
+        op.create_table(
+            "tally",
+            sa.Column("kind", sa.Text, nullable=False),
+            sa.Column("since_s", sa.BigInteger, nullable=False),
+            sa.Column("subject", sa.Text, nullable=False),
+            sa.Column("number", sa.BigInteger, nullable=False),
+            sa.PrimaryKeyConstraint("kind", "since_s", "subject", name="pk_tally"),
+            prefixes=["UNLOGGED"],
+        )
     op.create_index("ix_signals_account_version_at_us", "signals_account_version", ["at_us"])
     op.create_index("ix_signals_account_bin_tenant_deleted_us", "signals_account_bin", ["tenant", "deleted_us"])
     op.create_index("ix_signals_account_bin_deleted_us", "signals_account_bin", ["deleted_us"])
@@ -96,6 +107,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # Whose names stand elsewhere loses them: records of format 2 are worth nothing without.
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_table("tally")
     # An envelope whose data key was wrapped anew is the same but for its first word, which older releases do not know.
     for table in ("signals_account", "signals_account_version", "signals_account_bin"):
         # No attribute's name begins like that, and within a value there are no quotes.

@@ -1,0 +1,88 @@
+"""The secrets of accounts in answers: in clear once that is on record, or as references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from flask import Response, after_this_request
+
+from accounts_service.access.privileges import Grant
+from accounts_service.families.signals.store.accounts import FAMILY_NAME, Account, references_of, revealing, reveals
+from accounts_service.faults import RefusedError, SecretUnreadable
+from accounts_service.storage.audit import Author
+from accounts_service.storage.reveals import Reveal
+from accounts_service.storage.sealed import Place, UnreadableSecretError, Vault
+from accounts_service.web.gate import Call
+
+log = structlog.get_logger(__name__)
+
+# Says that somebody who may see secrets in clear is shown references, and why (RFC 9651: a token with a parameter).
+WITHHELD = "Accounts-Secrets"
+_NOT_RECORDED = 'references; reason="not-recorded"'
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The secrets of an account, in both forms; `clear` is None for who is to see references."""
+
+    account: Account
+    references: Mapping[str, str]
+    clear: Mapping[str, str] | None = field(repr=False)
+
+    @classmethod
+    def of(cls, call: Call, grant: Grant, account: Account) -> Secrets:
+        """Read the secrets for who has the grant. Raises RefusedError(SecretUnreadable)."""
+        vault = call.services.vault
+        in_clear = call.services.settings.signals_secrets_in_reads == "clear" or reveals(grant, account.key)
+        try:
+            clear = _opened(vault, account) if in_clear and account.secrets else None
+            return cls(account, references_of(vault, account), clear)
+        except UnreadableSecretError as error:
+            log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid, key=error.key)
+            raise RefusedError(SecretUnreadable(error.key)) from None
+
+    @classmethod
+    def if_readable(cls, call: Call, grant: Grant, account: Account) -> Secrets:
+        """Read the secrets, or none of them when one cannot be read: among many, one must not hide all."""
+        try:
+            return cls.of(call, grant, account)
+        except RefusedError:
+            return cls(account, {}, None)
+
+
+def shown(call: Call, grant: Grant, account: Account) -> Mapping[str, str]:
+    """Give the account's secrets as its one reader may see them. Raises RefusedError(SecretUnreadable)."""
+    secrets = Secrets.of(call, grant, account)
+    return secrets.clear if secrets.clear is not None and may_show(call, [secrets]) else secrets.references
+
+
+def may_show(call: Call, several: Sequence[Secrets]) -> bool:
+    """Record that secrets are about to be shown in clear; tells whether they may be.
+
+    What cannot be recorded is not shown, and the answer's headers say so.
+    """
+    author = Author(call.caller.realm, call.caller.name, call.request_id)
+    recorded = not several or call.services.witness.shown(
+        FAMILY_NAME, author, [_reveal(one.account) for one in several]
+    )
+    if not recorded:
+        after_this_request(_withheld)
+    return recorded
+
+
+def _opened(vault: Vault, account: Account) -> dict[str, str]:
+    return {
+        name: vault.open(Place(FAMILY_NAME, account.uid, name), envelope) for name, envelope in account.secrets.items()
+    }
+
+
+def _reveal(account: Account) -> Reveal:
+    key = account.key
+    return Reveal(key.tenant, revealing(key).action, key.scoped_id, account.uid, account.version)
+
+
+def _withheld(response: Response) -> Response:
+    response.headers[WITHHELD] = _NOT_RECORDED
+    return response

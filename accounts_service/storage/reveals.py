@@ -1,0 +1,97 @@
+"""Who was shown secrets in clear: a record before the answer, and one for all that follow within ten minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, delete, or_, select
+
+from accounts_service.faults import Json
+from accounts_service.storage.audit import AUDIT_REVEAL, Author, Change
+from accounts_service.storage.database import RecordedStatement, Store
+from accounts_service.storage.lists import listed, texts, upsertion_of_rows
+from accounts_service.storage.sealed import Vault
+from accounts_service.storage.statements import Statement, Value, given
+
+# For so long who was shown secrets of a version may be shown them again without another record.
+WINDOW_S = 10 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """The secrets of one object in one version. `act`: the action of the privilege that it takes."""
+
+    tenant: str
+    act: str
+    object: str
+    uid: str
+    version: int
+
+
+# One that is to come yet counts as none: the clock was wrong then.
+_IS_RECENT = and_(AUDIT_REVEAL.c.at_us > given("since_us"), AUDIT_REVEAL.c.at_us <= given("at_us"))
+_RECENT = Statement(
+    select(AUDIT_REVEAL.c.uid, AUDIT_REVEAL.c.version).where(
+        AUDIT_REVEAL.c.actor == given("actor"), _IS_RECENT, AUDIT_REVEAL.c.uid.in_(texts(given("uids")))
+    )
+)
+
+_CLAIMED = upsertion_of_rows(AUDIT_REVEAL, ("actor", "at_us"), "listed")
+# Of two who show the same at once, the second waits for the first and is given nothing.
+_CLAIM = Statement(
+    _CLAIMED.on_conflict_do_update(
+        index_elements=[*AUDIT_REVEAL.primary_key.columns],
+        set_={"at_us": _CLAIMED.excluded.at_us},
+        where=or_(AUDIT_REVEAL.c.at_us <= given("since_us"), AUDIT_REVEAL.c.at_us > given("at_us")),
+    ).returning(AUDIT_REVEAL.c.uid, AUDIT_REVEAL.c.version)
+)
+_RECORD = RecordedStatement()
+_FORGET = Statement(delete(AUDIT_REVEAL).where(AUDIT_REVEAL.c.at_us <= given("since_us")))
+
+
+class Reveals(Store):
+    """Who was shown what in clear of late."""
+
+    def unrecorded(self, who: str, reveals: Sequence[Reveal]) -> list[Reveal]:
+        """Give those of `reveals` that `who` has no recent record of."""
+        uids = listed((reveal.uid,) for reveal in reveals)
+        rows = self._session.read(_RECENT, actor=who, uids=uids, **self._times())
+        recent = {(row.uid, row.version) for row in rows}
+        return [reveal for reveal in reveals if (reveal.uid, reveal.version) not in recent]
+
+    def record(self, family: str, who: str, reveals: Sequence[Reveal]) -> None:
+        """Record those of `reveals` that nobody has recorded meanwhile: one record for each tenant.
+
+        Of one object it is like that of a change; of several it lists them.
+        """
+        # In one order, so that no two of us hold what the other wants.
+        keys = listed(sorted((reveal.uid, reveal.version) for reveal in reveals))
+        rows = self._session.note(_CLAIM, actor=who, listed=keys, **self._times()).all()
+        claimed = {(row.uid, row.version) for row in rows}
+        by_tenant: dict[tuple[str, str], list[Reveal]] = {}
+        for reveal in reveals:
+            if (reveal.uid, reveal.version) in claimed:
+                by_tenant.setdefault((reveal.tenant, reveal.act), []).append(reveal)
+        for some in by_tenant.values():
+            self._session.write(_change(family, some), _RECORD)
+
+    def forget(self) -> None:
+        """Delete what is no reason any more to leave a record out."""
+        self._session.note(_FORGET, **self._times())
+
+    def _times(self) -> dict[str, Value]:
+        return {"at_us": self._session.now_us, "since_us": self._session.now_us - WINDOW_S * 1_000_000}
+
+
+def _change(family: str, reveals: Sequence[Reveal]) -> Change:
+    first, *others = reveals
+    if not others:
+        return Change(family, first.tenant, first.act, first.object, first.uid, first.version, {})
+    shown: list[Json] = [{"object": one.object, "uid": one.uid, "version": one.version} for one in reveals]
+    return Change(family, first.tenant, first.act, f"{len(reveals)} accounts", "", 0, {"accounts": shown})
+
+
+def who_of(vault: Vault, author: Author) -> str:
+    """Name somebody in the table of reveals, where nobody is to read who it is."""
+    return vault.mac("reveal", author.realm, author.name).hex()

@@ -1,0 +1,152 @@
+"""What is on record besides changes: who was shown secrets, who was refused, and from where log-ins have failed.
+
+None of it is part of what it tells of, so each is written on its own, and each
+has places of its own to wait in: what is recorded here must not keep a change
+from being made, nor the other way round.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from accounts_service.bulkhead import Bulkhead
+from accounts_service.faults import Json, RefusedError
+from accounts_service.storage.audit import Author, Change
+from accounts_service.storage.database import (
+    Database,
+    ReadInterruptedError,
+    RecordedStatement,
+    Store,
+    TransactionRefusedError,
+)
+from accounts_service.storage.limits import Limits
+from accounts_service.storage.reveals import Reveal, Reveals, who_of
+from accounts_service.storage.sealed import Vault
+from accounts_service.storage.tallies import OTHERS, Kind, Tallies, Tally
+
+log = structlog.get_logger(__name__)
+
+_LOG_INS, _REFUSALS = "log-ins", "refusals"
+# As many addresses in a minute as a person can look at; principals are known, so there are not many.
+_MOST_SOURCES, _MOST_REFUSED = 100, 1000
+# So many refusals of one principal in a minute have a record each, in each process; the others are counted.
+SINGLE_REFUSALS = 60
+_MINUTE_US = 60 * 1_000_000
+
+_RECORD = RecordedStatement()
+_JOBS = Author("accounts", "jobs", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Somebody was refused a privilege. `action` is the privilege's, `asked` what he asked for."""
+
+    family: str
+    action: str
+    asked: str
+
+
+class Records(Store):
+    """Records of what is no change."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """Record that somebody, the author, was refused."""
+        self._write(refusal.family, _refused(refusal.action), refusal.asked, {"refused": True, "calls": 1})
+
+    def told(self, tally: Tally) -> None:
+        """Record what was counted in a minute."""
+        family, _, kind = tally.kind.partition(" ")
+        since = datetime.fromtimestamp(tally.since_s, UTC).isoformat().replace("+00:00", "Z")
+        if kind == _LOG_INS:
+            act = f"cluster:admin:{family}:log-in/failed"
+            self._write(family, act, f"from {tally.subject}", {"failed": tally.number, "minute": since})
+        else:
+            others = tally.subject == OTHERS
+            action = f"cluster:admin:{family}:{OTHERS}" if others else json.loads(tally.subject)[2]
+            detail: dict[str, Json] = {"refused": True, "calls": tally.number, "minute": since}
+            self._write(family, _refused(action), f"{tally.number} calls", detail)
+
+    def _write(self, family: str, act: str, about: str, detail: dict[str, Json]) -> None:
+        # Of no tenant: one that does not exist may be asked for, and each has a trail of its own.
+        self._session.write(Change(family, "", act, about, "", 0, detail), _RECORD)
+
+
+def _refused(action: str) -> str:
+    """Name the act of being refused: no reader takes it for the act itself."""
+    return f"{action}/refused"
+
+
+def author_of(tally: Tally) -> Author:
+    """Say who answers for what was counted: who was refused, or nobody in particular."""
+    if tally.kind.endswith(_REFUSALS) and tally.subject != OTHERS:
+        realm, name, _ = json.loads(tally.subject)
+        return Author(realm, name, "")
+    return _JOBS
+
+
+class Witness:
+    """Records what is no change. One per process."""
+
+    def __init__(self, database: Database, limits: Limits, vault: Vault, places: int) -> None:
+        """Take the database, and how many threads may wait for it to record reveals."""
+        self._database = database
+        self._tallies = Tallies(limits)
+        self._vault = vault
+        self._reveals = Bulkhead(places)
+        self._refusals = Bulkhead(1)
+        self._lock = threading.Lock()
+        self._minute = 0
+        self._refused: Counter[tuple[str, str]] = Counter()
+
+    def shown(self, family: str, author: Author, reveals: Sequence[Reveal]) -> bool:
+        """Record that secrets are about to be shown; tells whether that is on record. They may not be shown if not."""
+        who = who_of(self._vault, author)
+        try:
+            with self._database.reading(Reveals) as opened:
+                new = opened.unrecorded(who, reveals)
+            if new:
+                self._database.written(Reveals, author, lambda store: store.record(family, who, new), self._reveals)
+        except (RefusedError, ReadInterruptedError) as error:
+            log.warning("reveal.not_recorded", request_id=author.request_id, reason=type(error).__name__)
+            return False
+        return True
+
+    def refused(self, author: Author, refusal: Refusal) -> None:
+        """Record a refusal; count it, where there are too many or the database is busy."""
+        if self._may_write(author):
+            try:
+                with self._database.transaction(Records, author, self._refusals) as records:
+                    records.refused(refusal)
+            except (RefusedError, TransactionRefusedError):
+                pass
+            else:
+                return
+        subject = json.dumps([author.realm, author.name, refusal.action], ensure_ascii=False)
+        self._count(Kind(f"{refusal.family} {_REFUSALS}", _MOST_REFUSED), subject, author.request_id)
+
+    def failed_log_in(self, family: str, source: str, request_id: str) -> None:
+        """Count a log-in that came to nothing, from where it came."""
+        self._count(Kind(f"{family} {_LOG_INS}", _MOST_SOURCES), source, request_id)
+
+    def _count(self, kind: Kind, subject: str, request_id: str) -> None:
+        try:
+            self._tallies.count(kind, subject)
+        except (RefusedError, TransactionRefusedError) as error:
+            # The log is what is left.
+            log.error("witness.not_counted", request_id=request_id, kind=kind.name, reason=type(error).__name__)
+
+    def _may_write(self, author: Author) -> bool:
+        minute = self._database.now_us() // _MINUTE_US
+        with self._lock:
+            if minute != self._minute:
+                self._minute = minute
+                self._refused.clear()
+            self._refused[author.realm, author.name] += 1
+            return self._refused[author.realm, author.name] <= SINGLE_REFUSALS

@@ -1,0 +1,217 @@
+"""Who is shown secrets of Signals in clear is on record before the answer; what cannot be recorded is not shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from accounts_service import app
+from accounts_service.faults import Json
+from accounts_service.storage.audit import AUDIT_REVEAL
+from accounts_service.storage.database import TransactionRefusedError
+from accounts_service.storage.sealed import REFERENCE
+from tests.storage.kit import rows
+from tests.support.installation import Installation
+from tests.support.mention_page import Clock
+from tests.support.service import Answer, Service
+
+EMAIL, OF_BLUE = "/_signals/account/email/default", "/_signals/account/blue/email/default"
+SEARCH, SEARCH_BLUE = "/_signals/account/_search", "/_signals/account/blue/_search"
+CANARY = "canary-5e1d-of-a-secret"
+BODY: Json = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
+GLOBALLY = "cluster:admin:searchguard:signals:account/reveal"
+WITHIN = "cluster:admin:searchguard:tenant:signals:account/reveal"
+WITHHELD = 'references; reason="not-recorded"'
+
+
+@pytest.fixture
+def clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(service.services.database, "_clock", clock)
+    return clock
+
+
+def reveals(service: Service) -> list[Any]:
+    """Read what is on record of secrets that were shown."""
+    return [row for row in service.audited() if row.act in (GLOBALLY, WITHIN)]
+
+
+def secret_of(answer: Answer) -> str:
+    """Read the secret of an answer about one account."""
+    assert answer.status_code == 200, answer.text
+    return str(answer.json["_source"]["password"])
+
+
+def test_a_reveal_is_recorded_once_in_ten_minutes_for_each_principal_object_and_version(
+    service: Service, clock: Clock
+) -> None:
+    service.put(EMAIL, BODY)
+    tag = service.get(EMAIL, by="reader").headers["ETag"]
+    assert reveals(service) == []
+    unchanged = service.get(EMAIL, headers={"If-None-Match": tag})
+    assert (unchanged.status_code, reveals(service)) == (304, [])
+    for path in (EMAIL, EMAIL, "/_signals/account/default"):
+        answer = service.get(path, headers={"X-Request-ID": "request-of-who-saw"})
+        assert secret_of(answer) == CANARY
+        assert "Accounts-Secrets" not in answer.headers
+    (first,) = reveals(service)
+    assert (first.family, first.tenant, first.actor, first.act) == ("signals", "", "admin", GLOBALLY)
+    assert (first.object, first.version, first.request_id) == ("email/default", 1, "request-of-who-saw")
+    # Nobody reads in the table who it was.
+    (recent,) = rows(service.services.database, AUDIT_REVEAL)
+    assert (recent.uid, recent.version) == (first.uid, 1)
+    assert "admin" not in recent.actor
+    assert secret_of(service.get(EMAIL, by="revealer")) == CANARY
+    service.put(EMAIL, BODY)
+    assert secret_of(service.get(EMAIL)) == CANARY
+    assert [(row.actor, row.version) for row in reveals(service)] == [("admin", 1), ("revealer", 1), ("admin", 2)]
+    clock.seconds += 599
+    service.get(EMAIL)
+    assert len(reveals(service)) == 3
+    clock.seconds += 1
+    service.get(EMAIL)
+    assert len(reveals(service)) == 4
+    # A clock that was wrong keeps nothing from being recorded.
+    clock.seconds -= 3600
+    service.get(EMAIL)
+    assert len(reveals(service)) == 5
+    service.put(OF_BLUE, BODY)
+    assert secret_of(service.get(OF_BLUE)) == CANARY
+    assert [(row.tenant, row.act, row.object) for row in reveals(service)[5:]] == [
+        ("blue", WITHIN, "blue/email/default")
+    ]
+    assert CANARY not in str(service.audited())
+
+
+def test_what_was_shown_long_ago_is_forgotten(service: Service, clock: Clock) -> None:
+    services = service.services
+    jobs = {job.name: job.run for job in app.make_jobs(services.settings, services.database, services.limits)}
+    service.put(EMAIL, BODY)
+    service.get(EMAIL)
+    clock.seconds += 599
+    jobs["reveals-forgotten"](lambda: False)
+    assert len(rows(services.database, AUDIT_REVEAL)) == 1
+    clock.seconds += 1
+    jobs["reveals-forgotten"](lambda: False)
+    assert rows(services.database, AUDIT_REVEAL) == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_search_has_one_record_a_tenant_that_lists_what_it_shows(service: Service) -> None:
+    for name in ("a", "b", "c"):
+        service.put(f"/_signals/account/email/{name}", BODY)
+    service.put("/_signals/account/slack/without", {"url": "https://hooks.slack.example/x"})
+    service.put("/_signals/account/email/open", {"host": "h", "port": 25})
+    service.put(OF_BLUE, BODY)
+    # None of these shows a secret.
+    for source in ({"_source": False}, {"_source": ["_name", "host"]}, {"_source": {"excludes": ["password", "url"]}}):
+        assert CANARY not in service.ask("POST", SEARCH, json=source).text
+    assert service.ask("POST", SEARCH, json={}, by="reader").text.count("secret:") == 4
+    assert reveals(service) == []
+    page = service.ask("POST", SEARCH + "?scroll=60s", json={"size": 2, "sort": ["_name.keyword"]})
+    assert page.text.count(CANARY) == 2
+    (row,) = reveals(service)
+    accounts = json.loads(row.detail)["accounts"]
+    assert (row.object, row.uid, row.version, row.act) == ("2 accounts", "", 0, GLOBALLY)
+    assert [(one["object"], one["version"]) for one in accounts] == [("email/a", 1), ("email/b", 1)]
+    # The next page has one that is new and one without secrets: it is told as by itself.
+    service.ask("POST", "/_search/scroll", json={"scroll": "60s", "scroll_id": page.json["_scroll_id"]})
+    assert [row.object for row in reveals(service)] == ["2 accounts", "email/c"]
+    both = service.ask("POST", SEARCH_BLUE, json={})
+    assert both.text.count(CANARY) == 4
+    assert [(row.tenant, row.act, row.object) for row in reveals(service)[2:]] == [
+        ("", GLOBALLY, "slack/without"),
+        ("blue", WITHIN, "blue/email/default"),
+    ]
+    service.ask("POST", SEARCH_BLUE, json={})
+    assert len(reveals(service)) == 4
+    assert CANARY not in str(service.audited())
+
+
+def test_where_every_reader_sees_secrets_every_reader_is_on_record(installation: Installation) -> None:
+    service = Service(installation, ACCOUNTS_SIGNALS_SECRETS_IN_READS="clear")
+    service.put(EMAIL, BODY)
+    assert secret_of(service.get(EMAIL, by="reader")) == CANARY
+    assert CANARY in service.ask("POST", SEARCH, json={}, by="manager").text
+    assert [(row.actor, row.act, row.object) for row in reveals(service)] == [
+        ("reader", GLOBALLY, "email/default"),
+        ("manager", GLOBALLY, "email/default"),
+    ]
+    service.close()
+
+
+def assert_withheld(service: Service) -> None:
+    """Be sure that answers have references instead of secrets, and say so."""
+    before = len(service.audited())
+    answers = [service.get(EMAIL), service.get("/_signals/account/default"), service.ask("POST", SEARCH, json={})]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert answer.headers["Accounts-Secrets"] == WITHHELD
+        assert CANARY not in answer.text
+    assert REFERENCE.match(secret_of(answers[0]))
+    assert len(service.audited()) == before
+
+
+@contextmanager
+def nobody_writes(service: Service) -> Iterator[None]:
+    """Keep everybody from writing: by the turn on SQLite, on PostgreSQL as a standby would."""
+    database: Any = service.services.database
+    if service.installation.database_url.startswith("sqlite"):
+        database._turnstile._timeout = 0.05
+        with database.begin():
+            yield
+        return
+    engine = create_engine(service.installation.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        database.dispose()
+        try:
+            yield
+        finally:
+            connection.execute(text("SET default_transaction_read_only = off"))
+            connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+            database.dispose()
+    engine.dispose()
+
+
+def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.put(EMAIL, BODY)
+    with nobody_writes(service):
+        assert_withheld(service)
+    # Who is not to see secrets anyway is told nothing.
+    assert "Accounts-Secrets" not in service.get(EMAIL, by="reader").headers
+    # Those who wait for the writer to record are no more than so many.
+    places = service.services.witness._reveals
+    with ExitStack() as stack:
+        for _ in range(service.services.settings.threads // 4):
+            stack.enter_context(places.place())
+        assert_withheld(service)
+        # They keep nobody from writing.
+        assert service.put(EMAIL, BODY).status_code == 200
+    with monkeypatch.context() as patched:
+
+        def lost(*_: object) -> None:
+            raise TransactionRefusedError
+
+        patched.setattr(service.services.database, "transaction", lost)
+        patched.setattr("accounts_service.storage.database.pause_after", lambda _: 0)
+        assert_withheld(service)
+    assert secret_of(service.get(EMAIL)) == CANARY
+    assert len(reveals(service)) == 1
+
+
+def test_who_waits_for_places_of_writers_keeps_no_reveal_from_being_recorded(service: Service) -> None:
+    service.put(EMAIL, BODY)
+    database: Any = service.services.database
+    with ExitStack() as stack:
+        if hasattr(database, "_bulkhead"):
+            for _ in range(service.services.settings.threads // 4):
+                stack.enter_context(database._bulkhead.place())
+        assert secret_of(service.get(EMAIL)) == CANARY
+    assert len(reveals(service)) == 1
