@@ -71,7 +71,8 @@ def edit(scene: Scene) -> None:
     else:
         others = {one._mapping[name] for one in scene.records()} - {old}
         value = scene.drawn.choice([old + "x", "", *sorted(others)])
-        value = value if value != old else old + "x"
+        # A tenant that is there has a record of that number already, and the database says no.
+        value = old + "x" if value == old or name == "tenant" else value
     scene.change(row, **{name: value})
 
 
