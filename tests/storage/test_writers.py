@@ -50,7 +50,7 @@ def write(folder: Path, url: str, writes: int, mode: str) -> tuple[list[tuple[st
         for number in range(PROCESSES)
     ]
     try:
-        answers = [json.loads(process.communicate(timeout=100)[0]) for process in started(processes)]
+        answers = [json.loads(process.communicate(timeout=scaled(100, 1_000))[0]) for process in started(processes)]
     finally:
         for process in processes:
             process.kill()
