@@ -6,7 +6,9 @@ is a row that somebody changed by himself and gave a new version.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Row, Select, func, null, select, tuple_
@@ -105,8 +107,16 @@ class Versions:
     def _look_at_records(self, row: Row[Any]) -> None:
         if row.number != row.different:
             self._tell(row, "a version is on record twice")
-        if row.last - row.first + 1 != row.different:
+        if row.last - row.first + 1 != row.different and not self._was_away(row.uid):
             self._tell(row, f"between version {row.first} and version {row.last} one is not on record")
+
+    def _was_away(self, uid: str) -> bool:
+        """Tell whether all versions that are not on record are others', who had the name while this was deleted."""
+        query = select(AUDIT_RECORD.c.version, AUDIT_RECORD.c.detail).where(AUDIT_RECORD.c.uid == uid, COUNTED)
+        rows = self._session.select(query.order_by(AUDIT_RECORD.c.version), again=True)
+        return all(
+            after.version - before.version == 1 or _comes_back(after.detail) for before, after in pairwise(rows)
+        )
 
     def _look_for_rows(self, stored: Sequence[Stored], page: Sequence[Row[Any]]) -> None:
         newest = {row.uid: row.last for row in page}
@@ -122,3 +132,11 @@ class Versions:
 
     def _tell(self, row: Row[Any], sentence: str) -> None:
         self._findings.add(Kind.VERSION, row.tenant, f"uid {row.uid}", sentence)
+
+
+def _comes_back(detail: object) -> bool:
+    # What is no record of ours is found elsewhere.
+    try:
+        return bool(json.loads(str(detail))["undeleted"])
+    except (ValueError, LookupError, TypeError):
+        return False

@@ -226,7 +226,7 @@ def test_who_may_do_what(service: Service, by: str, allowed: set[str]) -> None:
 def test_a_wrong_method_is_told_the_right_ones(service: Service) -> None:
     response = service.ask("POST", EMAIL, json={})
     assert response.status_code == 405
-    assert response.headers["Allow"] == "DELETE, GET, PUT"
+    assert response.headers["Allow"] == "DELETE, GET, PATCH, PUT"
     assert response.json["error"].startswith(f"Incorrect HTTP method for uri [{EMAIL}] and method [POST], allowed: [")
 
 

@@ -77,7 +77,7 @@ def test_what_comes_back_answers_as_it_did_unopened_with_its_uid_and_the_next_ve
     assert rows(service.services.database, ACCOUNT)[0].uid == deleted["uid"]
     assert service.get(BIN).json == {"deleted": []}
     assert service.ask("POST", f"{BIN}/{deleted['uid']}:undelete").status_code == 404
-    record = service.audited()[-1]
+    record = [one for one in service.audited() if not one.act.endswith("/reveal")][-1]
     assert (record.act.rpartition("/")[2], record.version, record.detail) == ("put", 3, '{"undeleted": true}')
     # Its history goes on, with its deletion in it.
     listed = service.get(f"{EMAIL}/_versions").json["versions"]

@@ -107,7 +107,7 @@ def test_what_is_restored_answers_as_it_did_and_nothing_is_opened(
     assert opened
     stored = rows(service.services.database, ACCOUNT_VERSION)
     assert (stored[0].attributes, stored[0].secrets) == (stored[2].attributes, stored[2].secrets)
-    record = service.audited()[-1]
+    record = [one for one in service.audited() if not one.act.endswith("/reveal")][-1]
     assert (record.act.rpartition("/")[2], record.version, record.detail) == ("put", 3, '{"restored": 1}')
     found = service.ask("POST", "/_signals/account/_search", json={"query": {"term": {"host": MAIL["host"]}}}).json
     assert [hit["_id"] for hit in found["hits"]["hits"]] == ["email/default"]
