@@ -318,7 +318,7 @@ def test_an_open_route_is_open(here: Installation, path: str) -> None:
         (("--principal", "admin", "GET", "/_signals/nowhere"), "no route leads to /_signals/nowhere"),
         (("--principal", "admin", "GET", "/elsewhere"), "no route leads to /elsewhere"),
         (("--principal", "admin", "GET", PATH + "/"), "no route leads to"),
-        (("--principal", "admin", "POST", PATH), "only to DELETE, GET, PUT"),
+        (("--principal", "admin", "POST", PATH), "only to DELETE, GET, PATCH, PUT"),
         (("--principal", "admin", "GET", "/_signals/account/email/a%2Fb"), "an encoded slash"),
         (("--principal", "admin", "GET", "/_signals/account/email/%FF"), "not UTF-8"),
         (("--principal", "admin", "--privilege", "SGS_SIGNALS_ALL"), "is an action group; ask for an action"),
