@@ -54,6 +54,7 @@ bench: $(VENV)/.dev ## Measure; prints the figures that documents quote.
 	@PYTHONPATH=. $(BIN)/python benchmarks/writes.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/searches.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/wavefront.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/trust.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/json_reader.py
 
 ##@ Maintain
