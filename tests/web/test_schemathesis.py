@@ -88,12 +88,15 @@ OPERATIONS = [
     for family in app.FAMILIES.values()
     for route in family.routes
     for mount, path in family.places(route, Settings())
-    # The same routes elsewhere; and which codes there are, or what goes with what in a query, no schema can say.
+    # The same routes elsewhere; and which codes and cursors there are, or what goes with what in a query, no schema can
+    # say.
     if not mount.hosts and not path.startswith("/mention/api/")
     for method in route.methods
     for mode in GenerationMode
     if (
-        not path.startswith(("/mention/", "/_accounts/explain")) if mode.is_positive else route.arguments or route.takes
+        not path.startswith(("/mention/", "/_accounts/explain", "/_accounts/audit"))
+        if mode.is_positive
+        else route.arguments or route.takes
     )
 ]
 
