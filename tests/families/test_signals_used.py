@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 import pytest
 
 from accounts_service.families.signals import examples
+from accounts_service.families.signals.store import used
+from accounts_service.families.signals.store.used import UsedAccounts
 from tests.support.service import Service
 
 OLD, NEW = "/_signals/account/slack/old", "/_signals/account/slack/new"
@@ -122,6 +125,47 @@ def test_what_comes_while_an_account_is_replaced_is_not_lost(service: Service) -
         assert (used, gone) in ((201, 200), (404, 200))
         there = users(service, "slack/new")
         assert (f"old-{number}" in there, f"late-{number}" in there) == (True, used == 201)
+
+
+def test_who_is_removed_while_an_account_is_replaced_does_not_come_back_with_the_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(service, "slack/old", "watch-1", "watch-2")
+    removals: list[Future[Any]] = []
+    real = UsedAccounts._references
+
+    def meanwhile(accounts: UsedAccounts, *arguments: Any) -> Any:
+        references = real(accounts, *arguments)
+        if len(references) == 2:
+            removals.append(pool.submit(service.delete, f"{USED}/slack/old/watch-1"))
+            # It has to wait for the replacement; one that need not is done by then.
+            wait(removals, 0.3)
+        return references
+
+    monkeypatch.setattr(UsedAccounts, "_references", meanwhile)
+    with ThreadPoolExecutor(1) as pool:
+        assert service.delete(REPLACING).status_code == 200
+        (removed,) = removals
+        assert removed.result().status_code == 404
+    assert users(service, "slack/new") == ["watch-1", "watch-2"]
+    states = [(row.uid, row.version) for row in service.audited()]
+    assert len(set(states)) == len(states)
+
+
+def test_so_many_are_handed_over_in_one_transaction_and_no_more(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert used.MOST_REPLACED == 1000
+    monkeypatch.setattr(used, "MOST_REPLACED", 2)
+    use(service, "slack/old", "watch-1", "watch-2", "watch-3")
+    before = len(service.audited())
+    told = "replace_with: more than 2 use the account; change some of the references first"
+    answer = service.delete(REPLACING)
+    assert (answer.status_code, answer.json["error"]) == (400, told)
+    assert (len(service.audited()), users(service, "slack/new")) == (before, [])
+    assert service.delete(f"{USED}/slack/old/watch-3").status_code == 204
+    assert service.delete(REPLACING).status_code == 200
+    assert users(service, "slack/new") == ["watch-1", "watch-2"]
 
 
 def test_two_that_replace_each_other_leave_one(service: Service) -> None:

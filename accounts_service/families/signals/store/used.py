@@ -17,6 +17,8 @@ from accounts_service.web.services import ReferencePrivileges
 
 # So many users of an account are named; all are counted.
 MOST_NAMED = 100
+# So many are handed over: it is one transaction, for which others wait.
+MOST_REPLACED = 1000
 
 _USES = ACCOUNT_REFERENCE.c.account_uid == given("account_uid")
 _LOCK_BOTH = Statement(
@@ -33,9 +35,10 @@ _COUNT = Statement(select(func.count()).select_from(ACCOUNT_REFERENCE).where(_US
 _NAMES = Statement(
     select(ACCOUNT_REFERENCE.c.referrer).where(_USES).order_by(ACCOUNT_REFERENCE.c.referrer).limit(MOST_NAMED)
 )
-_OF = Statement(
-    select(ACCOUNT_REFERENCE.c.uid, ACCOUNT_REFERENCE.c.referrer).where(_USES).order_by(ACCOUNT_REFERENCE.c.referrer)
-)
+_OF = select(ACCOUNT_REFERENCE.c.uid, ACCOUNT_REFERENCE.c.referrer).where(_USES).order_by(ACCOUNT_REFERENCE.c.referrer)
+_ALREADY = Statement(_OF)
+# Who is removed meanwhile is not to come back with the other account, and has one record of it.
+_LEAVING = Statement(_OF.with_for_update())
 _ADD = RecordedStatement(insertion(ACCOUNT_REFERENCE))
 _REMOVE = RecordedStatement(delete(ACCOUNT_REFERENCE).where(ACCOUNT_REFERENCE.c.uid == given("uid")))
 
@@ -57,8 +60,9 @@ class UsedAccounts(Accounts):
 
         `successor` is the name of an account of the same type and tenant. Raises
         RefusedError: NoSuchObject, PreconditionFailed, BadParameter for a successor
-        that is not there; without one InUse when somebody uses the account, who is
-        named only with `names_users`.
+        that is not there, or when more use the account than are handed over at once;
+        without one InUse when somebody uses the account, who is named only with
+        `names_users`.
         """
         rows: dict[str, str] = {}
         if successor is not None and covers(grant, key):
@@ -78,7 +82,7 @@ class UsedAccounts(Accounts):
     def _delete(self, there: Account, *, names_users: bool = False) -> None:
         # Under the row's lock, for which whoever refers to it waits: what is told holds. Were it not so, the
         # constraint would still refuse.
-        count: int = self._session.read(_COUNT, account_uid=there.uid).scalar_one()
+        count = self._count(there)
         if count:
             named = self._session.read(_NAMES, account_uid=there.uid).scalars() if names_users else ()
             raise RefusedError(InUse(count, tuple(named)))
@@ -86,8 +90,12 @@ class UsedAccounts(Accounts):
 
     def _hand_over(self, there: Account, key: Key, uid: str, acts: ReferencePrivileges) -> None:
         """Have who uses `there` use the account of `key` and `uid`; who does so already does so once."""
-        already = {row.referrer for row in self._references(uid)}
-        for row in self._references(there.uid):
+        # Under the row's lock, for which whoever refers to it waits: there will be no more.
+        if self._count(there) > MOST_REPLACED:
+            reason = f"more than {MOST_REPLACED} use the account; change some of the references first"
+            raise RefusedError(BadParameter("replace_with", reason))
+        already = {row.referrer for row in self._references(_ALREADY, uid)}
+        for row in self._references(_LEAVING, there.uid):
             # A reference is an object with two states, there and gone: one goes, another comes.
             gone: dict[str, Json] = {"replaced_with": key.scoped_id}
             change = _change(acts.delete.action, there.key, row.referrer, row.uid, 2, gone)
@@ -104,8 +112,12 @@ class UsedAccounts(Accounts):
                 at_us=self._session.now_us,
             )
 
-    def _references(self, account: str) -> list[Row[tuple[str, str]]]:
-        return list(self._session.read(_OF, account_uid=account))
+    def _count(self, account: Account) -> int:
+        count: int = self._session.read(_COUNT, account_uid=account.uid).scalar_one()
+        return count
+
+    def _references(self, statement: Statement, account: str) -> list[Row[tuple[str, str]]]:
+        return list(self._session.read(statement, account_uid=account))
 
 
 def _change(act: str, key: Key, referrer: str, uid: str, version: int, detail: dict[str, Json]) -> Change:  # noqa: PLR0913, PLR0917  # a record's parts
