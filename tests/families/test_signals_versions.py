@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
 from accounts_service import app
 from accounts_service.families.signals import examples
+from accounts_service.families.signals.store.versions import Versions
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_VERSION
 from accounts_service.faults import Json
 from accounts_service.jobs.leftovers import Forgetting
 from accounts_service.storage.sealed import Vault
-from tests.storage.kit import rows
+from tests.storage.kit import GRANT, KEY, rows
 from tests.support.service import Service
 
 EMAIL = "/_signals/account/email/default"
@@ -49,6 +52,54 @@ def test_versions_are_listed_with_what_changed_by_name(service: Service) -> None
     for query in ("limit=0", "limit=101", "limit=x", "before=0", "before=" + "9" * 20, "before=x"):
         assert service.get(f"{VERSIONS}?{query}").status_code == 400, query
     assert service.get("/_signals/account/email/other/_versions").status_code == 404
+
+
+def test_a_list_of_large_versions_takes_the_memory_of_a_few(service: Service) -> None:
+    service.put(EMAIL, MAIL)
+    size, count = 200_000, 40
+    with service.services.database.begin() as connection:
+        (first,) = connection.execute(select(ACCOUNT_VERSION)).mappings()
+        large = [
+            {
+                **first,
+                "version": 2 + number,
+                "attributes": json.dumps({"host": f"{number:0{size}}", "port": number % 2}),
+            }
+            for number in range(count)
+        ]
+        connection.execute(insert(ACCOUNT_VERSION), large)
+    del large
+    with service.services.database.reading(Versions) as versions:
+        tracemalloc.start()
+        try:
+            listed, more = versions.page(GRANT, KEY, None, 30)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert [(one.number, one.changed) for one in listed] == [(41 - number, ("host", "port")) for number in range(30)]
+    assert (more, peak < size * 20) == (True, True), peak
+
+
+def test_pages_of_versions_are_those_of_one_list_however_many_there_are(service: Service) -> None:
+    # As many as are read at once, one less, and one more.
+    for number in range(19):
+        service.put(EMAIL, {**MAIL, "port": 1 + number})
+    service.delete(EMAIL)
+    (binned,) = service.get("/_signals/bin").json["deleted"]
+    service.ask("POST", f"/_signals/bin/{binned['uid']}:undelete")
+    whole = service.get(f"{VERSIONS}?limit=100").json
+    assert ("next" in whole, [one["_version"] for one in whole["versions"]]) == (False, [*range(21, 0, -1)])
+    assert [one.get("changed") for one in whole["versions"]] == [[], None, *[["password", "port"]] * 18, None]
+    for limit in (5, 6, 7, 8, 13, 14, 20):
+        listed: list[Json] = []
+        query = ""
+        while True:
+            page = service.get(f"{VERSIONS}?limit={limit}{query}").json
+            listed += page["versions"]
+            if "next" not in page:
+                break
+            query = f"&before={page['next']}"
+        assert listed == whole["versions"], limit
 
 
 def test_a_version_is_shown_as_it_was_and_its_secrets_to_nobody(service: Service) -> None:

@@ -7,8 +7,9 @@ from another by its reference.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -44,6 +45,8 @@ _ONE = Statement(
     )
 )
 _AFTER_ALL = 2**63 - 1
+# So many states are in memory at once, where each may be a megabyte and only names are told of it.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,28 @@ class Versions(Accounts):
         """
         account = self.get(grant, key)
         # What a version changed is seen by the one before it, or by the one before that, if that is a deletion.
-        values = {**named(key), "uid": account.uid, "before": before or _AFTER_ALL, "most": most + 2}
-        rows = list(self._session.read(_BEFORE, **values))
-        listed = []
-        for number, row in enumerate(rows[:most]):
-            former = _former(row, rows[number + 1 : number + 3])
+        rows = self._newest_first(account, before or _AFTER_ALL, most + 2)
+        listed: list[Version] = []
+        window = list(islice(rows, 3))
+        while window and len(listed) < most:
+            row, *older = window
+            former = _former(row, older)
             changed = None if former is None or row.attributes is None else self._changed(key, former, row)
             present = row.version == account.version
             listed.append(Version(row.version, row.at_us, present, row.attributes is None, changed))
-        return listed, len(rows) > most
+            window = [*older, *islice(rows, 1)]
+        return listed, bool(window)
+
+    def _newest_first(self, account: Account, before: int, most: int) -> Iterator[Row[Any]]:
+        """Read at most so many versions of those before version `before`, a few at a time."""
+        while most > 0:
+            few = min(most, _AT_ONCE)
+            values = {**named(account.key), "uid": account.uid, "before": before, "most": few}
+            rows = list(self._session.read(_BEFORE, **values))
+            yield from rows
+            if len(rows) < few:
+                return
+            before, most = rows[-1].version, most - few
 
     def state(self, grant: Grant, key: Key, number: int) -> tuple[State, bool]:
         """Give what the account held in a version, and whether that is the present one.
