@@ -348,9 +348,9 @@ def _dump(values: Mapping[str, Any]) -> str:
 def _moved(there: Account | None, document: Document) -> tuple[str, ...]:
     before = {} if there is None else there.attributes
     moved = {name for name in document.destinations if before.get(name) != document.attributes.get(name)}
-    # One more header may lead the request elsewhere: there is no list of all that do.
-    held = set() if there is None else there.secrets.keys()
-    moved |= {_path(name)[0] for name in document.secrets.keys() - held if "." in name}
+    # A header may lead the request elsewhere, one that was there as well as one more: there is no list of all that do.
+    # One that is no longer sent leads nowhere that somebody has chosen.
+    moved |= {_path(name)[0] for name, value in document.secrets.items() if "." in name and not REFERENCE.match(value)}
     return tuple(sorted(moved))
 
 
