@@ -318,6 +318,7 @@ def test_a_reader_who_has_the_version_gets_no_body(service: Service) -> None:
     tag = service.put(EMAIL, examples.GOOD["email"]).headers["ETag"]
     response = service.get(EMAIL, headers={"If-None-Match": tag})
     assert (response.status_code, response.data, response.headers["ETag"]) == (304, b"", tag)
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 # -- Secrets ------------------------------------------------------------------

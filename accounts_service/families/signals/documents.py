@@ -106,7 +106,7 @@ FOUND = Answer(
     headers=("Accounts-Secrets", "Cache-Control", "ETag"),
 )
 
-UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("ETag",))
+UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("Cache-Control", "ETag"))
 
 
 def written(sentence: str, result: str, version: int, headers: tuple[str, ...]) -> Answer:

@@ -186,7 +186,7 @@ def _get(call: Call, key: Key) -> Response:
         account = accounts.get(call.grant, key)
     tag = tag_of(account.version)
     if call.conditions.unmodified(account.version):
-        return Response(status=304, headers={"ETag": tag})
+        return unchanged(tag)
     return answer(call, found(call, account, key.scoped_id), tag)
 
 
@@ -278,3 +278,8 @@ def answer(call: Call, document: Json, tag: str | None = None, status: int = 200
     if tag is not None:
         response.headers["ETag"] = tag
     return response
+
+
+def unchanged(tag: str) -> Response:
+    """Answer who has this version already; of keeping it the full answer says the same (RFC 9110 section 15.4.5)."""
+    return Response(status=304, headers={"Cache-Control": "no-store", "ETag": tag})
