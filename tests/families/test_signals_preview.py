@@ -74,7 +74,8 @@ def test_another_type_replaces_the_account_and_its_version_goes_on(service: Serv
     assert service.get("/_signals/account/slack/alerts").json["_version"] == 3
     assert service.put(ID, EMAIL).json["_version"] == 4
     act = "cluster:admin:searchguard:signals:account/"
-    assert [(row.act.removeprefix(act), row.object, row.version) for row in service.audited()] == [
+    changes = [row for row in service.audited() if not row.act.endswith("/reveal")]
+    assert [(row.act.removeprefix(act), row.object, row.version) for row in changes] == [
         ("put", "email/alerts", 1),
         ("put", "email/alerts", 2),
         ("delete", "email/alerts", 3),
