@@ -127,6 +127,7 @@ class Route:
     answers: Mapping[int, Answer]
     raises: tuple[type[Fault] | Fault, ...]
     headers: tuple[str, ...]
+    creates: bool
 
     @property
     def shape(self) -> str:
@@ -138,8 +139,8 @@ class Route:
         return method not in SAFE and self.requirement is not Open.PUBLIC
 
     def changes_on_condition(self, method: str) -> bool:
-        """Tell whether the view makes a change that If-Match holds against what is stored."""
-        return method not in SAFE and "If-Match" in self.headers
+        """Tell whether the view makes a change of what is there, which If-Match can be asked to name."""
+        return method not in SAFE and "If-Match" in self.headers and not self.creates
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -169,13 +170,15 @@ class Routes:
         answers: Mapping[int, Answer] = _NONE,
         raises: tuple[type[Fault] | Fault, ...] = (),
         headers: tuple[str, ...] = (),
+        creates: bool = False,
     ) -> Callable[[View], View]:
         """Register a view, which takes the Call and the arguments of the path.
 
         `optional` names privileges that widen what the view shows; the view finds
-        those the caller holds in its grant.
+        those the caller holds in its grant. `creates` says that it only makes what is
+        not there, so that no version of it can be asked for (`web/etags.py`).
 
-        The last four only describe the route, for web/openapi.py: the body it
+        The four before that only describe the route, for web/openapi.py: the body it
         takes, its answers when all is well, the faults that come from the view or
         below it (those of the checks and of reading a body are known), and the
         request's headers that the view looks at.
@@ -183,7 +186,9 @@ class Routes:
 
         def register(view: View) -> View:
             described = (takes, answers, raises, headers)
-            route = Route(rule, methods, view.__name__, view, privilege, optional, body, parameters, *described)
+            route = Route(
+                rule, methods, view.__name__, view, privilege, optional, body, parameters, *described, creates
+            )
             self.routes.append(route)
             return view
 

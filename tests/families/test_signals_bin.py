@@ -16,6 +16,7 @@ from accounts_service.jobs.leftovers import Forgetting
 from accounts_service.storage.sealed import Place, Vault
 from accounts_service.storage.tables import METADATA
 from tests.storage.kit import rows
+from tests.support.installation import Installation
 from tests.support.service import Service
 
 EMAIL = "/_signals/account/email/default"
@@ -99,6 +100,41 @@ def test_a_name_that_is_taken_keeps_what_had_it_out(service: Service) -> None:
     assert (answer.status_code, answer.json["error"]) == (409, "email/default is there already")
     service.delete(EMAIL)
     assert service.ask("POST", f"{BIN}/{uid}:undelete").json["_version"] == 5
+
+
+def test_what_comes_back_is_made_and_what_is_purged_is_changed_so_conditions_hold_accordingly(
+    service: Service,
+) -> None:
+    uid = thrown_away(service)
+    undelete = f"{BIN}/{uid}:undelete"
+    for headers, status in (({"If-Match": '"1"'}, 412), ({"If-Match": "*"}, 412), ({"If-None-Match": "*"}, 200)):
+        assert service.ask("POST", undelete, headers=headers).status_code == status, headers
+    # What there is a fault in anyway is not held against them.
+    assert service.ask("POST", undelete, headers={"If-Match": "*"}).status_code == 404
+    service.delete(EMAIL)
+    (binned,) = service.get(BIN).json["deleted"]
+    stale, present = f'"{binned["_version"] - 1}"', f'"{binned["_version"]}"'
+    for condition in ({"If-Match": stale}, {"If-None-Match": present}, {"If-None-Match": "*"}):
+        assert service.delete(f"{BIN}/{uid}", headers=condition).status_code == 412, condition
+    assert service.delete(f"{BIN}/{uid}", headers={"If-Match": present}).status_code == 200
+    blue = thrown_away(service, "/_signals/account/blue/email/x", BLUE)
+    assert service.delete(f"{BLUE}/{blue}", headers={"If-Match": '"9"'}).status_code == 412
+    assert service.ask("POST", f"{BLUE}/{blue}:undelete", headers={"If-Match": "*"}).status_code == 412
+
+
+def test_where_conditions_are_required_a_purge_is_asked_for_one_and_an_undeletion_is_not(
+    installation: Installation,
+) -> None:
+    service = Service(installation, ACCOUNTS_REQUIRE_IF_MATCH="true")
+    try:
+        service.put(EMAIL, MAIL, headers={"If-None-Match": "*"})
+        service.delete(EMAIL, headers={"If-Match": "*"})
+        (binned,) = service.get(BIN).json["deleted"]
+        assert service.delete(f"{BIN}/{binned['uid']}").status_code == 428
+        assert service.ask("POST", f"{BIN}/{binned['uid']}:undelete").status_code == 200
+        assert service.ask("POST", f"{EMAIL}/_versions/1:restore").status_code == 428
+    finally:
+        service.close()
 
 
 def test_where_the_form_of_2019_is_used_an_id_has_one_type(service: Service) -> None:

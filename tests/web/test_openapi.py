@@ -164,7 +164,11 @@ def test_faults_follow_from_what_a_route_is() -> None:
         faults.KeyReused,
         faults.StillRunning,
     }
-    assert get - put == {faults.UnexpectedBody, faults.NoSuchObject}
+    assert get - put == {faults.UnexpectedBody, faults.NoSuchObject, faults.SecretUnreadable}
+    undelete, purge = (set(faults_of(SIGNALS, routes[name])) for name in ("undelete_account", "purge_account"))
+    assert faults.PreconditionFailed in undelete & purge
+    # What is only made has no version that could be asked for.
+    assert faults.PreconditionRequired in purge - undelete
     assert {faults.ForbiddenHeader, faults.NotAuthenticated, faults.NotPermitted, faults.BadPath} <= put & get
     live = next(route for route in ADMIN.routes if route.endpoint == "live")
     assert faults.NotAuthenticated not in faults_of(ADMIN, live)

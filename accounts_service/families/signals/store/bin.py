@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, tuple_, update
 
 from accounts_service.access.privileges import Grant
-from accounts_service.families.signals.store.accounts import NEW, Account, Key, account_of, covers, named
+from accounts_service.families.signals.store.accounts import (
+    NEW,
+    Account,
+    Conditions,
+    Key,
+    account_of,
+    covers,
+    named,
+)
 from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_NAME, ACCOUNT_VERSION
 from accounts_service.faults import AlreadyExists, Json, NoSuchObject, RefusedError
@@ -89,11 +97,12 @@ class Bin(PreviewAccounts):
         listed = [Deleted(Key(row.type, row.name, row.tenant), row.uid, row.version, row.deleted_us) for row in rows]
         return listed[:most], len(rows) > most
 
-    def undelete(self, grant: Grant, tenant: str, uid: str) -> Account:
+    def undelete(self, grant: Grant, tenant: str, uid: str, conditions: Conditions) -> Account:
         """Make the account one again, with the uid and the sealed secrets it had; its name's version goes on.
 
-        Raises RefusedError: NoSuchObject, or AlreadyExists when its name is
-        another's now; TransactionRefusedError when it became so at the same moment.
+        Raises RefusedError: NoSuchObject, AlreadyExists when its name is another's
+        now, or PreconditionFailed, as for what is not there; TransactionRefusedError
+        when its name became another's at the same moment.
         """
         binned = self._binned(grant, tenant, uid, "POST")
         key = binned.key
@@ -103,14 +112,19 @@ class Bin(PreviewAccounts):
         if key.type in types or (of_2019 and types):
             there = key.type if key.type in types else min(types)
             raise RefusedError(AlreadyExists(Key(there, key.name, tenant).scoped_id))
+        conditions.check(None)
         last = self.last_of_id(tenant, key.name) if of_2019 else self._last_version(key)
         account = Account(key, uid, last + 1, binned.attributes, binned.secrets)
         self._write(account, _UNDELETE, {"undeleted": True})
         return account
 
-    def purge(self, grant: Grant, tenant: str, uid: str) -> Key:
-        """Forget the account: what it held in all its versions. Raises RefusedError(NoSuchObject)."""
+    def purge(self, grant: Grant, tenant: str, uid: str, conditions: Conditions) -> Key:
+        """Forget the account: what it held in all its versions.
+
+        Raises RefusedError: NoSuchObject or PreconditionFailed, by its last version.
+        """
         binned = self._binned(grant, tenant, uid, "DELETE")
+        conditions.check(binned.version)
         self._purge(binned.key, uid, {})
         return binned.key
 

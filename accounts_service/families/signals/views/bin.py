@@ -13,7 +13,8 @@ from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.bin import Bin, Deleted, Place
 from accounts_service.families.signals.views.accounts import answer, result
 from accounts_service.families.signals.views.versions import time_of
-from accounts_service.faults import AlreadyExists, BadParameter, Json, NoSuchObject
+from accounts_service.faults import AlreadyExists, BadParameter, Json, NoSuchObject, PreconditionFailed
+from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Routes
 from accounts_service.web.gate import Call
@@ -38,7 +39,9 @@ _PAGE = frozenset(("after", "limit"))
     methods=("POST",),
     privilege=SignalsPrivilege.ACCOUNT_PUT,
     answers={200: documents.UNDELETED},
-    raises=(NoSuchObject, AlreadyExists),
+    raises=(NoSuchObject, AlreadyExists, PreconditionFailed),
+    headers=etags.HEADERS,
+    creates=True,
 )
 def undelete_account(call: Call, uid: str) -> Response:
     """Have an account back as it was deleted, where nothing else has its name."""
@@ -50,7 +53,9 @@ def undelete_account(call: Call, uid: str) -> Response:
     methods=("POST",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
     answers={200: documents.UNDELETED},
-    raises=(NoSuchObject, AlreadyExists),
+    raises=(NoSuchObject, AlreadyExists, PreconditionFailed),
+    headers=etags.HEADERS,
+    creates=True,
 )
 def undelete_account_of_tenant(call: Call, tenant: str, uid: str) -> Response:
     """Have a tenant's account back as it was deleted, where nothing else has its name."""
@@ -88,7 +93,8 @@ def list_bin_of_tenant(call: Call, tenant: str) -> Response:
     methods=("DELETE",),
     privilege=SignalsPrivilege.ACCOUNT_DELETE,
     answers={200: documents.PURGED},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def purge_account(call: Call, uid: str) -> Response:
     """Forget a deleted account for good: what it held, in all its versions."""
@@ -100,7 +106,8 @@ def purge_account(call: Call, uid: str) -> Response:
     methods=("DELETE",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_DELETE, "tenant"),
     answers={200: documents.PURGED},
-    raises=(NoSuchObject,),
+    raises=(NoSuchObject, PreconditionFailed),
+    headers=etags.HEADERS,
 )
 def purge_account_of_tenant(call: Call, tenant: str, uid: str) -> Response:
     """Forget a tenant's deleted account for good: what it held, in all its versions."""
@@ -117,13 +124,13 @@ def _list(call: Call, tenant: str = "") -> Response:
 
 def _undelete(call: Call, uid: str, tenant: str = "") -> Response:
     with call.transaction(Bin) as deleted:
-        account = deleted.undelete(call.grant, tenant, uid)
+        account = deleted.undelete(call.grant, tenant, uid, call.conditions)
     return answer(call, result(account.key.scoped_id, account.version, "undeleted"), tag_of(account.version))
 
 
 def _purge(call: Call, uid: str, tenant: str = "") -> Response:
     with call.transaction(Bin) as deleted:
-        key = deleted.purge(call.grant, tenant, uid)
+        key = deleted.purge(call.grant, tenant, uid, call.conditions)
     return answer(call, {"_id": key.scoped_id, "uid": uid, "result": "purged"})
 
 
