@@ -83,15 +83,18 @@ class Retry:
         Raises what the view does, and RefusedError: KeyReused, StillRunning, or
         NotPermitted for who may less now than when he was answered.
         """
+        kept = self._kept()
+        if kept is not None:
+            return self._replay(kept)
         with self._call.services.running.having(self._digest):
-            kept = self._kept()
             try:
-                return self._run(view) if kept is None else self._replay(kept)
+                return self._run(view)
             except _ReplayedError as replayed:
                 return self._replay(replayed.kept)
             except RefusedError:
                 # Perhaps for what the same request has just done: its view looks at much before it begins to write.
-                if kept is not None or (kept := self._kept()) is None:
+                kept = self._kept()
+                if kept is None:
                     raise
                 return self._replay(kept)
 

@@ -288,7 +288,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_who_comes_with_the_same_key_meanwhile_waits_and_gets_the_same_answer(
+def test_one_who_comes_with_the_same_key_meanwhile_waits_for_the_same_answer_and_the_next_is_told_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change, halted = of_wavefront(service), Halted(monkeypatch)
@@ -298,6 +298,9 @@ def test_who_comes_with_the_same_key_meanwhile_waits_and_gets_the_same_answer(
         second = pool.submit(change)
         running = service.services.running
         until(lambda: max(running._digests.values()) == 2)
+        # Whoever waits has a connection, so that many would keep everybody else from theirs.
+        refused = [change() for _ in range(3)]
+        assert {(one.status_code, one.headers["Retry-After"]) for one in refused} == {(409, "1")}
         assert not second.done()
         halted.go.set()
         answers = first.result(), second.result()
