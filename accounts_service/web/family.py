@@ -19,7 +19,7 @@ from accounts_service.access.action_groups import ActionGroups
 from accounts_service.access.privileges import Open, Privilege, Requirement, privileges_of
 from accounts_service.access.roles import Identity, Role
 from accounts_service.config import Settings
-from accounts_service.faults import Fault
+from accounts_service.faults import Fault, PreconditionRequired
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.stored import Stored
 from accounts_service.validation.json_schema import JsonSchema
@@ -137,9 +137,12 @@ class Route:
         """Tell whether an Idempotency-Key says something; see web/retries.py. Somebody has to be asking."""
         return method not in SAFE and self.requirement is not Open.PUBLIC
 
-    def changes_on_condition(self, method: str) -> bool:
-        """Tell whether the view makes a change that If-Match holds against what is stored."""
-        return method not in SAFE and "If-Match" in self.headers
+    def must_say_what_it_changes(self, method: str) -> bool:
+        """Tell whether it is a change of what is there; see web/etags.py.
+
+        A view that may make something new looks itself, and says so in `raises`.
+        """
+        return method not in SAFE and "If-Match" in self.headers and PreconditionRequired not in self.raises
 
     @property
     def arguments(self) -> tuple[str, ...]:

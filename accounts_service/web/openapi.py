@@ -110,7 +110,7 @@ def faults_of(family: Family, route: Route, method: str = "") -> list[type[Fault
     method = method or route.methods[0]
     if route.takes_keys(method):
         found += _OF_KEYS
-    if route.changes_on_condition(method):
+    if route.must_say_what_it_changes(method):
         found.append(faults.PreconditionRequired)
     return list(dict.fromkeys(found))
 

@@ -286,11 +286,11 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _mention(412, "The account is not in the version that the request asks for"),
     ),
     faults.PreconditionRequired(): (
-        {"status": 428, "error": "If-Match or If-None-Match must be sent"},
-        _problem(428, "Precondition Required", detail="If-Match or If-None-Match must be sent"),
-        _wavefront(428, "If-Match or If-None-Match must be sent"),
-        _netbird(428, "if-match or if-none-match must be sent"),
-        _mention(428, "If-Match or If-None-Match must be sent"),
+        {"status": 428, "error": "If-Match or If-None-Match: * must be sent"},
+        _problem(428, "Precondition Required", detail="If-Match or If-None-Match: * must be sent"),
+        _wavefront(428, "If-Match or If-None-Match: * must be sent"),
+        _netbird(428, "if-match or if-none-match: * must be sent"),
+        _mention(428, "If-Match or If-None-Match: * must be sent"),
     ),
     faults.KeyReused(): (
         {"status": 422, "error": "The Idempotency-Key came before, with another body"},
