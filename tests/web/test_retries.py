@@ -439,7 +439,7 @@ def test_a_kept_answer_is_for_who_may_still_see_the_account(service: Service) ->
     assert change().status_code == 401
 
 
-def test_an_answer_of_one_does_not_open_in_the_row_of_another(service: Service) -> None:
+def test_an_answer_of_one_does_not_open_in_the_row_of_another_and_that_is_an_outage(service: Service) -> None:
     change = of_wavefront(service)
     change("1")
     change(uuid.uuid4().hex)
@@ -447,4 +447,7 @@ def test_an_answer_of_one_does_not_open_in_the_row_of_another(service: Service) 
     with service.services.database.begin() as connection:
         connection.execute(update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest == one.digest).values(answer=other.answer))
         connection.execute(update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest == other.digest).values(answer=one.answer))
-    assert change("1").status_code >= 500
+    trail = len(service.audited())
+    answers = [change("1"), change("1")]
+    assert {(one.status_code, one.headers["Retry-After"]) for one in answers} == {(503, "60")}
+    assert len(service.audited()) == trail
