@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from ipaddress import ip_address, ip_network
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 from flask import Request, g
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
@@ -128,9 +128,13 @@ class Call:
         """Decide what `requirement` asks for, of this caller, now. Raises RefusedError(NotPermitted)."""
         grant = self.snapshot.rules.grant(self.identity, requirement, arguments, optional, self.tenant)
         if grant is None:
-            self.refused = requirement
-            raise RefusedError(NotPermitted())
+            self.refuse(requirement)
         return grant
+
+    def refuse(self, requirement: Requirement) -> NoReturn:
+        """Refuse what takes `requirement`, and have that recorded. Raises RefusedError(NotPermitted)."""
+        self.refused = requirement
+        raise RefusedError(NotPermitted())
 
     @cached_property
     def repeated(self) -> frozenset[str]:
