@@ -285,7 +285,7 @@ class Settings:
         False,  # noqa: FBT003  # the default of a flag
         _flag,
         "false",
-        "Whether a change of what has versions must say which one it means, with `If-Match` or `If-None-Match`; "
+        "Whether a change of what has versions must say which one it means, with `If-Match` or `If-None-Match: *`; "
         "without it is 428 then.",
     )
     audit_kept_days: int | None = _setting(

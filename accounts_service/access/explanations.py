@@ -8,7 +8,7 @@ name roles, groups, patterns and tenants; nothing in them is a secret.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -180,6 +180,33 @@ class Told:
     def allowed(self) -> bool:
         """Tell whether he may, as things are."""
         return self.found.allowed and (self.obstacle is None or self.is_open)
+
+
+# -- What not everybody is told ------------------------------------------------
+
+
+def of_oneself(told: Told, *, is_anybody: bool) -> Told:
+    """Give what somebody may know of himself who may not ask about others.
+
+    Not whether there is a tenant where he may nothing. Whoever comes without a
+    name, `is_anybody`, has no administrator to ask for more.
+    """
+
+    def fit(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
+        return tuple(_fit(decision, is_anybody=is_anybody) for decision in decisions)
+
+    match told.found:
+        case Decision():
+            return replace(told, found=_fit(told.found, is_anybody=is_anybody))
+        case Routed(explanation=found):
+            found = replace(found, decisions=fit(found.decisions), optional=fit(found.optional))
+            return replace(told, found=replace(told.found, explanation=found))
+
+
+def _fit(decision: Decision, *, is_anybody: bool) -> Decision:
+    if decision.tenant is not None and not decision.allowed:
+        return Decision(decision.action, decision.tenant, Reason.MISSING)
+    return replace(decision, groups=(), roles=()) if is_anybody else decision
 
 
 # -- Roles --------------------------------------------------------------------

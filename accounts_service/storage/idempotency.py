@@ -126,6 +126,10 @@ def place_of(digest: str) -> Place:
     return Place("idempotency", digest, "answer")
 
 
+# One that has the key, and one that waits for it: each has a connection, and so many would soon have all.
+_OF_ONE_KEY = 2
+
+
 class Running:
     """The requests with keys that this process works on, by digest."""
 
@@ -135,8 +139,13 @@ class Running:
 
     @contextmanager
     def having(self, digest: str) -> Iterator[None]:
-        """Count a request for the length of the block."""
+        """Count a request for the length of the block.
+
+        Raises RefusedError(StillRunning) when another one waits for the same already.
+        """
         with self._lock:
+            if self._digests[digest] >= _OF_ONE_KEY:
+                raise RefusedError(StillRunning())
             self._digests[digest] += 1
         try:
             yield

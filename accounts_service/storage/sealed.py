@@ -53,6 +53,7 @@ class UnreadableSecretError(Exception):
 
     def __init__(self, place: Place, key: str | None) -> None:
         super().__init__(f"cannot open {place.family}/{place.uid}/{place.attribute}")
+        self.place = place
         self.key = key
 
 

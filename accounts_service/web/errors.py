@@ -12,8 +12,17 @@ import structlog
 from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
-from accounts_service.faults import BodyTooLarge, Fault, Internal, MalformedBody, RefusedError, Unavailable
+from accounts_service.faults import (
+    BodyTooLarge,
+    Fault,
+    Internal,
+    MalformedBody,
+    RefusedError,
+    SecretUnreadable,
+    Unavailable,
+)
 from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
+from accounts_service.storage.sealed import UnreadableSecretError
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Dialect
 
@@ -86,6 +95,12 @@ def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler
         if isinstance(error.fault, Unavailable):
             log.error("storage.unavailable", request_id=request_id(), cause=describe(error))
         return tell(error.fault)
+
+    @app.errorhandler(UnreadableSecretError)
+    def unreadable(error: UnreadableSecretError) -> Response:
+        place = error.place
+        log.error("secret.unreadable", request_id=request_id(), of=place.family, uid=place.uid, key=error.key)
+        return tell(SecretUnreadable(error.key))
 
     @app.errorhandler(HTTPException)
     def http_exception(error: HTTPException) -> Response:

@@ -62,6 +62,32 @@ class Conditions:
         tags = self.if_none_match
         return tags is not None and _names(tags, version, kind, tags.contains_weak)
 
+    def say_what_is_changed(self) -> bool:
+        """Tell whether they name what a change is one of, or that nothing is to be changed.
+
+        Any other If-None-Match names what it is not, and lets everything else be undone.
+        """
+        return self.if_match is not None or (self.if_none_match is not None and self.if_none_match.star_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class WhereThere:
+    """Conditions of what makes something or changes what is there: only for the latter they have to be said."""
+
+    conditions: Conditions
+    required: bool
+
+    @classmethod
+    def of(cls, call: Call) -> WhereThere:
+        """Read the conditions of a request."""
+        return cls(call.conditions, call.services.settings.require_if_match)
+
+    def check(self, version: int | None, kind: str = "") -> None:
+        """Hold them against what is stored; raises as Conditions.check does, and RefusedError(PreconditionRequired)."""
+        if self.required and version is not None and not self.conditions.say_what_is_changed():
+            raise RefusedError(PreconditionRequired())
+        self.conditions.check(version, kind)
+
 
 def require(call: Call) -> None:
     """Be sure that a change says what it is a change of, where the installation wants that.
@@ -70,8 +96,7 @@ def require(call: Call) -> None:
     """
     if not call.services.settings.require_if_match or call.route is None:
         return
-    unsaid = call.conditions == Conditions(None, None)
-    if unsaid and call.route.changes_on_condition(call.request.method):
+    if call.route.must_say_what_it_changes(call.request.method) and not call.conditions.say_what_is_changed():
         raise RefusedError(PreconditionRequired())
 
 

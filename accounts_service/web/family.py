@@ -138,8 +138,8 @@ class Route:
         """Tell whether an Idempotency-Key says something; see web/retries.py. Somebody has to be asking."""
         return method not in SAFE and self.requirement is not Open.PUBLIC
 
-    def changes_on_condition(self, method: str) -> bool:
-        """Tell whether the view makes a change of what is there, which If-Match can be asked to name."""
+    def must_say_what_it_changes(self, method: str) -> bool:
+        """Tell whether it is a change of what is there; see web/etags.py."""
         return method not in SAFE and "If-Match" in self.headers and not self.creates
 
     @property
@@ -175,8 +175,9 @@ class Routes:
         """Register a view, which takes the Call and the arguments of the path.
 
         `optional` names privileges that widen what the view shows; the view finds
-        those the caller holds in its grant. `creates` says that it only makes what is
-        not there, so that no version of it can be asked for (`web/etags.py`).
+        those the caller holds in its grant. `creates` says that it makes what is not
+        there, of which no version can be asked for; where something may be there it
+        asks itself (`web/etags.py`).
 
         The four before that only describe the route, for web/openapi.py: the body it
         takes, its answers when all is well, the faults that come from the view or

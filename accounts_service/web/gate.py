@@ -6,13 +6,14 @@ order belongs to the family and stands in its views.py with the reason beside it
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from ipaddress import ip_address, ip_network
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 from flask import Request, g
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
@@ -24,6 +25,7 @@ from accounts_service.access.roles import GLOBAL_TENANT, REALM, Identity
 from accounts_service.access.snapshot import Snapshot
 from accounts_service.faults import (
     BadOrigin,
+    BadParameter,
     BadPath,
     Fault,
     Json,
@@ -40,7 +42,7 @@ from accounts_service.faults import (
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.web import body
-from accounts_service.web.dispatcher import NOWHERE, PATH_FAULT, host_of
+from accounts_service.web.dispatcher import CONTROL, NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.errors import without_tokens
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import ANNOUNCED, SAFE, Body, Dialect, Family, Route, refuses
@@ -49,6 +51,8 @@ from accounts_service.web.services import Services
 
 S = TypeVar("S", bound=Store)
 T = TypeVar("T")
+
+_CONTROL = re.compile(f"[{CONTROL}]")
 
 _UCRED = struct.Struct("3i")
 
@@ -128,9 +132,13 @@ class Call:
         """Decide what `requirement` asks for, of this caller, now. Raises RefusedError(NotPermitted)."""
         grant = self.snapshot.rules.grant(self.identity, requirement, arguments, optional, self.tenant)
         if grant is None:
-            self.refused = requirement
-            raise RefusedError(NotPermitted())
+            self.refuse(requirement)
         return grant
+
+    def refuse(self, requirement: Requirement) -> NoReturn:
+        """Refuse what takes `requirement`, and have that recorded. Raises RefusedError(NotPermitted)."""
+        self.refused = requirement
+        raise RefusedError(NotPermitted())
 
     @cached_property
     def repeated(self) -> frozenset[str]:
@@ -236,10 +244,14 @@ def astray(request: Request, route: Route | None, uri: str) -> BadPath | MethodN
     return None
 
 
-@refuses(UnknownParameters)
+@refuses(UnknownParameters, BadParameter)
 def known_parameters(call: Call) -> None:
-    """Check that the query has only parameters that the route takes."""
+    """Check that the query has only parameters that the route takes, and of text that can be stored and told."""
     route = _route(call)
+    for name, value in call.request.args.items(multi=True):
+        if _CONTROL.search(name + value):
+            named = without_tokens(_CONTROL.sub("?", name))
+            raise RefusedError(BadParameter(named, "holds a control or formatting character"))
     known = route.parameters | call.family.parameters
     unknown = tuple(sorted(name for name in call.request.args if name not in known))
     if unknown:

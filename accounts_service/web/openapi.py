@@ -53,7 +53,14 @@ _OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
     Body.ANY_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
     Body.FORM: (faults.BodyTooLarge, faults.MalformedBody),
 }
-_OF_KEYS: tuple[type[Fault], ...] = (faults.BadHeader, faults.KeyReused, faults.StillRunning, faults.NotPermitted)
+_OF_KEYS: tuple[type[Fault], ...] = (
+    faults.BadHeader,
+    faults.KeyReused,
+    faults.StillRunning,
+    faults.NotPermitted,
+    # The answer that is kept may not open.
+    faults.SecretUnreadable,
+)
 
 # The second for those who word some faults otherwise for programs.
 _ACCEPTED = ("*/*", "application/json")
@@ -110,7 +117,7 @@ def faults_of(family: Family, route: Route, method: str = "") -> list[type[Fault
     method = method or route.methods[0]
     if route.takes_keys(method):
         found += _OF_KEYS
-    if route.changes_on_condition(method):
+    if route.must_say_what_it_changes(method):
         found.append(faults.PreconditionRequired)
     return list(dict.fromkeys(found))
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flask import Response
 
-from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Scope, Tenants
+from accounts_service.access.privileges import Everything, Grant, Nothing, Open, Own, Scope, Tenants
 from accounts_service.faults import BadHeader, KeyReused, NotPermitted, Overloaded, RefusedError, StillRunning
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Store
@@ -83,15 +83,18 @@ class Retry:
         Raises what the view does, and RefusedError: KeyReused, StillRunning, or
         NotPermitted for who may less now than when he was answered.
         """
+        kept = self._kept()
+        if kept is not None:
+            return self._replay(kept)
         with self._call.services.running.having(self._digest):
-            kept = self._kept()
             try:
-                return self._run(view) if kept is None else self._replay(kept)
+                return self._run(view)
             except _ReplayedError as replayed:
                 return self._replay(replayed.kept)
             except RefusedError:
                 # Perhaps for what the same request has just done: its view looks at much before it begins to write.
-                if kept is not None or (kept := self._kept()) is None:
+                kept = self._kept()
+                if kept is None:
                     raise
                 return self._replay(kept)
 
@@ -158,10 +161,19 @@ class Retry:
             raise RefusedError(StillRunning())
         answer = json.loads(self._call.services.vault.open(place_of(self._digest), kept.sealed))
         if not _covers(self._call.grant, answer["grant"]) or not self._held().issuperset(answer["held"]):
-            raise RefusedError(NotPermitted())
+            self._refuse(answer["held"])
         response = Response(answer["body"], answer["status"], [(name, value) for name, value in answer["headers"]])
         response.headers[REPLAYED] = "true"
         return response
+
+    def _refuse(self, then: Iterable[str]) -> NoReturn:
+        lost = set(then) - self._held()
+        asked = () if self._call.route is None else (self._call.route.requirement,)
+        # Of what is open to everybody nobody was refused more than what he has lost since.
+        for requirement in (*asked, *(one for one in self._call.family.privileges if one.action in lost)):
+            if not isinstance(requirement, Open):
+                self._call.refuse(requirement)
+        raise RefusedError(NotPermitted())
 
     def _held(self) -> frozenset[str]:
         # Stores have rules that look at more than the privilege of the route.

@@ -224,11 +224,44 @@ def test_where_it_is_required_a_change_without_a_condition_is_refused(
         for method, body in ((thing.method, thing.body), (thing.method, 7), ("DELETE", None)):
             if method == "DELETE" and thing_of in LASTING:
                 continue
-            assert thing.ask(method, thing.path, body, {}).status_code == 428, (method, body)
+            # What a change is not one of is not what it is one of.
+            for unsaid in ({}, {"If-None-Match": '"7"'}):
+                assert thing.ask(method, thing.path, body, unsaid).status_code == 428, (method, body)
         assert len(service.audited()) == trail
         if thing_of is of_signals:
             assert service.put(thing.path, thing.body, by="stranger").status_code == 403
         assert thing.ask(thing.method, thing.path, thing.body, {"If-Match": "*"}).status_code == 200
+
+
+def test_a_user_who_is_put_is_made_or_changed_on_the_conditions_of_who_is_there(installation: Installation) -> None:
+    with strict(installation) as service:
+        _, ask = _wavefront(service)
+
+        def put(permission: str, headers: Mapping[str, str]) -> Answer:
+            return ask("POST", "/account/user", {"emailAddress": "one@example.com", "groups": [permission]}, headers)
+
+        for never in ({"If-Match": "*"}, {"If-Match": '"1"'}):
+            assert put("ingestion", never).status_code == 412
+        first = put("ingestion", {})
+        assert first.status_code == 200
+        trail = len(service.audited())
+        for unsaid in ({}, {"If-None-Match": '"7"'}):
+            assert put("host_tag_management", unsaid).status_code == 428
+        for refused in ({"If-Match": '"x.1"'}, {"If-None-Match": "*"}):
+            assert put("host_tag_management", refused).status_code == 412
+        assert len(service.audited()) == trail
+        assert put("host_tag_management", {"If-Match": first.headers["ETag"]}).status_code == 200
+        assert put("ingestion", {"If-Match": first.headers["ETag"]}).status_code == 412
+        # The former path leaves him as he is, whatever is said.
+        assert ask("POST", "/user", {"emailAddress": "one@example.com", "groups": []}, {}).status_code == 200
+    service = Service(installation)
+    try:
+        _, ask = _wavefront(service)
+        body = {"emailAddress": "one@example.com", "groups": []}
+        assert ask("POST", "/account/user", body, {"If-Match": first.headers["ETag"]}).status_code == 412
+        assert ask("POST", "/account/user", body, {}).status_code == 200
+    finally:
+        service.close()
 
 
 # -- Lost updates -------------------------------------------------------------

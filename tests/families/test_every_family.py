@@ -19,6 +19,10 @@ from accounts_service.families.wavefront.views import FAMILY as WAVEFRONT
 from accounts_service.faults import Fault, Flaw, Json, Kind, Problem, QueryFlaw, QueryProblem
 from accounts_service.web.description import HEADERS
 from accounts_service.web.family import Body, Family, says_what_it_refuses
+from tests.support import wavefront
+from tests.support.mention import Mention
+from tests.support.netbird import NetBird
+from tests.support.service import Service
 from tests.web.toy import make_family
 
 FAMILIES_AND_TOYS = (*app.FAMILIES.values(), make_family())
@@ -286,11 +290,11 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _mention(412, "The account is not in the version that the request asks for"),
     ),
     faults.PreconditionRequired(): (
-        {"status": 428, "error": "If-Match or If-None-Match must be sent"},
-        _problem(428, "Precondition Required", detail="If-Match or If-None-Match must be sent"),
-        _wavefront(428, "If-Match or If-None-Match must be sent"),
-        _netbird(428, "if-match or if-none-match must be sent"),
-        _mention(428, "If-Match or If-None-Match must be sent"),
+        {"status": 428, "error": "If-Match or If-None-Match: * must be sent"},
+        _problem(428, "Precondition Required", detail="If-Match or If-None-Match: * must be sent"),
+        _wavefront(428, "If-Match or If-None-Match: * must be sent"),
+        _netbird(428, "if-match or if-none-match: * must be sent"),
+        _mention(428, "If-Match or If-None-Match: * must be sent"),
     ),
     faults.KeyReused(): (
         {"status": 422, "error": "The Idempotency-Key came before, with another body"},
@@ -628,3 +632,28 @@ def test_every_route_says_what_its_reader_needs(family: Family) -> None:
 def test_every_check_says_what_it_refuses(family: Family) -> None:
     for check in family.checks:
         assert says_what_it_refuses(check), f"{check.__name__}: state its faults with @refuses"
+
+
+def test_control_characters_in_a_query_are_nobodys_error_but_the_senders(service: Service) -> None:
+    # PostgreSQL stores no NUL in a text, and an answer should not tell a terminal what to do.
+    service.put("/_signals/account/slack/a", {"url": "https://example.com"})
+    for method, path, name in (
+        ("DELETE", "/_signals/account/slack/a?replace_with=slack/a%00b", "replace_with"),
+        ("GET", "/_signals/account/_search?scroll=%1b", "scroll"),
+        ("GET", "/_signals/account/slack/a?pretty%00", "pretty?"),
+        ("GET", "/_accounts/explain?method=GET&path=/%0d", "path"),
+    ):
+        answer = service.ask(method, path)
+        assert answer.status_code == 400
+        assert f"{name}: holds a control or formatting character" in answer.text
+    admin, netbird, mention = wavefront.admin(service), NetBird(service), Mention(service)
+    for text in ("%00", "1%00", "a%00b"):
+        asked = (
+            service.get(f"/api/v2/account?offset={text}", by=None, headers=wavefront.bearer(admin.token)),
+            service.get(f"/api/v2/account?x{text}=1", by=None, headers=wavefront.bearer(admin.token)),
+            netbird.ask("GET", f"/users?service_user={text}"),
+            mention.ask("GET", f"/accounts/me?access_token={text}", by=None),
+            service.get(f"/mention/oauth/v2/token?client_id={text}&code={text}&grant_type={text}", by=None),
+            service.get(f"/mention/authorize?client_id={text}&redirect_uri={text}&response_type=code", by=None),
+        )
+        assert [one.status_code for one in asked if one.status_code >= 500] == []

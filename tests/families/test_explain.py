@@ -93,7 +93,37 @@ def test_a_no_says_what_is_missing_or_in_the_way(here: Service) -> None:
     in_blue = {"method": "GET", "path": "/_signals/account/blue/email/default"}
     assert explained(here, "native", **in_blue)["allowed"] is True
     assert explained(here, "foreigner", **in_blue)["allowed"] is False
-    assert reasons(explained(here, "native", privilege=TENANT_GET, tenant="green")) == ["UNKNOWN_TENANT"]
+
+
+def test_who_may_not_ask_is_told_alike_of_tenants_where_he_may_nothing(here: Service) -> None:
+    def told(by: str, tenant: str, asked: Mapping[str, str]) -> str:
+        found = explained(here, by, **{name: value.format(tenant) for name, value in asked.items()})
+        return json.dumps(found).replace(tenant, "…")
+
+    for asked in (
+        {"privilege": TENANT_GET, "tenant": "{}"},
+        {"method": "GET", "path": "/_signals/account/{}/email/default"},
+        {"method": "GET", "path": "/_signals/account/default", "tenant": "{}"},
+    ):
+        assert told("native", "red", asked) == told("native", "nosuch", asked)
+        assert "MISSING" in told("native", "red", asked)
+    assert reasons(explained(here, "native", privilege=TENANT_GET, tenant="blue")) == ["PERMISSION"]
+    # Who may ask about everybody is told.
+    asked = {"principal": "native", "privilege": TENANT_GET}
+    assert reasons(explained(here, **asked, tenant="nosuch")) == ["UNKNOWN_TENANT"]
+    assert explained(here, **asked, tenant="red")["decisions"][0]["roles"]  # type: ignore[index, call-overload]  # JSON
+
+
+def test_who_comes_without_a_name_learns_of_no_roles_and_groups(here: Service) -> None:
+    here.configure({"sg_authc.yml": {"auth_domains": [{"type": "basic/internal_users_db"}, {"type": "anonymous"}]}})
+    for asked in (f"privilege={PUT}", f"method=PUT&path={PATH}"):
+        answer = here.get(f"/_accounts/explain?{asked}", by=None)
+        assert (answer.status_code, answer.json["principal"]) == (200, "anonymous")
+        (decision,) = answer.json["decisions"]
+        assert (decision["reason"], decision["groups"], decision["roles"]) == ("MISSING", [], [])
+        named = here.get(f"/_accounts/explain?{asked}", by="stranger").json["decisions"][0]
+        assert named["groups"]
+        assert named["roles"]
 
 
 def test_oneself_is_who_has_asked_with_all_that_came_with_it(here: Service) -> None:
@@ -197,7 +227,10 @@ def test_only_who_may_is_told_about_others_and_learns_nothing_by_asking(here: Se
         ({"method": "GET", "path": "livez"}, "path: begins with a slash"),
         ({"method": ["GET", "PUT"], "path": PATH}, "method: given more than once"),
         ({"method": "GET", "path": "/elsewhere"}, "path: no route leads to it; 'accounts-service routes' lists all"),
-        ({"method": "POST", "path": PATH}, "method: it is not answered to this method, only to DELETE, GET, PUT"),
+        (
+            {"method": "POST", "path": PATH},
+            "method: it is not answered to this method, only to DELETE, GET, PATCH, PUT",
+        ),
         (
             {"method": "GET", "path": f"{PATH}/%FF"},
             "path: the path is refused, whoever asks: a path segment is not UTF-8",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies
+from sqlalchemy import update
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.schemas.patch import merged
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_VERSION
 from accounts_service.faults import Json
 from accounts_service.storage.sealed import Vault
 from tests.support.service import Answer, Service
@@ -56,6 +59,28 @@ def test_what_is_sent_changes_and_secrets_that_are_not_sent_stay_unopened(
     assert "user" not in shown
     recorded = [one for one in service.audited() if not one.act.endswith("/reveal")][-1]
     assert (recorded.act, recorded.version) == ("cluster:admin:searchguard:signals:account/put", 4)
+
+
+def test_where_a_secret_is_damaged_a_patch_and_the_versions_are_an_outage_and_say_so(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.put(WEBHOOK, BODY)
+    service.put(WEBHOOK, {**BODY, "url": "https://example.com/2"})
+    damaged = json.dumps({"headers.Authorization": "damaged"})
+    with service.services.database.begin() as connection:
+        connection.execute(update(ACCOUNT).values(secrets=damaged))
+        connection.execute(update(ACCOUNT_VERSION).values(secrets=damaged))
+    for answer in (
+        patch(service, WEBHOOK, {"user": "x"}),
+        service.get(f"{WEBHOOK}/_versions"),
+        service.get(f"{WEBHOOK}/_versions/1"),
+        service.get(f"{WEBHOOK}/_versions/2?compare_with=1"),
+    ):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60"), answer.text
+        assert "Bearer" not in answer.text
+    logged = capsys.readouterr().out
+    assert "secret.unreadable" in logged
+    assert not {"Bearer", "damaged", "Traceback"} & set(logged.split())
 
 
 def test_a_patch_that_changes_nothing_writes_nothing(service: Service) -> None:

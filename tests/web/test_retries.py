@@ -288,7 +288,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_who_comes_with_the_same_key_meanwhile_waits_and_gets_the_same_answer(
+def test_one_who_comes_with_the_same_key_meanwhile_waits_for_the_same_answer_and_the_next_is_told_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change, halted = of_wavefront(service), Halted(monkeypatch)
@@ -298,6 +298,9 @@ def test_who_comes_with_the_same_key_meanwhile_waits_and_gets_the_same_answer(
         second = pool.submit(change)
         running = service.services.running
         until(lambda: max(running._digests.values()) == 2)
+        # Whoever waits has a connection, so that many would keep everybody else from theirs.
+        refused = [change() for _ in range(3)]
+        assert {(one.status_code, one.headers["Retry-After"]) for one in refused} == {(409, "1")}
         assert not second.done()
         halted.go.set()
         answers = first.result(), second.result()
@@ -436,7 +439,7 @@ def test_a_kept_answer_is_for_who_may_still_see_the_account(service: Service) ->
     assert change().status_code == 401
 
 
-def test_an_answer_of_one_does_not_open_in_the_row_of_another(service: Service) -> None:
+def test_an_answer_of_one_does_not_open_in_the_row_of_another_and_that_is_an_outage(service: Service) -> None:
     change = of_wavefront(service)
     change("1")
     change(uuid.uuid4().hex)
@@ -444,4 +447,7 @@ def test_an_answer_of_one_does_not_open_in_the_row_of_another(service: Service) 
     with service.services.database.begin() as connection:
         connection.execute(update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest == one.digest).values(answer=other.answer))
         connection.execute(update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest == other.digest).values(answer=one.answer))
-    assert change("1").status_code >= 500
+    trail = len(service.audited())
+    answers = [change("1"), change("1")]
+    assert {(one.status_code, one.headers["Retry-After"]) for one in answers} == {(503, "60")}
+    assert len(service.audited()) == trail

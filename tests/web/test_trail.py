@@ -13,6 +13,7 @@ import pytest
 
 from accounts_service import app
 from accounts_service.bulkhead import Bulkhead
+from accounts_service.families.signals import examples
 from accounts_service.storage.database import open_database
 from accounts_service.storage.limits import open_limits
 from accounts_service.storage.sealed import Vault, load_keyring
@@ -77,6 +78,30 @@ def test_who_is_refused_a_privilege_is_on_record_with_what_he_asked_for(service:
     assert ask(service, "GET", EMAIL, by=None) == 401
     assert ask(service, "GET", EMAIL, by="reader", headers={"_sg_x": "y"}) == 403
     assert len(service.audited()) == 3
+
+
+@pytest.mark.usefixtures("clock")
+def test_who_is_refused_beside_the_gate_is_on_record_as_well(service: Service) -> None:
+    slack, body = "/_signals/account/slack/", examples.GOOD["slack"]
+    for name in ("old", "new"):
+        service.put(f"{slack}{name}", body)
+
+    def allow(*actions: str) -> None:
+        service.configure({"sg_roles.yml": {"manager": {"cluster_permissions": [*actions]}}})
+
+    allow("SGS_SIGNALS_ALL")
+    key = {"Idempotency-Key": "1"}
+    assert ask(service, "PUT", f"{slack}mine", json=body, headers=key, by="manager") == 201
+    allow("SGS_SIGNALS_ACCOUNT_MANAGE")
+    before = len(service.audited())
+    assert ask(service, "PUT", f"{slack}mine", json=body, headers=key, by="manager") == 403
+    assert ask(service, "DELETE", f"{slack}old?replace_with=slack/new", by="manager") == 403
+    assert ask(service, "GET", "/_accounts/explain?principal=admin&method=GET&path=/livez", by="manager") == 403
+    assert [row[:3] for row in told(service)[before:]] == [
+        ("manager", f"{PUT}/refused", f"PUT {slack}mine"),
+        ("manager", "cluster:admin:accounts:reference/put/refused", f"DELETE {slack}old"),
+        ("manager", "cluster:admin:accounts:explain/get/refused", "GET /_accounts/explain"),
+    ]
 
 
 def test_of_many_refusals_some_have_records_and_the_others_are_counted(service: Service, clock: Clock) -> None:

@@ -98,7 +98,7 @@ class AdminDialect:
             case faults.PreconditionFailed():
                 return problem(412)
             case faults.PreconditionRequired():
-                return problem(428, "If-Match or If-None-Match must be sent")
+                return problem(428, "If-Match or If-None-Match: * must be sent")
             case faults.KeyReused():
                 return problem(422, "the Idempotency-Key came before, with another body")
             case faults.StillRunning(retry_after):

@@ -189,7 +189,7 @@ class MentionDialect:
             case faults.PreconditionFailed():
                 return _message(412, "The account is not in the version that the request asks for")
             case faults.PreconditionRequired():
-                return _message(428, "If-Match or If-None-Match must be sent")
+                return _message(428, "If-Match or If-None-Match: * must be sent")
             case faults.KeyReused():
                 return _message(422, "The Idempotency-Key came before, with another body")
             case faults.StillRunning(retry_after):

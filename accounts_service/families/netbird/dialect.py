@@ -176,7 +176,7 @@ class NetBirdDialect:
             case faults.PreconditionFailed():
                 return error(412, "it is not in the version that the request asks for")
             case faults.PreconditionRequired():
-                return error(428, "If-Match or If-None-Match must be sent")
+                return error(428, "If-Match or If-None-Match: * must be sent")
             case faults.KeyReused():
                 return error(422, "the Idempotency-Key came before, with another body")
             case faults.StillRunning(retry_after):

@@ -166,7 +166,7 @@ class SignalsDialect:
             case faults.PreconditionFailed():
                 return _handler(412, "The account is not in the version that the request asks for")
             case faults.PreconditionRequired():
-                return _handler(428, "If-Match or If-None-Match must be sent")
+                return _handler(428, "If-Match or If-None-Match: * must be sent")
             case faults.KeyReused():
                 return _handler(422, "The Idempotency-Key came before, with another body")
             case faults.StillRunning(retry_after):

@@ -163,7 +163,7 @@ class WavefrontDialect:
             case faults.PreconditionFailed():
                 return _error(412, "It is not in the version that the request asks for")
             case faults.PreconditionRequired():
-                return _error(428, "If-Match or If-None-Match must be sent")
+                return _error(428, "If-Match or If-None-Match: * must be sent")
             case faults.KeyReused():
                 return _error(422, "The Idempotency-Key came before, with another body")
             case faults.StillRunning(retry_after):

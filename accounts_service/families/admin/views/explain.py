@@ -12,12 +12,14 @@ from ipaddress import ip_address
 from flask import Response
 
 from accounts_service.access import log_ins
+from accounts_service.access.authenticators import ANONYMOUS
 from accounts_service.access.explanations import (
     PrivilegeInQuestion,
     Question,
     RequestInQuestion,
     Told,
     UnexplainedError,
+    of_oneself,
     told_document,
 )
 from accounts_service.access.log_ins import Caller
@@ -55,9 +57,12 @@ def explain(call: Call) -> Response:
     may_ask_all = call.allows(AdminPrivilege.EXPLAIN_GET)
     # Before anything else is looked at: who may not ask learns neither who there is nor what is wrong.
     if not may_ask_all and not _is_about_the_caller(call):
-        raise RefusedError(NotPermitted())
+        call.refuse(AdminPrivilege.EXPLAIN_GET)
     notes = notes_on(call.services.access.problems, all_of_them=may_ask_all)
-    return json_response(told_document(_told(call, _question(call), notes)))
+    told = _told(call, _question(call), notes)
+    if not may_ask_all:
+        told = of_oneself(told, is_anybody=call.caller.domain == ANONYMOUS)
+    return json_response(told_document(told))
 
 
 def _told(call: Call, question: Question, notes: Iterable[str]) -> Told:

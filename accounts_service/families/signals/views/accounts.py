@@ -20,7 +20,6 @@ from accounts_service.faults import (
     InUse,
     Json,
     NoSuchObject,
-    NotPermitted,
     PreconditionFailed,
     RefusedError,
     SecretUnreadable,
@@ -202,8 +201,9 @@ def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response
 def _delete(call: Call, key: Key) -> Response:
     successor = _successor(call, key)
     acts = call.services.reference_privileges
-    if successor is not None and not (call.allows(acts.put) and call.allows(acts.delete)):
-        raise RefusedError(NotPermitted())
+    for act in () if successor is None else (acts.put, acts.delete):
+        if not call.allows(act):
+            call.refuse(act)
     conditions, names_users = call.conditions, call.allows(acts.get)
     with call.transaction(UsedAccounts) as accounts:
         version = accounts.replace(call.grant, key, conditions, acts, successor=successor, names_users=names_users)

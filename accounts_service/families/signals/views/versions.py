@@ -16,7 +16,7 @@ from accounts_service.families.signals.schemas.pages import VERSION, read_limit,
 from accounts_service.families.signals.store.accounts import Key, tenant_key
 from accounts_service.families.signals.store.versions import State, Version, Versions
 from accounts_service.families.signals.views.accounts import ACCOUNT, OF_TENANT, answer, result, source
-from accounts_service.faults import BadParameter, Json, NoSuchObject, PreconditionFailed, RefusedError
+from accounts_service.faults import BadParameter, Json, NoSuchObject, PreconditionFailed, RefusedError, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Routes
@@ -82,7 +82,7 @@ def restore_version_of_tenant(call: Call, tenant: str, account_type: str, name: 
     privilege=SignalsPrivilege.ACCOUNT_GET,
     parameters=_PAGE,
     answers={200: documents.VERSIONS},
-    raises=(NoSuchObject, BadParameter),
+    raises=(NoSuchObject, BadParameter, SecretUnreadable),
 )
 def list_versions(call: Call, account_type: str, name: str) -> Response:
     """List the versions of an account since it was made, the newest first."""
@@ -95,7 +95,7 @@ def list_versions(call: Call, account_type: str, name: str) -> Response:
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_GET, "tenant"),
     parameters=_PAGE,
     answers={200: documents.VERSIONS},
-    raises=(NoSuchObject, BadParameter),
+    raises=(NoSuchObject, BadParameter, SecretUnreadable),
 )
 def list_versions_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
     """List the versions of a tenant's account since it was made, the newest first."""
@@ -108,7 +108,7 @@ def list_versions_of_tenant(call: Call, tenant: str, account_type: str, name: st
     privilege=SignalsPrivilege.ACCOUNT_GET,
     parameters=_COMPARED,
     answers={200: documents.VERSION},
-    raises=(NoSuchObject, BadParameter),
+    raises=(NoSuchObject, BadParameter, SecretUnreadable),
 )
 def get_version(call: Call, account_type: str, name: str, version: int) -> Response:
     """Read what an account was in a version; its secrets as references, whoever asks."""
@@ -121,7 +121,7 @@ def get_version(call: Call, account_type: str, name: str, version: int) -> Respo
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_GET, "tenant"),
     parameters=_COMPARED,
     answers={200: documents.VERSION},
-    raises=(NoSuchObject, BadParameter),
+    raises=(NoSuchObject, BadParameter, SecretUnreadable),
 )
 def get_version_of_tenant(call: Call, tenant: str, account_type: str, name: str, version: int) -> Response:
     """Read what a tenant's account was in a version; its secrets as references, whoever asks."""

@@ -83,6 +83,8 @@ class Making:
     permissions: Sequence[str] = ()
     # Where users come from an identity provider none is made here.
     single_sign_on: bool = False
+    # Of a new one they are held against nothing.
+    conditions: Conditions = NO_CONDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +210,8 @@ class Accounts(Directory):
         """Make an account, or do with one that is there what `making` says.
 
         Raises RefusedError: NotPermitted, AlreadyExists, NoSuchObject for one of
-        the other kind, AgainstTheRules; TransactionRefusedError when somebody
-        made it at the same moment.
+        the other kind, AgainstTheRules, what the conditions of `making` raise;
+        TransactionRefusedError when somebody made it at the same moment.
         """
         return self._made(grant, identifier, kind, wish, making).written(self, grant)
 
@@ -222,6 +224,7 @@ class Accounts(Directory):
             return Applied(row.folded)
         if row is None and making.single_sign_on:
             raise RefusedError(AgainstTheRules(Rule.SINGLE_SIGN_ON))
+        making.conditions.check(*((None,) if row is None else (row.version, row.uid)))
         if row is None:
             new = wish if wish.permissions is not None else replace(wish, permissions=making.permissions)
             return self._applied(_blank(identifier, kind, self._session.now_us), new)

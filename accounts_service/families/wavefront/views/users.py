@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response
@@ -14,7 +15,13 @@ from accounts_service.families.wavefront.store.directory import USER
 from accounts_service.families.wavefront.store.invitations import Invitations
 from accounts_service.families.wavefront.views.accounts import READ
 from accounts_service.families.wavefront.views.models import Models, bare, message_of, styled, tagged, wrapped
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
+from accounts_service.faults import (
+    AgainstTheRules,
+    AlreadyExists,
+    NoSuchObject,
+    PreconditionFailed,
+    PreconditionRequired,
+)
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -42,7 +49,9 @@ def list_users(call: Call) -> Response:
     parameters=documents.SEND_EMAIL,
     takes=documents.USER_TO_CREATE,
     answers={200: documents.CHANGED_USER, 202: documents.CHANGED_USER_IN_PART},
-    raises=(AlreadyExists, AgainstTheRules),
+    raises=(AlreadyExists, AgainstTheRules, PreconditionFailed, PreconditionRequired),
+    headers=etags.HEADERS,
+    creates=True,
 )
 def put_user(call: Call) -> Response:
     """Create a user, or change the one of this e-mail address.
@@ -52,8 +61,9 @@ def put_user(call: Call) -> Response:
     202. With `sendEmail` a user who is new is told by mail.
     """
     mail, asked = wants_mail(call), one_to_create(call)
+    how = replace(making(call, Existing.UPDATE), conditions=etags.WhereThere.of(call))
     with call.transaction(Invitations) as invitations:
-        written = invitations.put(call.grant, *asked, making(call, Existing.UPDATE), mail=mail)
+        written = invitations.put(call.grant, *asked, how, mail=mail)
     return tagged(styled(call, Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
