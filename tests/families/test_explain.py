@@ -227,7 +227,10 @@ def test_only_who_may_is_told_about_others_and_learns_nothing_by_asking(here: Se
         ({"method": "GET", "path": "livez"}, "path: begins with a slash"),
         ({"method": ["GET", "PUT"], "path": PATH}, "method: given more than once"),
         ({"method": "GET", "path": "/elsewhere"}, "path: no route leads to it; 'accounts-service routes' lists all"),
-        ({"method": "POST", "path": PATH}, "method: it is not answered to this method, only to DELETE, GET, PUT"),
+        (
+            {"method": "POST", "path": PATH},
+            "method: it is not answered to this method, only to DELETE, GET, PATCH, PUT",
+        ),
         (
             {"method": "GET", "path": f"{PATH}/%FF"},
             "path: the path is refused, whoever asks: a path segment is not UTF-8",
