@@ -114,9 +114,7 @@ class Versions:
         """Tell whether all versions that are not on record are others', who had the name while this was deleted."""
         query = select(AUDIT_RECORD.c.version, AUDIT_RECORD.c.detail).where(AUDIT_RECORD.c.uid == uid, COUNTED)
         rows = self._session.select(query.order_by(AUDIT_RECORD.c.version), again=True)
-        return all(
-            after.version - before.version == 1 or _comes_back(after.detail) for before, after in pairwise(rows)
-        )
+        return all(after.version - before.version == 1 or _comes_back(after.detail) for before, after in pairwise(rows))
 
     def _look_for_rows(self, stored: Sequence[Stored], page: Sequence[Row[Any]]) -> None:
         newest = {row.uid: row.last for row in page}

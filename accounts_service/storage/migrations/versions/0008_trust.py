@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("pid", sa.BigInteger, nullable=False),
         sa.Column("keys", sa.Text, nullable=False),
         sa.Column("active", NAME, nullable=False),
+        sa.Column("active_since_us", sa.BigInteger, nullable=False),
         sa.Column("seen_us", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("uid", name="pk_process"),
     )
