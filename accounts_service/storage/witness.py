@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Json, RefusedError
@@ -126,6 +127,9 @@ class Witness:
                     records.refused(refusal)
             except (RefusedError, TransactionRefusedError):
                 pass
+            except DBAPIError as error:
+                # A bug of ours, and no reason to have less on record.
+                log.error("witness.failed", request_id=author.request_id, reason=type(error).__name__)
             else:
                 return
         subject = json.dumps([author.realm, author.name, refusal.action], ensure_ascii=False)
@@ -138,7 +142,7 @@ class Witness:
     def _count(self, kind: Kind, subject: str, request_id: str) -> None:
         try:
             self._tallies.count(kind, subject)
-        except (RefusedError, TransactionRefusedError) as error:
+        except (RefusedError, TransactionRefusedError, DBAPIError) as error:
             # The log is what is left.
             log.error("witness.not_counted", request_id=request_id, kind=kind.name, reason=type(error).__name__)
 
