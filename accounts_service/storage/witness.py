@@ -59,24 +59,12 @@ class Records(Store):
 
     def refused(self, refusal: Refusal) -> None:
         """Record that somebody, the author, was refused."""
-        self._write(refusal.family, _refused(refusal.action), refusal.asked, {"refused": True, "calls": 1})
+        detail: dict[str, Json] = {"refused": True, "calls": 1}
+        self._session.write(_change(refusal.family, _refused(refusal.action), refusal.asked, detail), _RECORD)
 
-    def told(self, tally: Tally) -> None:
+    def told(self, change: Change) -> None:
         """Record what was counted in a minute."""
-        family, _, kind = tally.kind.partition(" ")
-        since = datetime.fromtimestamp(tally.since_s, UTC).isoformat().replace("+00:00", "Z")
-        if kind == _LOG_INS:
-            act = f"cluster:admin:{family}:log-in/failed"
-            self._write(family, act, f"from {tally.subject}", {"failed": tally.number, "minute": since})
-        else:
-            others = tally.subject == OTHERS
-            action = f"cluster:admin:{family}:{OTHERS}" if others else json.loads(tally.subject)[2]
-            detail: dict[str, Json] = {"refused": True, "calls": tally.number, "minute": since}
-            self._write(family, _refused(action), f"{tally.number} calls", detail)
-
-    def _write(self, family: str, act: str, about: str, detail: dict[str, Json]) -> None:
-        # Of no tenant: one that does not exist may be asked for, and each has a trail of its own.
-        self._session.write(Change(family, "", act, about, "", 0, detail), _RECORD)
+        self._session.write(change, _RECORD)
 
 
 def _refused(action: str) -> str:
@@ -84,12 +72,47 @@ def _refused(action: str) -> str:
     return f"{action}/refused"
 
 
-def author_of(tally: Tally) -> Author:
-    """Say who answers for what was counted: who was refused, or nobody in particular."""
-    if tally.kind.endswith(_REFUSALS) and tally.subject != OTHERS:
-        realm, name, _ = json.loads(tally.subject)
-        return Author(realm, name, "")
-    return _JOBS
+def _change(family: str, act: str, about: str, detail: dict[str, Json]) -> Change:
+    # Of no tenant: one that does not exist may be asked for, and each has a trail of its own.
+    return Change(family, "", act, about, "", 0, detail)
+
+
+class UnreadableTallyError(Exception):
+    """A count that none of us has made."""
+
+
+def record_of(tally: Tally) -> tuple[Author, Change]:
+    """Make the record of what was counted: whose it is, who was refused or nobody in particular, and what it says.
+
+    Raises UnreadableTallyError.
+    """
+    try:
+        return _record_of(tally)
+    except (ArithmeticError, OSError, RecursionError, TypeError, ValueError):
+        raise UnreadableTallyError from None
+
+
+def _record_of(tally: Tally) -> tuple[Author, Change]:
+    family, _, kind = _text(tally.kind).partition(" ")
+    since = datetime.fromtimestamp(tally.since_s, UTC).isoformat().replace("+00:00", "Z")
+    if kind == _LOG_INS:
+        failed: dict[str, Json] = {"failed": tally.number, "minute": since}
+        return _JOBS, _change(family, f"cluster:admin:{family}:log-in/failed", f"from {_text(tally.subject)}", failed)
+    if tally.subject == OTHERS:
+        author, action = _JOBS, f"cluster:admin:{family}:{OTHERS}"
+    else:
+        realm, name, action = map(_text, json.loads(tally.subject))
+        author = Author(realm, name, "")
+    detail: dict[str, Json] = {"refused": True, "calls": tally.number, "minute": since}
+    return author, _change(family, _refused(action), f"{tally.number} calls", detail)
+
+
+def _text(value: Json) -> str:
+    """Give a value that is text, and text that every database takes."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    value.encode()
+    return value
 
 
 class Witness:
