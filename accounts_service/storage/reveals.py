@@ -107,6 +107,15 @@ class Reveals(Store):
         return {"at_us": self._session.now_us, "since_us": self._session.now_us - WINDOW_S * 1_000_000}
 
 
+class Revealing(Store):
+    """Base of a store whose changes are answered with secrets."""
+
+    def reveal(self, family: str, author: Author, reveals: Sequence[Reveal]) -> None:
+        """Record together with a change that its answer shows secrets."""
+        if reveals:
+            Reveals(self._session).record(family, who_of(self._session.vault, author), reveals)
+
+
 def _change(family: str, reveals: Sequence[Reveal]) -> Change:
     first, *others = reveals
     if not others:
