@@ -93,7 +93,7 @@ def _wait(database: Database, job: Rewrap, target: str) -> None:
 @keys.command()
 @click.argument("key", metavar="ID")
 def remove(key: str) -> None:
-    """Take the key ID out of the keys file. Refused while it is active anywhere, or anything is sealed under it."""
+    """Take the key ID out of the keys file. Refused while it is or just was active, or anything is sealed under it."""
     with opened_database() as database:
 
         def act(keyring: Keyring) -> tuple[Keyring, str]:
@@ -103,6 +103,12 @@ def remove(key: str) -> None:
             sealing = [process for process in _live(database) if process.active == key]
             if sealing:
                 raise click.ClickException(f"nothing was changed; {key} is active for {_named(sealing)}")
+            # Counted after that only: what is not committed yet is not seen by who counts.
+            seconds = _settling(database)
+            if seconds:
+                raise click.ClickException(
+                    f"nothing was changed; what was sealed with {key} may not be committed yet. Again in {seconds} s"
+                )
             under = sum((tally.by_key[key] for tally in _tallies(database).values()), 0)
             if under:
                 raise click.ClickException(
@@ -162,6 +168,11 @@ def _tallies(database: Database) -> dict[str, Tally]:
 def _live(database: Database) -> list[Process]:
     with database.reading(Processes) as processes:
         return processes.live()
+
+
+def _settling(database: Database) -> int:
+    with database.reading(Processes) as processes:
+        return processes.settling()
 
 
 def _jobs(database: Database, target: str) -> bool:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from operator import methodcaller
 
+import structlog
+
 from accounts_service.jobs.loop import Stopping
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database
 from accounts_service.storage.limits import FailedAttempts, Limits
 from accounts_service.storage.tallies import Tallies
-from accounts_service.storage.witness import Records, author_of
+from accounts_service.storage.witness import Records, UnreadableTallyError, record_of
+
+log = structlog.get_logger(__name__)
 
 _AUTHOR = Author("accounts", "jobs", "")
 
@@ -36,7 +40,13 @@ class Attempts:
         for tally in self._tallies.ended():
             if stopping():
                 return
-            self._database.written(Records, author_of(tally), methodcaller("told", tally))
+            try:
+                author, change = record_of(tally)
+            except UnreadableTallyError:
+                # Taken away as if it were told: it would come again each time, and others wait behind it.
+                log.error("attempts.unreadable", since_s=tally.since_s)
+            else:
+                self._database.written(Records, author, methodcaller("told", change))
             self._tallies.tell(tally)
 
     def forget(self, _: Stopping) -> None:

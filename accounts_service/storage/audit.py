@@ -102,7 +102,8 @@ AUDIT_SEGMENT = Table(
     PrimaryKeyConstraint("tenant", "last"),
 )
 
-# Who was shown the secrets of what in which version, and when that was last recorded.
+# Who was shown the secrets of what in which version, and when that was last recorded. `mac` is over the others, so that
+# nobody keeps a reveal out of the trail by a row of his own.
 AUDIT_REVEAL = Table(
     "audit_reveal",
     METADATA,
@@ -110,6 +111,7 @@ AUDIT_REVEAL = Table(
     Column("uid", NAME, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("at_us", MICROSECONDS, nullable=False),
+    Column("mac", NAME, nullable=False),
     PrimaryKeyConstraint("actor", "uid", "version"),
     Index(None, "at_us"),
 )

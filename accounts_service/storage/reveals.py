@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import Row, and_, delete, or_, select
 
 from accounts_service.faults import Json
 from accounts_service.storage.audit import AUDIT_REVEAL, Author, Change
@@ -32,7 +33,7 @@ class Reveal:
 # One that is to come yet counts as none: the clock was wrong then.
 _IS_RECENT = and_(AUDIT_REVEAL.c.at_us > given("since_us"), AUDIT_REVEAL.c.at_us <= given("at_us"))
 _RECENT = Statement(
-    select(AUDIT_REVEAL.c.uid, AUDIT_REVEAL.c.version).where(
+    select(AUDIT_REVEAL).where(
         AUDIT_REVEAL.c.actor == given("actor"), _IS_RECENT, AUDIT_REVEAL.c.uid.in_(texts(given("uids")))
     )
 )
@@ -42,9 +43,17 @@ _CLAIMED = upsertion_of_rows(AUDIT_REVEAL, ("actor", "at_us"), "listed")
 _CLAIM = Statement(
     _CLAIMED.on_conflict_do_update(
         index_elements=[*AUDIT_REVEAL.primary_key.columns],
-        set_={"at_us": _CLAIMED.excluded.at_us},
+        set_={name: _CLAIMED.excluded[name] for name in ("at_us", "mac")},
         where=or_(AUDIT_REVEAL.c.at_us <= given("since_us"), AUDIT_REVEAL.c.at_us > given("at_us")),
     ).returning(AUDIT_REVEAL.c.uid, AUDIT_REVEAL.c.version)
+)
+_MADE_UP = Statement(
+    delete(AUDIT_REVEAL).where(
+        AUDIT_REVEAL.c.actor == given("actor"),
+        AUDIT_REVEAL.c.uid == given("uid"),
+        AUDIT_REVEAL.c.version == given("version"),
+        AUDIT_REVEAL.c.mac == given("mac"),
+    )
 )
 _RECORD = RecordedStatement()
 _FORGET = Statement(delete(AUDIT_REVEAL).where(AUDIT_REVEAL.c.at_us <= given("since_us")))
@@ -55,9 +64,8 @@ class Reveals(Store):
 
     def unrecorded(self, who: str, reveals: Sequence[Reveal]) -> list[Reveal]:
         """Give those of `reveals` that `who` has no recent record of."""
-        uids = listed((reveal.uid,) for reveal in reveals)
-        rows = self._session.read(_RECENT, actor=who, uids=uids, **self._times())
-        recent = {(row.uid, row.version) for row in rows}
+        rows = self._recent(who, reveals)
+        recent = {key for key, row in rows.items() if row.mac == self._mac(who, *key, int(row.at_us))}
         return [reveal for reveal in reveals if (reveal.uid, reveal.version) not in recent]
 
     def record(self, family: str, who: str, reveals: Sequence[Reveal]) -> None:
@@ -65,8 +73,14 @@ class Reveals(Store):
 
         Of one object it is like that of a change; of several it lists them.
         """
+        # What nobody of us has written keeps nothing out of the trail.
+        for (uid, version), row in self._recent(who, reveals).items():
+            if row.mac != self._mac(who, uid, version, int(row.at_us)):
+                self._session.note(_MADE_UP, actor=who, uid=uid, version=version, mac=row.mac)
         # In one order, so that no two of us hold what the other wants.
-        keys = listed(sorted((reveal.uid, reveal.version) for reveal in reveals))
+        now_us = self._session.now_us
+        ordered = sorted((reveal.uid, reveal.version) for reveal in reveals)
+        keys = listed((uid, version, self._mac(who, uid, version, now_us)) for uid, version in ordered)
         rows = self._session.note(_CLAIM, actor=who, listed=keys, **self._times()).all()
         claimed = {(row.uid, row.version) for row in rows}
         by_tenant: dict[tuple[str, str], list[Reveal]] = {}
@@ -80,8 +94,26 @@ class Reveals(Store):
         """Delete what is no reason any more to leave a record out."""
         self._session.note(_FORGET, **self._times())
 
+    def _recent(self, who: str, reveals: Sequence[Reveal]) -> dict[tuple[str, int], Row[Any]]:
+        uids = listed((reveal.uid,) for reveal in reveals)
+        rows = self._session.read(_RECENT, actor=who, uids=uids, **self._times())
+        wanted = {(reveal.uid, reveal.version) for reveal in reveals}
+        return {(row.uid, row.version): row for row in rows if (row.uid, row.version) in wanted}
+
+    def _mac(self, who: str, uid: str, version: int, at_us: int) -> str:
+        return self._session.vault.mac("revealed", who, uid, version, at_us).hex()
+
     def _times(self) -> dict[str, Value]:
         return {"at_us": self._session.now_us, "since_us": self._session.now_us - WINDOW_S * 1_000_000}
+
+
+class Revealing(Store):
+    """Base of a store whose changes are answered with secrets."""
+
+    def reveal(self, family: str, author: Author, reveals: Sequence[Reveal]) -> None:
+        """Record together with a change that its answer shows secrets."""
+        if reveals:
+            Reveals(self._session).record(family, who_of(self._session.vault, author), reveals)
 
 
 def _change(family: str, reveals: Sequence[Reveal]) -> Change:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from sqlalchemy import BigInteger, Column, Table, Text, delete, select, update
+from sqlalchemy import BigInteger, Column, Table, Text, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 
 from accounts_service.storage.database import Store
@@ -15,7 +15,8 @@ from accounts_service.storage.envelopes import Batch, Envelopes, Sealed
 from accounts_service.storage.statements import Statement, Value, given, insertion
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
-# Every process that seals or opens, as it last reported. `keys` is a JSON list of the ids that it holds.
+# Every process that seals or opens, as it last reported. `keys` is a JSON list of the ids that it holds,
+# `active_since_us` when it first reported the key that is active.
 PROCESS = Table(
     "process",
     METADATA,
@@ -25,6 +26,7 @@ PROCESS = Table(
     Column("pid", BigInteger, nullable=False),
     Column("keys", Text, nullable=False),
     Column("active", NAME, nullable=False),
+    Column("active_since_us", MICROSECONDS, nullable=False),
     Column("seen_us", MICROSECONDS, nullable=False),
 )
 
@@ -41,6 +43,9 @@ REWRAPPING = Table(
 
 # Who has not reported for so long counts as dead: three reports that did not come.
 ALIVE_SECONDS = 30
+# What was sealed with a former key may be in a transaction that nobody else sees yet. None lives for so long: on
+# PostgreSQL one that idles for 10 s is ended, and a statement after 5 s.
+SETTLED_SECONDS = 20
 
 JOBS = "jobs"
 WORKER = "worker"
@@ -68,15 +73,19 @@ _REPORT = Statement(
         report := upsert(PROCESS).values({column.name: given(column.name) for column in PROCESS.columns})
     ).on_conflict_do_update(
         index_elements=[PROCESS.c.uid],
-        set_={name: report.excluded[name] for name in ("keys", "active", "seen_us")},
+        set_={
+            **{name: report.excluded[name] for name in ("keys", "active", "seen_us")},
+            "active_since_us": case(
+                (PROCESS.c.active == report.excluded.active, PROCESS.c.active_since_us),
+                else_=report.excluded.active_since_us,
+            ),
+        },
     )
 )
 _END = Statement(delete(PROCESS).where(PROCESS.c.uid == given("uid")))
-_LIVE = Statement(
-    select(PROCESS)
-    .where(PROCESS.c.seen_us >= given("since_us"))
-    .order_by(PROCESS.c.kind, PROCESS.c.host, PROCESS.c.pid)
-)
+_IS_ALIVE = PROCESS.c.seen_us >= given("since_us")
+_LIVE = Statement(select(PROCESS).where(_IS_ALIVE).order_by(PROCESS.c.kind, PROCESS.c.host, PROCESS.c.pid))
+_LAST_CHANGE = Statement(select(func.max(PROCESS.c.active_since_us)).where(_IS_ALIVE))
 _FORGET = Statement(delete(PROCESS).where(PROCESS.c.seen_us < given("since_us")))
 
 
@@ -93,6 +102,7 @@ class Processes(Store):
             pid=process.pid,
             keys=json.dumps(process.keys),
             active=process.active,
+            active_since_us=self._session.now_us,
             seen_us=self._session.now_us,
         )
 
@@ -106,6 +116,14 @@ class Processes(Store):
             Process(row.uid, row.kind, row.host, row.pid, tuple(json.loads(row.keys)), row.active)
             for row in self._session.read(_LIVE, since_us=self._since_us())
         ]
+
+    def settling(self) -> int:
+        """Tell for how many seconds something may still be uncommitted that a live process sealed with another key."""
+        changed_us: int | None = self._session.read(_LAST_CHANGE, since_us=self._since_us()).scalar_one()
+        if changed_us is None:
+            return 0
+        left_us = changed_us + SETTLED_SECONDS * 1_000_000 - self._session.now_us
+        return max(0, -(-left_us // 1_000_000))
 
     def forget(self) -> None:
         """Remove those that have ended without a word."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Json, RefusedError
@@ -58,24 +59,12 @@ class Records(Store):
 
     def refused(self, refusal: Refusal) -> None:
         """Record that somebody, the author, was refused."""
-        self._write(refusal.family, _refused(refusal.action), refusal.asked, {"refused": True, "calls": 1})
+        detail: dict[str, Json] = {"refused": True, "calls": 1}
+        self._session.write(_change(refusal.family, _refused(refusal.action), refusal.asked, detail), _RECORD)
 
-    def told(self, tally: Tally) -> None:
+    def told(self, change: Change) -> None:
         """Record what was counted in a minute."""
-        family, _, kind = tally.kind.partition(" ")
-        since = datetime.fromtimestamp(tally.since_s, UTC).isoformat().replace("+00:00", "Z")
-        if kind == _LOG_INS:
-            act = f"cluster:admin:{family}:log-in/failed"
-            self._write(family, act, f"from {tally.subject}", {"failed": tally.number, "minute": since})
-        else:
-            others = tally.subject == OTHERS
-            action = f"cluster:admin:{family}:{OTHERS}" if others else json.loads(tally.subject)[2]
-            detail: dict[str, Json] = {"refused": True, "calls": tally.number, "minute": since}
-            self._write(family, _refused(action), f"{tally.number} calls", detail)
-
-    def _write(self, family: str, act: str, about: str, detail: dict[str, Json]) -> None:
-        # Of no tenant: one that does not exist may be asked for, and each has a trail of its own.
-        self._session.write(Change(family, "", act, about, "", 0, detail), _RECORD)
+        self._session.write(change, _RECORD)
 
 
 def _refused(action: str) -> str:
@@ -83,12 +72,47 @@ def _refused(action: str) -> str:
     return f"{action}/refused"
 
 
-def author_of(tally: Tally) -> Author:
-    """Say who answers for what was counted: who was refused, or nobody in particular."""
-    if tally.kind.endswith(_REFUSALS) and tally.subject != OTHERS:
-        realm, name, _ = json.loads(tally.subject)
-        return Author(realm, name, "")
-    return _JOBS
+def _change(family: str, act: str, about: str, detail: dict[str, Json]) -> Change:
+    # Of no tenant: one that does not exist may be asked for, and each has a trail of its own.
+    return Change(family, "", act, about, "", 0, detail)
+
+
+class UnreadableTallyError(Exception):
+    """A count that none of us has made."""
+
+
+def record_of(tally: Tally) -> tuple[Author, Change]:
+    """Make the record of what was counted: whose it is, who was refused or nobody in particular, and what it says.
+
+    Raises UnreadableTallyError.
+    """
+    try:
+        return _record_of(tally)
+    except (ArithmeticError, OSError, RecursionError, TypeError, ValueError):
+        raise UnreadableTallyError from None
+
+
+def _record_of(tally: Tally) -> tuple[Author, Change]:
+    family, _, kind = _text(tally.kind).partition(" ")
+    since = datetime.fromtimestamp(tally.since_s, UTC).isoformat().replace("+00:00", "Z")
+    if kind == _LOG_INS:
+        failed: dict[str, Json] = {"failed": tally.number, "minute": since}
+        return _JOBS, _change(family, f"cluster:admin:{family}:log-in/failed", f"from {_text(tally.subject)}", failed)
+    if tally.subject == OTHERS:
+        author, action = _JOBS, f"cluster:admin:{family}:{OTHERS}"
+    else:
+        realm, name, action = map(_text, json.loads(tally.subject))
+        author = Author(realm, name, "")
+    detail: dict[str, Json] = {"refused": True, "calls": tally.number, "minute": since}
+    return author, _change(family, _refused(action), f"{tally.number} calls", detail)
+
+
+def _text(value: Json) -> str:
+    """Give a value that is text, and text that every database takes."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    value.encode()
+    return value
 
 
 class Witness:
@@ -126,6 +150,9 @@ class Witness:
                     records.refused(refusal)
             except (RefusedError, TransactionRefusedError):
                 pass
+            except DBAPIError as error:
+                # A bug of ours, and no reason to have less on record.
+                log.error("witness.failed", request_id=author.request_id, reason=type(error).__name__)
             else:
                 return
         subject = json.dumps([author.realm, author.name, refusal.action], ensure_ascii=False)
@@ -138,7 +165,7 @@ class Witness:
     def _count(self, kind: Kind, subject: str, request_id: str) -> None:
         try:
             self._tallies.count(kind, subject)
-        except (RefusedError, TransactionRefusedError) as error:
+        except (RefusedError, TransactionRefusedError, DBAPIError) as error:
             # The log is what is left.
             log.error("witness.not_counted", request_id=request_id, kind=kind.name, reason=type(error).__name__)
 

@@ -72,7 +72,7 @@ def loggable_path(asked: Request) -> str:
 
 
 def masked(path: str) -> str:
-    """Give a path without anything that looks like a token.
+    """Give a path without anything that looks like a token, or that cannot be printed.
 
     Wavefront's API has tokens in paths, and whoever mistakes a path sends one to
     any other. Ids of groups and roles look the same; they stand in the audit trail.
@@ -81,7 +81,12 @@ def masked(path: str) -> str:
     while again != decoded:
         decoded, again = again, unquote(again)
     found = _UUID.sub("<uuid>", without_tokens(decoded))
-    return path if found == decoded else found
+    # What was encoded once more than anybody decodes may be anything by now; PostgreSQL takes no NUL.
+    return _printable(path if found == decoded else found)
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler a kind of exception

@@ -29,14 +29,30 @@ def register(app: Flask) -> None:
         if response.status_code not in (_UNAUTHORIZED, _FORBIDDEN) or "call" not in g:
             return response
         call: Call = g.call
-        if response.status_code == _FORBIDDEN and call.refused is not None:
-            refusal = Refusal(call.family.name, _action(call.refused), _asked(call))
+        if response.status_code == _FORBIDDEN:
+            requirement = _refused(call)
+            if requirement is None:
+                return response
+            refusal = Refusal(call.family.name, _action(requirement), _asked(call))
             author = Author(call.caller.realm, call.caller.name, call.request_id)
             response.call_on_close(partial(call.services.witness.refused, author, refusal))
-        elif response.status_code == _UNAUTHORIZED and _has_credentials(call):
+        elif _has_credentials(call):
             witness = call.services.witness
             response.call_on_close(partial(witness.failed_log_in, call.family.name, _source(call), call.request_id))
         return response
+
+
+def _refused(call: Call) -> Requirement | None:
+    """Say what the caller was refused: what was noted, or else what the route asks for.
+
+    Not only the gate refuses. A store does it for another's object, and a family
+    for what its own rules forbid; what it words as a refusal is one. None where
+    nobody was recognised, or nothing is asked for.
+    """
+    if call.refused is not None or call.identity is None or call.route is None:
+        return call.refused
+    requirement = call.route.requirement
+    return None if isinstance(requirement, Open) else requirement
 
 
 def _action(requirement: Requirement) -> str:

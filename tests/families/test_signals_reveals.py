@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text, update
 
 from accounts_service import app
 from accounts_service.faults import Json
@@ -86,6 +86,26 @@ def test_a_reveal_is_recorded_once_in_ten_minutes_for_each_principal_object_and_
         ("blue", WITHIN, "blue/email/default")
     ]
     assert CANARY not in str(service.audited())
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_row_that_somebody_made_up_keeps_no_reveal_out_of_the_trail(service: Service) -> None:
+    database, other = service.services.database, f"{EMAIL}2"
+    service.put(EMAIL, BODY)
+    service.put(other, BODY)
+    uid_of_other = service.audited()[-1].uid
+    service.get(EMAIL)
+    (genuine,) = rows(database, AUDIT_REVEAL)
+    with database.begin() as connection:
+        connection.execute(insert(AUDIT_REVEAL).values(genuine._asdict() | {"uid": uid_of_other}))
+    # Together with one that is genuine, and by itself; then there is one of ours.
+    assert service.ask("POST", SEARCH, json={}).text.count(CANARY) == 2
+    assert [row.object for row in reveals(service)] == ["email/default", "email/default2"]
+    with database.begin() as connection:
+        connection.execute(update(AUDIT_REVEAL).values(at_us=AUDIT_REVEAL.c.at_us - 1))
+    for _ in range(2):
+        assert secret_of(service.get(other)) == CANARY
+    assert [row.object for row in reveals(service)][2:] == ["email/default2"]
 
 
 def test_what_was_shown_long_ago_is_forgotten(service: Service, clock: Clock) -> None:

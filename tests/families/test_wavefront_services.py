@@ -21,6 +21,7 @@ from tests.support.wavefront import (
 )
 
 ROBOT = "sa::robot"
+REVEAL = "cluster:admin:wavefront:token/reveal"
 PATH = f"/account/serviceaccount/{ROBOT}"
 TOKENS = f"/apitoken/serviceaccount/{ROBOT}"
 
@@ -275,5 +276,46 @@ def test_a_token_is_in_no_log_no_record_no_refusal_and_no_repr(
     records = [f"{record.object} {record.detail} {record.uid}" for record in client.service.audited()]
     for text in (*refusals, written.out, written.err, *records):
         assert token not in text.lower()
-    made = Token("uid", token, "n", ROBOT, "service", active=True, created_us=0, last_used_us=None, version=1)
+    made = Token(
+        "uid", token, "n", ROBOT, "account", "service", active=True, created_us=0, last_used_us=None, version=1
+    )
     assert token not in repr(made)
+
+
+# -- Tokens of others on record -------------------------------------------------
+
+
+def reveals(service: Service) -> list[tuple[str, str]]:
+    return [(row.object.partition(" ")[2], row.detail) for row in service.audited() if row.act == REVEAL]
+
+
+def test_tokens_of_others_are_shown_once_that_is_on_record(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = client.ok("POST", TOKENS, {"tokenName": "n"})[0]["tokenID"]
+    client.ok("GET", "/apitoken")
+    assert reveals(service) == [], "who makes a token, or has it, is known"
+    for method, path, body in (
+        ("GET", TOKENS, None),
+        ("GET", PATH, None),
+        ("POST", "/search/token", {}),
+        ("GET", "/apitoken/customertokens", None),
+        ("POST", f"{PATH}/activate", None),
+    ):
+        assert token in str(client.ok(method, path, body))
+    (uid,) = {row.uid for row in service.audited() if row.object.endswith(f" of {ROBOT}") and row.act != REVEAL}
+    assert reveals(service) == [(f"{uid} of {ROBOT}", "{}")]
+    # A change of an Idempotency-Key's is one transaction with its answer.
+    client.ok("PUT", f"{TOKENS}/{token}", {"tokenName": "m"})
+    headers = {**bearer(client.token), "Idempotency-Key": "a-key-of-this-test"}
+    made = service.ask("POST", f"/api/v2{TOKENS}", by=None, headers=headers, json={})
+    assert [one["tokenID"] == token for one in made.json["response"]] == [True, False]
+    assert len(reveals(service)) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(type(service.services.witness), "shown", lambda *_: False)
+        for path in (TOKENS, "/apitoken/customertokens"):
+            answer = service.ask("GET", f"/api/v2{path}", by=None, headers=bearer(client.token))
+            assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+            assert token not in answer.text
+        assert client.ok("GET", PATH)["tokens"] == []
+    assert token not in str(service.audited())

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+import structlog
+from sqlalchemy import insert, text
 
 from accounts_service import app
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.jobs.attempts import Attempts
 from accounts_service.storage.database import Database, SqliteDatabase, open_database
-from accounts_service.storage.limits import Failures, Limit, Limits, open_limits
+from accounts_service.storage.limits import TALLY, Failures, Limit, Limits, open_limits
 from tests.storage.kit import VAULT, audited
 from tests.support.installation import Installation
 from tests.support.mention import JOHN, JOHNS_PASSWORD, Mention
@@ -41,7 +42,7 @@ def emptied(database: Database) -> None:
     # On PostgreSQL the counts of all tests are in one table, which is none of the accounts'.
     if not isinstance(database, SqliteDatabase):
         with database.begin() as connection:
-            connection.execute(text("DELETE FROM attempt"))
+            connection.execute(text("DELETE FROM attempt; DELETE FROM tally"))
 
 
 @pytest.fixture
@@ -102,6 +103,30 @@ def test_the_next_time_only_what_is_new_is_recorded(database: Database, limits: 
     record(database, limits)
     record(database, limits)
     assert recorded(database) == [(f"account {ANN}", ANN, f'{{"failed": {number}}}') for number in (7, 2)]
+
+
+def test_a_count_that_nobody_of_us_has_made_is_logged_and_keeps_none_from_being_recorded(
+    database: Database, limits: Limits
+) -> None:
+    refusals = [
+        "x",
+        "[" * 50_000,
+        "{}",
+        '["r", "a"]',
+        '["r", 1, "act"]',
+        '["r", "\\u0000", "act"]',
+        '["r", "\\ud800", "act"]',
+    ]
+    planted = [("a refusals", subject, 60) for subject in refusals] + [("a log-ins", "x", 10**15)]
+    genuine = [("b log-ins", "192.0.2.1", 60), ("b refusals", '["r", "ann", "act"]', 60)]
+    with limits.begin() as connection:
+        for kind, subject, since_s in planted + genuine:
+            connection.execute(insert(TALLY).values(kind=kind, subject=subject, since_s=since_s, number=3))
+    with structlog.testing.capture_logs() as lines:
+        record(database, limits)
+        record(database, limits)
+    assert [line["event"] for line in lines] == ["attempts.unreadable"] * len(planted)
+    assert [about for about, _, _ in recorded(database)] == ["from 192.0.2.1", "3 calls"]
 
 
 def test_what_came_to_something_is_no_failure(database: Database, limits: Limits) -> None:

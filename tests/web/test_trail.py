@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import DataError
 
 from accounts_service import app
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals import examples
 from accounts_service.storage.database import open_database
-from accounts_service.storage.limits import open_limits
+from accounts_service.storage.limits import TALLY, open_limits
 from accounts_service.storage.sealed import Vault, load_keyring
 from accounts_service.storage.tallies import OTHERS, Kind, Tallies
-from accounts_service.storage.witness import SINGLE_REFUSALS
+from accounts_service.storage.witness import SINGLE_REFUSALS, Records
 from tests.storage.kit import sqlite
+from tests.support import netbird, wavefront
 from tests.support.installation import Installation
 from tests.support.mention_page import Clock
 from tests.support.served import Served
@@ -102,6 +105,45 @@ def test_who_is_refused_beside_the_gate_is_on_record_as_well(service: Service) -
         ("manager", "cluster:admin:accounts:reference/put/refused", f"DELETE {slack}old"),
         ("manager", "cluster:admin:accounts:explain/get/refused", "GET /_accounts/explain"),
     ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_what_a_store_or_a_rule_of_a_family_refuses_is_on_record_as_what_the_route_asks_for(service: Service) -> None:
+    plain = wavefront.bearer(wavefront.token_of(service, "plain@example.com"))
+    names = netbird.furnish(service.services)
+    before = len(service.audited())
+    user, admin = "/api/v2/account/user", f"/api/users/{names['uid:owner']}/tokens"
+    asked: list[tuple[str, str, dict[str, str]]] = [
+        ("GET", f"{user}/admin@example.com", plain),
+        ("DELETE", f"/api/accounts/{names['A']}", {"Authorization": f"Token {names['pat:b_owner']}"}),
+        ("GET", admin, {"Authorization": f"Token {names['pat:admin']}"}),
+        ("GET", "/api/users", {"Authorization": f"Token {names['pat:blocked']}"}),
+    ]
+    for method, path, headers in asked:
+        assert ask(service, method, path, headers={**headers, "Host": "localhost"}, by=None) == 403
+    found = told(service)[before:]
+    assert [about for _, _, about, _ in found] == [f"{method} {path}" for method, path, _ in asked]
+    assert [act.removesuffix("/refused") for _, act, _, _ in found] == [
+        "cluster:admin:wavefront:account/get",
+        "cluster:admin:netbird:accounts/delete",
+        "cluster:admin:netbird:pats/read",
+        "cluster:admin:netbird:users/read",
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_no_path_keeps_a_refusal_from_being_recorded(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(service, "GET", f"/_signals/account/slack/%2500{UUID}", by="stranger") == 403
+    assert [about for _, _, about, _ in told(service)] == ["GET /_signals/account/slack/\ufffd<uuid>"]
+
+    def fail(*_: object) -> None:
+        raise DataError("INSERT", {}, ValueError())
+
+    monkeypatch.setattr(Records, "refused", fail)
+    assert ask(service, "GET", EMAIL, by="stranger") == 403
+    with service.services.limits.begin() as connection:
+        (counted,) = connection.execute(select(TALLY.c.subject)).scalars()
+    assert json.loads(counted)[1] == "stranger"
 
 
 def test_of_many_refusals_some_have_records_and_the_others_are_counted(service: Service, clock: Clock) -> None:

@@ -25,8 +25,8 @@ from accounts_service.families.wavefront.tables import (
     SERVICE_ACCOUNTS,
 )
 from accounts_service.faults import NotPermitted, RefusedError
-from accounts_service.storage.database import Store
 from accounts_service.storage.lists import listed, texts
+from accounts_service.storage.reveals import Revealing
 from accounts_service.storage.statements import Statement, given
 
 FAMILY_NAME = "wavefront"
@@ -90,6 +90,7 @@ class Token:
     value: str = field(repr=False)
     name: str | None
     account: str
+    account_uid: str
     kind: str
     active: bool
     created_us: int
@@ -273,7 +274,7 @@ _FIRST_OF_KIND = Statement(
 )
 
 
-class Directory(Store):
+class Directory(Revealing):
     """What the stores of this family read together. `full` adds who is in the groups and has the roles."""
 
     def accounts(self, rows: Iterable[Row[Any]], *, full: bool = False) -> list[Account]:

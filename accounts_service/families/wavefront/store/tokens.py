@@ -37,9 +37,10 @@ from accounts_service.families.wavefront.tables import (
 )
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, NotPermitted, RefusedError, Rule
 from accounts_service.storage.audit import Change
-from accounts_service.storage.database import RecordedStatement, Store
+from accounts_service.storage.database import RecordedStatement
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.lists import texts
+from accounts_service.storage.reveals import Revealing
 from accounts_service.storage.sealed import Place, UnreadableSecretError
 from accounts_service.storage.statements import Statement, given, insertion
 
@@ -129,7 +130,7 @@ _NOTE = Statement(
 )
 
 
-class Tokens(Store):
+class Tokens(Revealing):
     """API tokens. A method acts within the scope of the grant it is given: everybody's, or the caller's own."""
 
     def bearer(self, token: str) -> Bearer | None:
@@ -321,6 +322,7 @@ def _token(row: Row[Any], value: str) -> Token:
         value=value,
         name=row.name,
         account=row.identifier,
+        account_uid=row.account_uid,
         kind=row.kind,
         active=bool(row.active),
         created_us=row.created_us,

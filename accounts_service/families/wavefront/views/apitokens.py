@@ -8,6 +8,7 @@ from accounts_service.access.privileges import Mine
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.tokens import Tokens
+from accounts_service.families.wavefront.views import shown
 from accounts_service.families.wavefront.views.models import Models, tagged, wrapped
 from accounts_service.faults import AgainstTheRules, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
@@ -95,7 +96,7 @@ def list_tokens_of_service_account(call: Call, id: str) -> Response:  # noqa: A0
     """List the tokens of a service account, the newest last."""
     with call.reading(Tokens) as tokens:
         listed = tokens.of(call.grant, id)
-    return wrapped([*map(Models.token, listed)])
+    return wrapped([*map(Models.token, shown.recorded(call, listed))])
 
 
 @ROUTES.route(
@@ -112,6 +113,8 @@ def create_token_for_service_account(call: Call, id: str) -> Response:  # noqa: 
     name = schemas.TOKEN_NAME.check(call.json).get("tokenName")
     with call.transaction(Tokens) as tokens:
         listed = tokens.make(call.grant, id, name)
+        # That the new one was made is on record.
+        shown.within(call, tokens, listed[:-1])
     return wrapped([*map(Models.token, listed)])
 
 
@@ -145,6 +148,7 @@ def revoke_token_of_service_account(call: Call, id: str, token: str) -> Response
     """Revoke a token of a service account; answers with those that are left."""
     with call.transaction(Tokens) as tokens:
         listed = tokens.revoke(call.grant, token, id, call.conditions)
+        shown.within(call, tokens, listed)
     return wrapped([*map(Models.token, listed)])
 
 
@@ -161,7 +165,7 @@ def list_customer_tokens(call: Call) -> Response:
     """List everybody's tokens, by account."""
     with call.reading(Tokens) as tokens:
         listed = tokens.all(call.grant)
-    return wrapped([*map(Models(call).customer_token, listed)])
+    return wrapped([*map(Models(call).customer_token, shown.recorded(call, listed))])
 
 
 @ROUTES.route(

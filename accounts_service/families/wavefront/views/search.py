@@ -7,6 +7,7 @@ from flask import Response
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.search import Condition, Method, Search, Searches
+from accounts_service.families.wavefront.views import shown
 from accounts_service.families.wavefront.views.models import Models, paged
 from accounts_service.faults import Json
 from accounts_service.web.family import Body, Routes
@@ -61,7 +62,7 @@ def search_service_accounts(call: Call) -> Response:
     search = _search(call)
     with call.reading(Searches) as searches:
         page = searches.services(call.grant, search)
-    return paged(page, map(Models(call).service, page.items), sort=_order(search))
+    return paged(page, map(Models(call).service, shown.with_tokens(call, page.items)), sort=_order(search))
 
 
 @ROUTES.route(
@@ -109,7 +110,7 @@ def search_tokens(call: Call) -> Response:
     search = _search(call)
     with call.reading(Searches) as searches:
         page = searches.tokens(call.grant, search)
-    return paged(page, map(Models(call).customer_token, page.items), sort=_order(search))
+    return paged(page, map(Models(call).customer_token, shown.recorded(call, page.items)), sort=_order(search))
 
 
 def _search(call: Call) -> Search:

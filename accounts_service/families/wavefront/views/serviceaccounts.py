@@ -8,6 +8,7 @@ from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts, Existing, Making, Wish
 from accounts_service.families.wavefront.store.directory import SERVICE
+from accounts_service.families.wavefront.views import shown
 from accounts_service.families.wavefront.views.models import Models, message_of, tagged, wrapped
 from accounts_service.families.wavefront.views.users import wish_of
 from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
@@ -33,7 +34,7 @@ def list_service_accounts(call: Call) -> Response:
     """List every service account, with its tokens."""
     with call.reading(Accounts) as accounts:
         services = accounts.all(call.grant, SERVICE)
-    return wrapped([*map(Models(call).service, services)])
+    return wrapped([*map(Models(call).service, shown.with_tokens(call, services))])
 
 
 @ROUTES.route(
@@ -67,6 +68,7 @@ def get_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the A
     """Read a service account, with its tokens."""
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, id, SERVICE)
+    (account,) = shown.with_tokens(call, (account,))
     return tagged(wrapped(Models(call).service(account)), account)
 
 
@@ -118,4 +120,5 @@ def deactivate_service_account(call: Call, id: str) -> Response:  # noqa: A002  
 def _changed(call: Call, identifier: str, wish: Wish) -> Response:
     with call.transaction(Accounts) as accounts:
         written = accounts.change(call.grant, identifier, wish, SERVICE, call.conditions)
+        shown.within(call, accounts, written.account.tokens)
     return tagged(wrapped(Models(call).service(written.account), message_of(written.ignored)), written.account)

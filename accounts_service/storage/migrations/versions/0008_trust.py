@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("uid", NAME, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("at_us", sa.BigInteger, nullable=False),
+        sa.Column("mac", NAME, nullable=False),
         sa.PrimaryKeyConstraint("actor", "uid", "version", name="pk_audit_reveal"),
     )
     op.create_index("ix_audit_reveal_at_us", "audit_reveal", ["at_us"])
@@ -68,6 +69,7 @@ def upgrade() -> None:
         sa.Column("pid", sa.BigInteger, nullable=False),
         sa.Column("keys", sa.Text, nullable=False),
         sa.Column("active", NAME, nullable=False),
+        sa.Column("active_since_us", sa.BigInteger, nullable=False),
         sa.Column("seen_us", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("uid", name="pk_process"),
     )
