@@ -142,6 +142,7 @@ FORMAT = 2
 
 # What the MAC is made over, in this order, forever: records outlive releases.
 _FIELDS = ("at_us", "family", "tenant", "realm", "actor", "act", "object", "uid", "version", "detail", "request_id")
+_TYPES = [AUDIT_RECORD.c[name].type.python_type for name in _FIELDS]
 _LABELS = {1: "audit", 2: "audit/2"}
 
 # Parts of every change's own statement, their values under names that begin with `audit_`. A name is written with
@@ -190,9 +191,12 @@ def reference(vault: Vault, kind: str, space: str, name: str) -> str:
 
 
 def is_genuine(vault: Vault, row: Row[Any]) -> bool:
-    """Tell whether a record is as it was written."""
+    """Tell whether a record is as it was written. A number is no text of its digits, though the MAC is the same."""
     label = _LABELS.get(row.format)
-    return label is not None and bool(row.mac == vault.mac(label, *(getattr(row, name) for name in _FIELDS)))
+    values = [getattr(row, name) for name in _FIELDS]
+    if label is None or [*map(type, values)] != _TYPES:
+        return False
+    return bool(row.mac == vault.mac(label, *values))
 
 
 # Records that say which version something has got. Those of what was shown name a version, too, and make none.
@@ -203,6 +207,6 @@ _NAMES_LISTED = Statement(select(AUDIT_NAME).where(AUDIT_NAME.c.ref.in_(texts(gi
 
 def names_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
     """Read the names that some records refer to, by reference."""
-    refs = {ref for row in rows if row.format == FORMAT for ref in (row.actor, row.object)}
+    refs = {ref for row in rows if row.format == FORMAT for ref in (row.actor, row.object) if isinstance(ref, str)}
     found = _NAMES_LISTED.run(connection, {"refs": listed([ref] for ref in sorted(refs))}) if refs else ()
     return {row.ref: row for row in found}

@@ -60,13 +60,17 @@ class Findings:
         self._found: dict[Finding, None] = {}
         self._more = 0
 
-    def add(self, kind: Kind, tenant: str, where: str, sentence: str) -> None:
-        """Note one."""
-        finding = Finding(kind, tenant, where, sentence)
+    def add(self, kind: Kind, tenant: object, where: str, sentence: str) -> None:
+        """Note one. A tenant that is no text is told as it stands there."""
+        finding = Finding(kind, tenant if isinstance(tenant, str) else repr(tenant), where, sentence)
         if len(self._found) < MOST:
             self._found[finding] = None
         elif finding not in self._found:
             self._more += 1
+
+    def __len__(self) -> int:
+        """Count all of them."""
+        return len(self._found) + self._more
 
     def report(self, records: int, heads: tuple[Head, ...]) -> Report:
         """Sum up."""

@@ -8,26 +8,43 @@ pages, in one snapshot, so that it does not matter how long it takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from operator import methodcaller
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, Table, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from accounts_service.faults import RefusedError
 from accounts_service.storage import audit, names
-from accounts_service.storage.audit import ACTOR, AUDIT_HEAD, AUDIT_RECORD, AUDIT_SEGMENT, FORMAT, OBJECT, Author
+from accounts_service.storage.audit import (
+    ACTOR,
+    AUDIT_HEAD,
+    AUDIT_NAME,
+    AUDIT_RECORD,
+    AUDIT_SEGMENT,
+    FORMAT,
+    OBJECT,
+    Author,
+)
 from accounts_service.storage.chain import Head, is_genuine_segment, start
 from accounts_service.storage.database import Database, Session, Store
 from accounts_service.storage.findings import Findings, Kind, Report
 from accounts_service.storage.seals import BATCH, Seals
+from accounts_service.storage.shapes import is_sound, is_undecodable, misshapen
 from accounts_service.storage.stored import Stored
 from accounts_service.storage.versions import Versions
 
 _PAGE = 1000
 # The job that seals runs every second; when records wait longer than this, somebody has to look after it.
 _LATE_US = 600_000_000
+
+_KINDS = {
+    AUDIT_RECORD: Kind.RECORD,
+    AUDIT_NAME: Kind.NAME,
+    AUDIT_HEAD: Kind.HEAD,
+    AUDIT_SEGMENT: Kind.SEGMENT,
+}
 
 _AUTHOR = Author("accounts", "verification", "")
 
@@ -54,23 +71,38 @@ class Verification(Store):
 
     def check(self, stored: Sequence[Stored], given: Iterable[Head] = (), findings: Findings | None = None) -> Report:
         """Look at everything as it is."""
-        findings = findings or Findings()
+        findings = Findings() if findings is None else findings
         self.look_for_unsealed(findings)
+        all_sound = self._look_at_shapes(stored, findings)
         look = _Look(self._session, findings, tuple(given))
-        for row in self._pages((AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.number), sealed=True):
-            look.sealed(row)
-        look.end()
-        for row in self._pages((AUDIT_RECORD.c.id,), sealed=False):
-            look.record(row)
-        look.names()
-        self._look_for_copies(findings)
-        Versions(self._session, findings, look.shortened).check(stored)
+        with _bearing(findings, all_sound=all_sound):
+            look.begin()
+            for row in self._pages((AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.number), sealed=True):
+                look.sealed(row)
+            look.end()
+            for row in self._pages((AUDIT_RECORD.c.id,), sealed=False):
+                look.record(row)
+            look.names()
+        with _bearing(findings, all_sound=all_sound):
+            self._look_for_copies(findings)
+        with _bearing(findings, all_sound=all_sound):
+            Versions(self._session, findings, look.shortened).check(stored)
         return findings.report(look.records, look.heads)
+
+    def _look_at_shapes(self, stored: Sequence[Stored], findings: Findings) -> bool:
+        """Note what is not of its column's type; tells whether everything is."""
+        kinds = {**_KINDS, **{one.table: Kind.VERSION for one in stored}}
+        before = len(findings)
+        for table, kind in kinds.items():
+            for number in misshapen(self._session, table):
+                findings.add(kind, "", f"row {number} of {table.name}", "something in it is not of its column's type")
+        return len(findings) == before
 
     def look_for_unsealed(self, findings: Findings) -> None:
         """Note it when records wait for their numbers longer than the job that seals should let them."""
         late = AUDIT_RECORD.c.at_us < self._session.now_us - _LATE_US
         query = select(AUDIT_RECORD.c.id, AUDIT_RECORD.c.tenant).where(AUDIT_RECORD.c.number.is_(None), late)
+        query = query.where(is_sound(self._session.connection, AUDIT_RECORD))
         for row in self._session.select(query.order_by(AUDIT_RECORD.c.id).limit(1), again=True):
             sentence = "it and maybe others have waited too long for a number: no job has sealed them, or it was taken"
             findings.add(Kind.UNSEALED, row.tenant, f"id {row.id}", sentence)
@@ -79,6 +111,7 @@ class Verification(Store):
         """Note records that are there twice: a copy is as genuine as what it is a copy of, but for its place."""
         at_us, record_id = AUDIT_RECORD.c.at_us, AUDIT_RECORD.c.id
         query = select(at_us, record_id, AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.mac)
+        query = query.where(is_sound(self._session.connection, AUDIT_RECORD))
         query = query.order_by(at_us, record_id).limit(_PAGE)
         page = self._session.select(query, again=True)
         moment, macs = None, set[bytes]()
@@ -95,7 +128,7 @@ class Verification(Store):
     def _pages(self, keys: tuple[Any, ...], *, sealed: bool) -> Iterator[Row[Any]]:
         number = AUDIT_RECORD.c.number
         query = select(AUDIT_RECORD).where(number.is_not(None) if sealed else number.is_(None))
-        query = query.order_by(*keys).limit(_PAGE)
+        query = query.where(is_sound(self._session.connection, AUDIT_RECORD)).order_by(*keys).limit(_PAGE)
         page = self._session.select(query, again=True)
         while page:
             yield from page
@@ -110,19 +143,23 @@ class _Look:
         self._session = session
         self._findings = findings
         self._given = given
-        self._heads = {
-            row.tenant: Head(row.tenant, row.number, row.link) for row in session.select(select(AUDIT_HEAD), again=True)
-        }
+        self._heads: dict[str, Head] = {}
         self._segments: dict[str, list[Row[Any]]] = {}
-        for row in session.select(select(AUDIT_SEGMENT), again=True):
-            self._segments.setdefault(row.tenant, []).append(row)
-        self._erased = names.erased(session)
+        self._erased: dict[str, int] = {}
         self._unnamed: list[Row[Any]] = []
         self._ended: set[str] = set()
         self._at: Head | None = None
         self.records = 0
         # The tenants of whose records the oldest are gone because of their age.
         self.shortened: set[str] = set()
+
+    def begin(self) -> None:
+        """Read what is known of the chains."""
+        for row in self._sound(AUDIT_HEAD):
+            self._heads[row.tenant] = Head(row.tenant, row.number, row.link)
+        for row in self._sound(AUDIT_SEGMENT):
+            self._segments.setdefault(row.tenant, []).append(row)
+        self._erased = names.erased(self._session)
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -173,9 +210,15 @@ class _Look:
                 if name is None:
                     if self._erased.get(ref, 0) < row.id:
                         self._findings.add(Kind.NAME, row.tenant, _place(row), f"the name of the {kind} was taken away")
-                elif ref != audit.reference(self._session.vault, kind, space, name.name) or name.kind != kind:
+                elif (name.kind, name.space, ref) != (kind, space, self._reference(kind, space, name.name)):
                     sentence = f"the name of the {kind} is not the one that was written"
                     self._findings.add(Kind.NAME, row.tenant, _place(row), sentence)
+
+    def _sound(self, table: Table) -> Sequence[Row[Any]]:
+        return self._session.select(select(table).where(is_sound(self._session.connection, table)), again=True)
+
+    def _reference(self, kind: str, space: str, name: str) -> str:
+        return audit.reference(self._session.vault, kind, space, name)
 
     def _begin(self, tenant: str) -> Head:
         self._finish()
@@ -210,6 +253,20 @@ class _Look:
             if (given.tenant, given.number) == (at.tenant, at.number) and given != at:
                 sentence = "it has not the link that it once had: the chain was made anew"
                 self._findings.add(Kind.HEAD, at.tenant, f"number {at.number}", sentence)
+
+
+@contextmanager
+def _bearing(findings: Findings, *, all_sound: bool) -> Iterator[None]:
+    """Go on after what cannot be read or compared, which is a finding or, as what is not sound, has been one."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_undecodable(error):
+            raise
+        findings.add(Kind.RECORD, "", "a row", "a text in it cannot be read, and hides what comes after it")
+    except (TypeError, ValueError, AttributeError):
+        if all_sound:
+            raise
 
 
 def _place(row: Row[Any]) -> str:

@@ -29,6 +29,7 @@ _PARAMETERS = frozenset(("actor", "object", "action", "from", "to", "tenant", "s
 _SIZE, _LARGEST = 50, 500
 _CURSOR = Place("admin", "audit", "cursor")
 _MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def _moment(text: str) -> int:
         moment = datetime.fromisoformat(text.upper())
     except ValueError:
         raise ValueError("a time that there is") from None
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _place(vault: Vault, text: str) -> int:
@@ -135,7 +136,7 @@ def _shown(record: Record) -> Json:
     return {
         "id": record.id,
         "number": record.number,
-        "at": datetime.fromtimestamp(record.at_us / 1_000_000, UTC).isoformat(timespec="milliseconds"),
+        "at": _time(record.at_us),
         "family": record.family,
         "tenant": record.tenant,
         "realm": record.realm,
@@ -149,11 +150,22 @@ def _shown(record: Record) -> Json:
     }
 
 
-def _detail(text: str) -> Json:
-    # What was tampered with must not hide the rest.
+# What was tampered with must not hide the rest.
+
+
+def _time(at_us: int | None) -> Json:
     try:
-        detail: Json = json.loads(text)
-    except ValueError:
+        return None if at_us is None else (_EPOCH + at_us * _MICROSECOND).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return None
+
+
+def _detail(text: str | None) -> Json:
+    try:
+        detail: Json = json.loads(text or "")
+        # What we have no way to write: numbers that are none, and halves of characters.
+        json.dumps(detail, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         return None
     return detail if isinstance(detail, dict) else None
 
