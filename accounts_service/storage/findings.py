@@ -46,6 +46,8 @@ class Report:
     heads: tuple[Head, ...]
     findings: tuple[Finding, ...]
     more: int
+    # How many of the heads that were given are of records that are gone because of their age.
+    uncompared: int
 
     @property
     def ok(self) -> bool:
@@ -72,6 +74,6 @@ class Findings:
         """Count all of them."""
         return len(self._found) + self._more
 
-    def report(self, records: int, heads: tuple[Head, ...]) -> Report:
+    def report(self, records: int, heads: tuple[Head, ...], uncompared: int) -> Report:
         """Sum up."""
-        return Report(records, heads, tuple(self._found), self._more)
+        return Report(records, heads, tuple(self._found), self._more, uncompared)

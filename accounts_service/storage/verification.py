@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from operator import methodcaller
 from typing import Any
 
 from sqlalchemy import Row, Table, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from accounts_service.faults import RefusedError
-from accounts_service.storage import audit, names
+from accounts_service.storage import audit, names, seals
 from accounts_service.storage.audit import (
     ACTOR,
     AUDIT_HEAD,
@@ -30,7 +29,6 @@ from accounts_service.storage.audit import (
 from accounts_service.storage.chain import Head, is_genuine_segment, start
 from accounts_service.storage.database import Database, Session, Store
 from accounts_service.storage.findings import Findings, Kind, Report
-from accounts_service.storage.seals import BATCH, Seals
 from accounts_service.storage.shapes import is_sound, is_undecodable, misshapen
 from accounts_service.storage.stored import Stored
 from accounts_service.storage.versions import Versions
@@ -60,7 +58,7 @@ def verify(database: Database, stored: Sequence[Stored], given: Iterable[Head] =
         verification.look_for_unsealed(findings)
     # What keeps records from being sealed is found below.
     with suppress(RefusedError, DBAPIError):
-        while database.written(Seals, _AUTHOR, methodcaller("seal"))[0] == BATCH:
+        for _ in seals.seal(database, _AUTHOR):
             pass
     with database.snapshot(Verification) as verification:
         return verification.check(stored, given, findings)
@@ -74,7 +72,7 @@ class Verification(Store):
         findings = Findings() if findings is None else findings
         self.look_for_unsealed(findings)
         all_sound = self._look_at_shapes(stored, findings)
-        look = _Look(self._session, findings, tuple(given))
+        look = _Look(self._session, findings, given)
         with _bearing(findings, all_sound=all_sound):
             look.begin()
             for row in self._pages((AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.number), sealed=True):
@@ -87,7 +85,7 @@ class Verification(Store):
             self._look_for_copies(findings)
         with _bearing(findings, all_sound=all_sound):
             Versions(self._session, findings, look.shortened).check(stored)
-        return findings.report(look.records, look.heads)
+        return findings.report(look.records, look.heads, look.uncompared)
 
     def _look_at_shapes(self, stored: Sequence[Stored], findings: Findings) -> bool:
         """Note what is not of its column's type; tells whether everything is."""
@@ -139,10 +137,16 @@ class Verification(Store):
 class _Look:
     """What has been seen so far."""
 
-    def __init__(self, session: Session, findings: Findings, given: tuple[Head, ...]) -> None:
+    def __init__(self, session: Session, findings: Findings, given: Iterable[Head]) -> None:
         self._session = session
         self._findings = findings
-        self._given = given
+        # By tenant and number: there may be as many as there were records.
+        self._given: dict[str, dict[int, bytes]] = {}
+        for head in given:
+            links = self._given.setdefault(head.tenant, {})
+            if links.setdefault(head.number, head.link) != head.link:
+                sentence = "it was given with two different links: there were two chains, one after the other"
+                findings.add(Kind.HEAD, head.tenant, f"number {head.number}", sentence)
         self._heads: dict[str, Head] = {}
         self._segments: dict[str, list[Row[Any]]] = {}
         self._erased: dict[str, int] = {}
@@ -150,6 +154,8 @@ class _Look:
         self._ended: set[str] = set()
         self._at: Head | None = None
         self.records = 0
+        # How many heads are of records that are gone because of their age, so that nothing can be said of them.
+        self.uncompared = 0
         # The tenants of whose records the oldest are gone because of their age.
         self.shortened: set[str] = set()
 
@@ -195,8 +201,7 @@ class _Look:
     def end(self) -> None:
         """Look at what is known of chains without records, once all records were seen."""
         self._finish()
-        given = {head.tenant for head in self._given}
-        for tenant in sorted((self._heads.keys() | self._segments.keys() | given) - self._ended):
+        for tenant in sorted((self._heads.keys() | self._segments.keys() | self._given.keys()) - self._ended):
             self._begin(tenant)
             self._finish()
 
@@ -228,6 +233,7 @@ class _Look:
             if len(segments) == 1 and row.first == 1 and is_genuine_segment(self._session.vault, row):
                 self._at = at = Head(tenant, row.last, row.link)
                 self.shortened.add(tenant)
+                self.uncompared += sum(number < row.last for number in self._given.get(tenant, ()))
             else:
                 sentence = "what it says of records that are gone was not written by us, or not alone"
                 self._findings.add(Kind.SEGMENT, tenant, f"numbers {row.first} to {row.last}", sentence)
@@ -243,16 +249,15 @@ class _Look:
         if head != at:
             sentence = f"the last record has number {at.number}, the head says {head.number} or has another link"
             self._findings.add(Kind.HEAD, at.tenant, f"number {head.number}", sentence)
-        for given in self._given:
-            if given.tenant == at.tenant and given.number > at.number:
+        for number in self._given.get(at.tenant, ()):
+            if number > at.number:
                 sentence = f"there was a record of this number, and now {at.number} is the last"
-                self._findings.add(Kind.HEAD, at.tenant, f"number {given.number}", sentence)
+                self._findings.add(Kind.HEAD, at.tenant, f"number {number}", sentence)
 
     def _compare(self, at: Head) -> None:
-        for given in self._given:
-            if (given.tenant, given.number) == (at.tenant, at.number) and given != at:
-                sentence = "it has not the link that it once had: the chain was made anew"
-                self._findings.add(Kind.HEAD, at.tenant, f"number {at.number}", sentence)
+        if self._given.get(at.tenant, {}).get(at.number, at.link) != at.link:
+            sentence = "it has not the link that it once had: the chain was made anew"
+            self._findings.add(Kind.HEAD, at.tenant, f"number {at.number}", sentence)
 
 
 @contextmanager

@@ -119,7 +119,8 @@ def test_each_record_gets_the_next_number_of_its_tenant_and_each_head_goes_into_
     put(database)
     put(database, Key("email", "default", "hr@home"))
     put(database)
-    seal(database)
+    trail = Trail(database, None)
+    trail.seal(lambda: False)
     assert [(row.tenant, row.number) for row in audited(database)] == [("", 1), ("hr@home", 1), ("", 2)]
     logged = [word.removeprefix("head=") for word in capsys.readouterr().out.split() if word.startswith("head=")]
     heads = look(database).heads
@@ -127,8 +128,14 @@ def test_each_record_gets_the_next_number_of_its_tenant_and_each_head_goes_into_
     assert [str(head) for head in heads] == logged
     assert [Head.parse(word) for word in logged] == [*heads]
     assert [(head.tenant, head.number) for head in heads] == [("", 2), ("hr@home", 1)]
-    seal(database)
+    trail.seal(lambda: False)
     assert capsys.readouterr().out == ""
+    # What `verify` seals is in the log, too, and whoever begins says what there is.
+    put(database)
+    (head, _) = look(database).heads
+    assert f"head={head}" in capsys.readouterr().out
+    seal(database)
+    assert f"head={head}" in capsys.readouterr().out
     for nonsense in ("", "1", "1:ab", f"x:{'ab' * 32}", f"1:{'ab' * 32}@"):
         with pytest.raises(ValueError, match="NUMBER:LINK"):
             Head.parse(nonsense)
@@ -289,3 +296,69 @@ def test_expiring_goes_on_in_batches(database: Database, clock: Clock, monkeypat
     (segment,) = rows(database, AUDIT_SEGMENT)
     assert segment.last == 7
     assert look(database).ok
+
+
+def test_a_head_that_somebody_has_set_is_told_and_keeps_nobody_else_from_being_sealed(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trail = Trail(database, None)
+    put(database)
+    put(database)
+    put(database, Key("email", "default", "hr"))
+    trail.seal(lambda: False)
+    with database.begin() as connection:
+        first = connection.execute(select(AUDIT_RECORD.c.link).where(AUDIT_RECORD.c.number == 1)).scalar()
+    for values in ({"number": 2**63 - 1}, {"number": 1}, {"link": first}, None):
+        there = AUDIT_HEAD.c.tenant == ""
+        with database.begin() as connection:
+            kept = connection.execute(select(AUDIT_HEAD).where(there)).mappings().one()
+            connection.execute(
+                update(AUDIT_HEAD).where(there).values(**values) if values else delete(AUDIT_HEAD).where(there)
+            )
+        put(database)
+        put(database, Key("email", "default", "hr"))
+        trail.seal(lambda: False)
+        said = capsys.readouterr().out
+        assert ("audit.head_damaged" in said) == (values is not None)
+        assert ("audit.head_went_back" in said) == (values is None)
+        assert {row.tenant for row in audited(database) if row.number is None} == {""}
+        report = look(database)
+        assert Kind.HEAD in {finding.kind for finding in report.findings}
+        with database.begin() as connection:
+            connection.execute(delete(AUDIT_HEAD).where(there))
+            connection.execute(insert(AUDIT_HEAD).values(**kept))
+        trail.seal(lambda: False)
+        assert look(database).ok
+
+
+def test_a_chain_that_goes_back_while_the_job_runs_is_told_at_once(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trail = Trail(database, None)
+    for _ in range(2):
+        done_by(database, JANE, Change("wavefront", "", "a", "b", "", 0, {}))
+        trail.seal(lambda: False)
+    with database.transaction(Bare, AUTHOR) as bare:
+        scene = Scene(random.Random(1), bare)
+        first, second = scene.records()
+        scene.remove(second)
+        scene.set_head(first)
+    assert look(database).ok, "the database alone does not know of it"
+    trail.seal(lambda: False)
+    assert "audit.head_went_back" in capsys.readouterr().out
+
+
+def test_all_heads_of_a_log_are_held_against_the_chains(database: Database, clock: Clock) -> None:
+    heads: list[Head] = []
+    for _ in range(3):
+        put(database)
+        heads += look(database).heads
+    clock.now += 31 * 86_400
+    put(database)
+    seal(database)
+    expire(database)
+    report = look(database, *heads)
+    # Of the last of those that are gone the segment has the link.
+    assert (report.ok, report.uncompared) == (True, 2)
+    twice = Head("", 9, b"x" * 32), Head("", 9, b"y" * 32)
+    assert any("two different links" in str(finding) for finding in look(database, *twice).findings)

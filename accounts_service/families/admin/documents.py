@@ -127,9 +127,13 @@ VERIFIED = Answer(
             "heads": {"type": "object", "additionalProperties": _TEXT},
             "findings": {"type": "array", "items": _FINDING},
             "more": {"type": "integer", "description": "How many findings there are besides."},
+            "uncompared": {
+                "type": "integer",
+                "description": "How many of the heads asked for are of records that are gone because of their age.",
+            },
         },
     ),
-    {"ok": True, "records": 7, "heads": {"": f"7:{'0a' * 32}"}, "findings": [], "more": 0},
+    {"ok": True, "records": 7, "heads": {"": f"7:{'0a' * 32}"}, "findings": [], "more": 0, "uncompared": 0},
     _NOT_STORED,
 )
 

@@ -76,7 +76,7 @@ def verify_audit(call: Call) -> Response:
     heads: dict[str, Json] = {head.tenant: str(head) for head in report.heads}
     findings: list[Json] = [_told(finding) for finding in report.findings]
     answer: dict[str, Json] = {"ok": report.ok, "records": report.records, "heads": heads}
-    return json_response({**answer, "findings": findings, "more": report.more})
+    return json_response({**answer, "findings": findings, "more": report.more, "uncompared": report.uncompared})
 
 
 def _wanted(asked: Mapping[str, str], vault: Vault) -> Wanted:
