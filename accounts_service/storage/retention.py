@@ -76,7 +76,8 @@ class Expired(Store):
             return 0
         rows, last = self._removable(end, before_us)
         # A removal is recorded; those records alone are not worth another one, or they would follow each other forever.
-        if all(row.act == EXPIRE for row in rows):
+        # A whole batch of them goes: it makes one.
+        if len(rows) < BATCH and all(row.act == EXPIRE for row in rows):
             return 0
         hold_still(self._session.connection)
         self._replace(end, last)

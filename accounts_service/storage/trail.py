@@ -109,6 +109,12 @@ class Trail(Store):
         return [_record(row, names) for row in rows]
 
     def _references(self, kind: str, name: str) -> Iterator[str]:
+        """Give what stands for a name that there is. Of one that was erased nobody is told any more what it did."""
+        refs = [*self._possible(kind, name)]
+        for row in self._session.select(select(AUDIT_NAME.c.ref).where(AUDIT_NAME.c.ref.in_(refs))):
+            yield row.ref
+
+    def _possible(self, kind: str, name: str) -> Iterator[str]:
         space: str | None = ""
         while (space := self._session.read(_NEXT_SPACE, kind=kind, space=space).scalar()) is not None:
             yield audit.reference(self._session.vault, kind, space, name)

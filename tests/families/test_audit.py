@@ -219,3 +219,20 @@ def test_what_is_no_value_of_its_kind_is_found_and_hides_nothing_else(service: S
             connection.execute(delete(table).where(this))
             connection.execute(insert(table).values(**kept))
     assert verify(database, STORED).ok
+
+
+def test_whoever_was_erased_is_not_found_any_more_nor_named_by_what_was_refused(service: Service) -> None:
+    service.put("/_signals/account/slack/jane", SLACK, by="manager")
+    for path in ("slack/jane@corp.example", "slack/jane%40corp.example", "slack/jane@corp.example.bak"):
+        answer = service.get(f"/_signals/account/{path}", by="stranger")
+        assert answer.status_code == 403
+        answer.close()  # It is recorded once the answer is out.
+    database = service.services.database
+    assert len(read(service, "actor=manager")) == 1
+    database.written(Names, Author("a", "b", "c"), lambda names: names.erase("manager", ("actor",)))
+    assert read(service, "actor=manager") == []
+    database.written(Names, Author("a", "b", "c"), lambda names: names.erase("jane@corp.example"))
+    named = [record["object"] for record in read(service) if str(record["action"]).endswith("/refused")]
+    assert len(named) == 3
+    assert [str(one).endswith(".bak") for one in named if one is not None] == [True]
+    assert verify(database, STORED).ok
