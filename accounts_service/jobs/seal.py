@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import methodcaller
 
 import structlog
@@ -13,6 +14,7 @@ from accounts_service.storage.chain import Head, start
 from accounts_service.storage.database import Database
 from accounts_service.storage.retention import Expired
 from accounts_service.storage.seals import Chains, Seals
+from accounts_service.storage.stored import Stored
 
 log = structlog.get_logger(__name__)
 
@@ -21,11 +23,15 @@ _DAY_US = 86_400_000_000
 
 
 class Trail:
-    """The audit trail, as those who look after it see it. `kept_days`: None keeps records for good."""
+    """The audit trail, as those who look after it see it.
 
-    def __init__(self, database: Database, kept_days: int | None) -> None:
+    `kept_days`: None keeps records for good. `stored`: what records are of.
+    """
+
+    def __init__(self, database: Database, kept_days: int | None, stored: Sequence[Stored] = ()) -> None:
         self._database = database
         self._kept_days = kept_days
+        self._stored = stored
         # What was last seen of each chain: no state that is put back while we run goes unseen.
         self._heads: dict[str, Head] = {}
         self._damaged: frozenset[str] = frozenset()
@@ -68,4 +74,6 @@ class Trail:
         for tenant in tenants:
             removed = retention.BATCH
             while removed == retention.BATCH and not stopping():
-                removed = self._database.written(Expired, _AUTHOR, methodcaller("remove", tenant, before_us))
+                removed = self._database.written(
+                    Expired, _AUTHOR, methodcaller("remove", tenant, before_us, self._stored)
+                )

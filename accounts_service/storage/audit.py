@@ -102,6 +102,19 @@ AUDIT_SEGMENT = Table(
     PrimaryKeyConstraint("tenant", "last"),
 )
 
+# The newest version and object of what is still there though none of its records is.
+AUDIT_LAST = Table(
+    "audit_last",
+    METADATA,
+    Column("uid", NAME, primary_key=True),
+    Column("family", NAME, nullable=False),
+    Column("tenant", NAME, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("format", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
 # Who was shown the secrets of what in which version, and when that was last recorded.
 AUDIT_REVEAL = Table(
     "audit_reveal",
@@ -201,6 +214,12 @@ def is_genuine(vault: Vault, row: Row[Any]) -> bool:
 
 # Records that say which version something has got. Those of what was shown name a version, too, and make none.
 COUNTED = (AUDIT_RECORD.c.version > 0) & ~AUDIT_RECORD.c.act.like("%/reveal")
+
+
+def is_counted(row: Row[Any]) -> bool:
+    """Tell of a record what COUNTED asks of the database."""
+    return row.version > 0 and not row.act.endswith("/reveal")
+
 
 _NAMES_LISTED = Statement(select(AUDIT_NAME).where(AUDIT_NAME.c.ref.in_(texts(given("refs")))))
 

@@ -19,6 +19,7 @@ from accounts_service.storage import audit, names, seals
 from accounts_service.storage.audit import (
     ACTOR,
     AUDIT_HEAD,
+    AUDIT_LAST,
     AUDIT_NAME,
     AUDIT_RECORD,
     AUDIT_SEGMENT,
@@ -42,6 +43,7 @@ _KINDS = {
     AUDIT_NAME: Kind.NAME,
     AUDIT_HEAD: Kind.HEAD,
     AUDIT_SEGMENT: Kind.SEGMENT,
+    AUDIT_LAST: Kind.SEGMENT,
 }
 
 _AUTHOR = Author("accounts", "verification", "")

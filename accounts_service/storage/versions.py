@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, null, select, tuple_
 
+from accounts_service.storage import lasts
 from accounts_service.storage.audit import AUDIT_RECORD, COUNTED, FORMAT, OBJECT, reference
 from accounts_service.storage.database import Session
 from accounts_service.storage.findings import Findings, Kind
@@ -34,8 +35,9 @@ class Versions:
         for one in stored:
             for page in self._rows(one):
                 records = self._records([row.record for row in page if row.record is not None])
+                kept = lasts.kept(self._session, [row.uid for row in page if row.last is None])
                 for row in page:
-                    self._look_at_row(one, row, records.get(row.record))
+                    self._look_at_row(one, row, records.get(row.record), kept.get(row.uid))
         for page in self._recorded():
             for row in page:
                 self._look_at_records(row)
@@ -73,25 +75,28 @@ class Versions:
         query = select(its.id, its.format, its.family, its.tenant, its.object).where(its.id.in_(ids))
         return {row.id: row for row in self._session.select(query, again=True)}
 
-    def _look_at_row(self, stored: Stored, row: Row[Any], record: Row[Any] | None) -> None:
-        gone = row.tenant in self._shortened
+    def _look_at_row(self, stored: Stored, row: Row[Any], record: Row[Any] | None, last: Row[Any] | None) -> None:
         if row.is_untouched and row.last is None:
             return
-        if row.last is None or (gone and row.version < row.first):
-            # Its records may be among those that went. Which they were is known to nobody any more.
-            if not gone:
-                self._tell(row, f"{stored.table.name} has version {row.version}, and no version is on record")
-        elif stored.newest and row.version != row.last:
-            self._tell(row, f"{stored.table.name} has version {row.version}, the last on record is {row.last}")
-        elif record is None:
-            self._tell(row, f"{stored.table.name} has version {row.version}, which is not on record")
-        elif not self._is_of(stored, row, record):
-            self._tell(row, f"{stored.table.name} has it in another place than the one that is on record")
-        elif stored.first is not None and row.first != row.begin and not gone:
+        # Older versions than those on record may be among those that went.
+        gone = row.tenant in self._shortened and row.last is not None and row.version < row.first
+        known = None if row.last is None and last is None else row.last or last.version  # type: ignore[union-attr]  # one of them is
+        name = stored.table.name
+        if known is None:
+            self._tell(row, f"{name} has version {row.version}, and no version is on record")
+        elif row.version > known or (stored.newest and row.version != known):
+            self._tell(row, f"{name} has version {row.version}, the last on record is {known}")
+        elif record is None and row.last is not None and not gone:
+            self._tell(row, f"{name} has version {row.version}, which is not on record")
+        elif not gone and not self._is_of(stored, row, record or last):
+            self._tell(row, f"{name} has it in another place than the one that is on record")
+        elif stored.first is not None and row.first not in {None, row.begin} and row.tenant not in self._shortened:
             self._tell(row, f"the first version on record is {row.first}")
 
-    def _is_of(self, stored: Stored, row: Row[Any], record: Row[Any]) -> bool:
+    def _is_of(self, stored: Stored, row: Row[Any], record: Row[Any] | None) -> bool:
         """Tell whether a record names a row as it is named now. Nothing in versions is ever given another name."""
+        if record is None:
+            return False
         named = row.object
         if record.format == FORMAT and named is not None:
             named = reference(self._session.vault, OBJECT, stored.family, named)

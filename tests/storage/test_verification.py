@@ -11,9 +11,18 @@ from sqlalchemy import delete, insert, select, update
 
 from accounts_service.app import STORED
 from accounts_service.families.signals.store.accounts import Key
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.jobs.seal import Trail
 from accounts_service.storage import audit, findings, names, retention, verification, versions
-from accounts_service.storage.audit import AUDIT_HEAD, AUDIT_NAME, AUDIT_RECORD, AUDIT_SEGMENT, Author, Change
+from accounts_service.storage.audit import (
+    AUDIT_HEAD,
+    AUDIT_LAST,
+    AUDIT_NAME,
+    AUDIT_RECORD,
+    AUDIT_SEGMENT,
+    Author,
+    Change,
+)
 from accounts_service.storage.chain import Head
 from accounts_service.storage.database import Database, RecordedStatement, Session
 from accounts_service.storage.findings import Kind, Report
@@ -59,7 +68,7 @@ def seal(database: Database) -> None:
 
 
 def expire(database: Database, days: int = 30) -> None:
-    Trail(database, days).expire(lambda: False)
+    Trail(database, days, STORED).expire(lambda: False)
 
 
 def done_by(database: Database, author: Author, change: Change) -> None:
@@ -368,3 +377,42 @@ def test_all_heads_of_a_log_are_held_against_the_chains(database: Database, cloc
     assert (report.ok, report.uncompared) == (True, 2)
     twice = Head("", 9, b"x" * 32), Head("", 9, b"y" * 32)
     assert any("two different links" in str(finding) for finding in look(database, *twice).findings)
+
+
+def test_of_what_has_no_record_left_the_newest_version_and_place_are_known(database: Database, clock: Clock) -> None:
+    for name in ("default", "other"):
+        put(database, Key("email", name))
+        put(database, Key("email", name))
+    deleted(database, Key("email", "other"))
+    seal(database)
+    clock.now += 31 * 86_400
+    put(database, Key("email", "new"))
+    seal(database)
+    expire(database)
+    assert look(database).ok
+    assert len(rows(database, AUDIT_LAST)) == 2
+    values = {"uid": "u", "tenant": "", "type": "email", "name": "x", "attributes": "{}", "secrets": "{}", "version": 1}
+    old = ACCOUNT.c.name == "default"
+    mine = {"uid": "u", "family": "signals", "tenant": "", "object": "o", "version": 1, "format": 2, "mac": b"m"}
+    for attack in (
+        [insert(ACCOUNT).values(values)],
+        [insert(ACCOUNT).values(values), insert(AUDIT_LAST).values(mine)],
+        [update(ACCOUNT).where(old).values(version=1)],
+        [update(ACCOUNT).where(old).values(version=3)],
+        [update(ACCOUNT).where(old).values(name="x")],
+        [delete(AUDIT_LAST)],
+        [update(AUDIT_LAST).values(version=AUDIT_LAST.c.version + 1), update(ACCOUNT).where(old).values(version=3)],
+    ):
+        with suppress(ZeroDivisionError), database.transaction(Bare, AUTHOR) as bare:
+            for statement in attack:
+                bare.session.connection.execute(statement)
+            report = Verification(bare.session).check(STORED)
+            assert {finding.kind for finding in report.findings} == {Kind.VERSION}, attack
+            raise ZeroDivisionError  # To undo it.
+    with database.begin() as connection:
+        connection.execute(delete(ACCOUNT_BIN))
+        connection.execute(delete(ACCOUNT_VERSION))
+    clock.now += 31 * 86_400
+    expire(database)
+    # Of what is gone nothing is kept; whoever brings it back brings back what nobody knows.
+    assert {row.version for row in rows(database, AUDIT_LAST)} == {1, 2}
