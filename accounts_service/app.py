@@ -168,7 +168,7 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     attempts = Attempts(database, limits)
     forgetting = Forgetting(database, LEFTOVERS, settings.versions_kept, settings.versions_kept_days)
     rewrap = Rewrap(database, sealed_columns())
-    trail = Trail(database, settings.audit_kept_days)
+    trail = Trail(database, settings.audit_kept_days, STORED)
     return (
         Job("mail", 2, mail.send),
         Job("mail-forgotten", 3600, mail.forget),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 from sqlalchemy import insert, update
 
@@ -19,23 +23,37 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def service(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+def service(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     for name, value in service.installation.environment().items():
         monkeypatch.setenv(name, value)
-    return service
+    yield service
+    structlog.reset_defaults()
 
 
-def test_verify_prints_heads_which_it_takes_and_ends_with_one_when_something_is_wrong(service: Service) -> None:
+def test_verify_prints_heads_which_it_takes_and_ends_with_one_when_something_is_wrong(
+    service: Service, tmp_path: Path
+) -> None:
     service.put("/_signals/account/slack/one", SLACK)
     service.put("/_signals/account/blue/slack/one", SLACK)
     told = run("verify")
     assert told.exit_code == 0, told.output
-    *heads, summary = told.output.splitlines()
+    *heads, summary = told.stdout.splitlines()
     assert summary == "2 records, nothing is wrong."
     words = [line.removeprefix("head ") for line in heads]
     assert words[1].endswith("@blue")
     assert run("verify", "--head", words[0], "--head", words[1]).exit_code == 0
     assert run("verify", "--head", "nonsense").exit_code == 2
+    # What it sealed it has said as the log does, which it takes whole, whatever else is in it.
+    log = tmp_path / "log"
+    log.write_text(f"[1] Booting\n{told.stderr}", encoding="utf-8")
+    assert log.read_text(encoding="utf-8").count("audit.sealed") == 2
+    assert run("verify", "--heads-from", str(log)).exit_code == 0
+    with log.open("a", encoding="utf-8") as more:
+        more.write(f'{{"event": "audit.sealed", "head": "7:{"ab" * 32}@blue"}}\n')
+    cut = run("verify", "--heads-from", str(log), "--heads-from", "-")
+    assert (cut.exit_code, "head: number 7 of tenant blue" in cut.stdout) == (1, True)
+    log.write_text('{"event": "audit.sealed", "head": "7:ab', encoding="utf-8")
+    assert "line 1" in run("verify", "--heads-from", str(log)).stderr
     with service.services.database.begin() as connection:
         connection.execute(update(AUDIT_RECORD).values(tenant="x\n", number=AUDIT_RECORD.c.id))
     told = run("verify", "--head", words[1])

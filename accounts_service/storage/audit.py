@@ -102,6 +102,19 @@ AUDIT_SEGMENT = Table(
     PrimaryKeyConstraint("tenant", "last"),
 )
 
+# The newest version and object of what is still there though none of its records is.
+AUDIT_LAST = Table(
+    "audit_last",
+    METADATA,
+    Column("uid", NAME, primary_key=True),
+    Column("family", NAME, nullable=False),
+    Column("tenant", NAME, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("format", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
 # Who was shown the secrets of what in which version, and when that was last recorded. `mac` is over the others, so that
 # nobody keeps a reveal out of the trail by a row of his own.
 AUDIT_REVEAL = Table(
@@ -144,6 +157,7 @@ FORMAT = 2
 
 # What the MAC is made over, in this order, forever: records outlive releases.
 _FIELDS = ("at_us", "family", "tenant", "realm", "actor", "act", "object", "uid", "version", "detail", "request_id")
+_TYPES = [AUDIT_RECORD.c[name].type.python_type for name in _FIELDS]
 _LABELS = {1: "audit", 2: "audit/2"}
 
 # Parts of every change's own statement, their values under names that begin with `audit_`. A name is written with
@@ -192,19 +206,28 @@ def reference(vault: Vault, kind: str, space: str, name: str) -> str:
 
 
 def is_genuine(vault: Vault, row: Row[Any]) -> bool:
-    """Tell whether a record is as it was written."""
+    """Tell whether a record is as it was written. A number is no text of its digits, though the MAC is the same."""
     label = _LABELS.get(row.format)
-    return label is not None and bool(row.mac == vault.mac(label, *(getattr(row, name) for name in _FIELDS)))
+    values = [getattr(row, name) for name in _FIELDS]
+    if label is None or [*map(type, values)] != _TYPES:
+        return False
+    return bool(row.mac == vault.mac(label, *values))
 
 
 # Records that say which version something has got. Those of what was shown name a version, too, and make none.
 COUNTED = (AUDIT_RECORD.c.version > 0) & ~AUDIT_RECORD.c.act.like("%/reveal")
+
+
+def is_counted(row: Row[Any]) -> bool:
+    """Tell of a record what COUNTED asks of the database."""
+    return row.version > 0 and not row.act.endswith("/reveal")
+
 
 _NAMES_LISTED = Statement(select(AUDIT_NAME).where(AUDIT_NAME.c.ref.in_(texts(given("refs")))))
 
 
 def names_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
     """Read the names that some records refer to, by reference."""
-    refs = {ref for row in rows if row.format == FORMAT for ref in (row.actor, row.object)}
+    refs = {ref for row in rows if row.format == FORMAT for ref in (row.actor, row.object) if isinstance(ref, str)}
     found = _NAMES_LISTED.run(connection, {"refs": listed([ref] for ref in sorted(refs))}) if refs else ()
     return {row.ref: row for row in found}

@@ -46,6 +46,8 @@ class Report:
     heads: tuple[Head, ...]
     findings: tuple[Finding, ...]
     more: int
+    # How many of the heads that were given are of records that are gone because of their age.
+    uncompared: int
 
     @property
     def ok(self) -> bool:
@@ -60,14 +62,18 @@ class Findings:
         self._found: dict[Finding, None] = {}
         self._more = 0
 
-    def add(self, kind: Kind, tenant: str, where: str, sentence: str) -> None:
-        """Note one."""
-        finding = Finding(kind, tenant, where, sentence)
+    def add(self, kind: Kind, tenant: object, where: str, sentence: str) -> None:
+        """Note one. A tenant that is no text is told as it stands there."""
+        finding = Finding(kind, tenant if isinstance(tenant, str) else repr(tenant), where, sentence)
         if len(self._found) < MOST:
             self._found[finding] = None
         elif finding not in self._found:
             self._more += 1
 
-    def report(self, records: int, heads: tuple[Head, ...]) -> Report:
+    def __len__(self) -> int:
+        """Count all of them."""
+        return len(self._found) + self._more
+
+    def report(self, records: int, heads: tuple[Head, ...], uncompared: int) -> Report:
         """Sum up."""
-        return Report(records, heads, tuple(self._found), self._more)
+        return Report(records, heads, tuple(self._found), self._more, uncompared)

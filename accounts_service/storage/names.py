@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Row, delete, func, or_, select, text
 
@@ -45,7 +46,7 @@ class Names(Store):
     def erase(self, name: str, kinds: tuple[str, ...] = (ACTOR, OBJECT)) -> int:
         """Forget a name, wherever it stands; tells how many names went.
 
-        Of objects also those that end with it, as `user NAME` and `token … of NAME` do.
+        Of objects also those that end with it, as `user NAME`, `token … of NAME` and the paths of what was refused do.
         """
         hold_still(self._session.connection)
         refs = [row.ref for row in self._candidates(name, kinds) if _names(row, name)]
@@ -62,8 +63,8 @@ class Names(Store):
         return number
 
     def _candidates(self, name: str, kinds: tuple[str, ...]) -> Sequence[Row[Any]]:
-        ends = AUDIT_NAME.c.name.endswith(f" {name}", autoescape=True)
-        query = select(AUDIT_NAME).where(AUDIT_NAME.c.kind.in_(kinds), or_(AUDIT_NAME.c.name == name, ends))
+        ends = (AUDIT_NAME.c.name.endswith(end, autoescape=True) for end in _ends(name))
+        query = select(AUDIT_NAME).where(AUDIT_NAME.c.kind.in_(kinds), or_(AUDIT_NAME.c.name == name, *ends))
         return self._session.select(query)
 
 
@@ -90,6 +91,11 @@ def hold_still(connection: Connection) -> None:
         connection.execute(text("LOCK TABLE audit_name IN SHARE ROW EXCLUSIVE MODE"))
 
 
+def _ends(name: str) -> tuple[str, ...]:
+    # A path is recorded as it was sent, and there are two common ways to write one.
+    return f" {name}", *sorted({f"/{name}", f"/{quote(name)}", f"/{quote(name, safe='')}"})
+
+
 def _names(row: Row[Any], name: str) -> bool:
     # LIKE of SQLite has no regard for case.
-    return bool(row.name == name or (row.kind == OBJECT and row.name.endswith(f" {name}")))
+    return bool(row.name == name or (row.kind == OBJECT and row.name.endswith(_ends(name))))

@@ -6,6 +6,7 @@ because of their age. What was tampered with is not removed: it is evidence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -13,12 +14,14 @@ from sqlalchemy import Row, and_, delete, exists, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 
 from accounts_service.faults import Json
+from accounts_service.storage import lasts
 from accounts_service.storage.audit import AUDIT_HEAD, AUDIT_NAME, AUDIT_RECORD, AUDIT_SEGMENT, Change, is_genuine
 from accounts_service.storage.chain import Head, is_genuine_segment, segment_mac, start
 from accounts_service.storage.database import RecordedStatement, Store, TransactionRefusedError
 from accounts_service.storage.lists import listed, texts
 from accounts_service.storage.names import ERASE, FAMILY, hold_still
 from accounts_service.storage.statements import Statement, Value, given
+from accounts_service.storage.stored import Stored
 
 log = structlog.get_logger(__name__)
 
@@ -66,20 +69,24 @@ class Expired(Store):
         """Name the tenants that have a chain. The global one comes last, since it tells what became of the others."""
         return [row.tenant for row in self._session.read(_TENANTS)]
 
-    def remove(self, tenant: str, before_us: int) -> int:
+    def remove(self, tenant: str, before_us: int, stored: Sequence[Stored]) -> int:
         """Remove the oldest records of a tenant that are from before `before_us`; tells how many went.
 
-        Raises TransactionRefusedError when somebody did so at the same moment.
+        Of what is `stored` still the newest version is kept. Raises
+        TransactionRefusedError when somebody did so at the same moment.
         """
         end = self._end(tenant)
         if end is None:
             return 0
         rows, last = self._removable(end, before_us)
         # A removal is recorded; those records alone are not worth another one, or they would follow each other forever.
-        if all(row.act == EXPIRE for row in rows):
+        # A whole batch of them goes: it makes one.
+        if len(rows) < BATCH and all(row.act == EXPIRE for row in rows):
             return 0
         hold_still(self._session.connection)
         self._replace(end, last)
+        lasts.keep(self._session, rows)
+        lasts.forget(self._session, stored)
         if self._session.note(_REMOVE, tenant=tenant, last=last.number).rowcount != len(rows):
             raise TransactionRefusedError
         refs = sorted({ref for row in rows for ref in (row.actor, row.object)})

@@ -8,26 +8,43 @@ pages, in one snapshot, so that it does not matter how long it takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from operator import methodcaller
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, Table, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from accounts_service.faults import RefusedError
-from accounts_service.storage import audit, names
-from accounts_service.storage.audit import ACTOR, AUDIT_HEAD, AUDIT_RECORD, AUDIT_SEGMENT, FORMAT, OBJECT, Author
+from accounts_service.storage import audit, names, seals
+from accounts_service.storage.audit import (
+    ACTOR,
+    AUDIT_HEAD,
+    AUDIT_LAST,
+    AUDIT_NAME,
+    AUDIT_RECORD,
+    AUDIT_SEGMENT,
+    FORMAT,
+    OBJECT,
+    Author,
+)
 from accounts_service.storage.chain import Head, is_genuine_segment, start
 from accounts_service.storage.database import Database, Session, Store
 from accounts_service.storage.findings import Findings, Kind, Report
-from accounts_service.storage.seals import BATCH, Seals
+from accounts_service.storage.shapes import is_sound, is_undecodable, misshapen
 from accounts_service.storage.stored import Stored
 from accounts_service.storage.versions import Versions
 
 _PAGE = 1000
 # The job that seals runs every second; when records wait longer than this, somebody has to look after it.
 _LATE_US = 600_000_000
+
+_KINDS = {
+    AUDIT_RECORD: Kind.RECORD,
+    AUDIT_NAME: Kind.NAME,
+    AUDIT_HEAD: Kind.HEAD,
+    AUDIT_SEGMENT: Kind.SEGMENT,
+    AUDIT_LAST: Kind.SEGMENT,
+}
 
 _AUTHOR = Author("accounts", "verification", "")
 
@@ -43,7 +60,7 @@ def verify(database: Database, stored: Sequence[Stored], given: Iterable[Head] =
         verification.look_for_unsealed(findings)
     # What keeps records from being sealed is found below.
     with suppress(RefusedError, DBAPIError):
-        while database.written(Seals, _AUTHOR, methodcaller("seal"))[0] == BATCH:
+        for _ in seals.seal(database, _AUTHOR):
             pass
     with database.snapshot(Verification) as verification:
         return verification.check(stored, given, findings)
@@ -54,23 +71,38 @@ class Verification(Store):
 
     def check(self, stored: Sequence[Stored], given: Iterable[Head] = (), findings: Findings | None = None) -> Report:
         """Look at everything as it is."""
-        findings = findings or Findings()
+        findings = Findings() if findings is None else findings
         self.look_for_unsealed(findings)
-        look = _Look(self._session, findings, tuple(given))
-        for row in self._pages((AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.number), sealed=True):
-            look.sealed(row)
-        look.end()
-        for row in self._pages((AUDIT_RECORD.c.id,), sealed=False):
-            look.record(row)
-        look.names()
-        self._look_for_copies(findings)
-        Versions(self._session, findings, look.shortened).check(stored)
-        return findings.report(look.records, look.heads)
+        all_sound = self._look_at_shapes(stored, findings)
+        look = _Look(self._session, findings, given)
+        with _bearing(findings, all_sound=all_sound):
+            look.begin()
+            for row in self._pages((AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.number), sealed=True):
+                look.sealed(row)
+            look.end()
+            for row in self._pages((AUDIT_RECORD.c.id,), sealed=False):
+                look.record(row)
+            look.names()
+        with _bearing(findings, all_sound=all_sound):
+            self._look_for_copies(findings)
+        with _bearing(findings, all_sound=all_sound):
+            Versions(self._session, findings, look.shortened).check(stored)
+        return findings.report(look.records, look.heads, look.uncompared)
+
+    def _look_at_shapes(self, stored: Sequence[Stored], findings: Findings) -> bool:
+        """Note what is not of its column's type; tells whether everything is."""
+        kinds = {**_KINDS, **{one.table: Kind.VERSION for one in stored}}
+        before = len(findings)
+        for table, kind in kinds.items():
+            for number in misshapen(self._session, table):
+                findings.add(kind, "", f"row {number} of {table.name}", "something in it is not of its column's type")
+        return len(findings) == before
 
     def look_for_unsealed(self, findings: Findings) -> None:
         """Note it when records wait for their numbers longer than the job that seals should let them."""
         late = AUDIT_RECORD.c.at_us < self._session.now_us - _LATE_US
         query = select(AUDIT_RECORD.c.id, AUDIT_RECORD.c.tenant).where(AUDIT_RECORD.c.number.is_(None), late)
+        query = query.where(is_sound(self._session.connection, AUDIT_RECORD))
         for row in self._session.select(query.order_by(AUDIT_RECORD.c.id).limit(1), again=True):
             sentence = "it and maybe others have waited too long for a number: no job has sealed them, or it was taken"
             findings.add(Kind.UNSEALED, row.tenant, f"id {row.id}", sentence)
@@ -79,6 +111,7 @@ class Verification(Store):
         """Note records that are there twice: a copy is as genuine as what it is a copy of, but for its place."""
         at_us, record_id = AUDIT_RECORD.c.at_us, AUDIT_RECORD.c.id
         query = select(at_us, record_id, AUDIT_RECORD.c.tenant, AUDIT_RECORD.c.mac)
+        query = query.where(is_sound(self._session.connection, AUDIT_RECORD))
         query = query.order_by(at_us, record_id).limit(_PAGE)
         page = self._session.select(query, again=True)
         moment, macs = None, set[bytes]()
@@ -95,7 +128,7 @@ class Verification(Store):
     def _pages(self, keys: tuple[Any, ...], *, sealed: bool) -> Iterator[Row[Any]]:
         number = AUDIT_RECORD.c.number
         query = select(AUDIT_RECORD).where(number.is_not(None) if sealed else number.is_(None))
-        query = query.order_by(*keys).limit(_PAGE)
+        query = query.where(is_sound(self._session.connection, AUDIT_RECORD)).order_by(*keys).limit(_PAGE)
         page = self._session.select(query, again=True)
         while page:
             yield from page
@@ -106,23 +139,35 @@ class Verification(Store):
 class _Look:
     """What has been seen so far."""
 
-    def __init__(self, session: Session, findings: Findings, given: tuple[Head, ...]) -> None:
+    def __init__(self, session: Session, findings: Findings, given: Iterable[Head]) -> None:
         self._session = session
         self._findings = findings
-        self._given = given
-        self._heads = {
-            row.tenant: Head(row.tenant, row.number, row.link) for row in session.select(select(AUDIT_HEAD), again=True)
-        }
+        # By tenant and number: there may be as many as there were records.
+        self._given: dict[str, dict[int, bytes]] = {}
+        for head in given:
+            links = self._given.setdefault(head.tenant, {})
+            if links.setdefault(head.number, head.link) != head.link:
+                sentence = "it was given with two different links: there were two chains, one after the other"
+                findings.add(Kind.HEAD, head.tenant, f"number {head.number}", sentence)
+        self._heads: dict[str, Head] = {}
         self._segments: dict[str, list[Row[Any]]] = {}
-        for row in session.select(select(AUDIT_SEGMENT), again=True):
-            self._segments.setdefault(row.tenant, []).append(row)
-        self._erased = names.erased(session)
+        self._erased: dict[str, int] = {}
         self._unnamed: list[Row[Any]] = []
         self._ended: set[str] = set()
         self._at: Head | None = None
         self.records = 0
+        # How many heads are of records that are gone because of their age, so that nothing can be said of them.
+        self.uncompared = 0
         # The tenants of whose records the oldest are gone because of their age.
         self.shortened: set[str] = set()
+
+    def begin(self) -> None:
+        """Read what is known of the chains."""
+        for row in self._sound(AUDIT_HEAD):
+            self._heads[row.tenant] = Head(row.tenant, row.number, row.link)
+        for row in self._sound(AUDIT_SEGMENT):
+            self._segments.setdefault(row.tenant, []).append(row)
+        self._erased = names.erased(self._session)
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -158,8 +203,7 @@ class _Look:
     def end(self) -> None:
         """Look at what is known of chains without records, once all records were seen."""
         self._finish()
-        given = {head.tenant for head in self._given}
-        for tenant in sorted((self._heads.keys() | self._segments.keys() | given) - self._ended):
+        for tenant in sorted((self._heads.keys() | self._segments.keys() | self._given.keys()) - self._ended):
             self._begin(tenant)
             self._finish()
 
@@ -173,9 +217,15 @@ class _Look:
                 if name is None:
                     if self._erased.get(ref, 0) < row.id:
                         self._findings.add(Kind.NAME, row.tenant, _place(row), f"the name of the {kind} was taken away")
-                elif ref != audit.reference(self._session.vault, kind, space, name.name) or name.kind != kind:
+                elif (name.kind, name.space, ref) != (kind, space, self._reference(kind, space, name.name)):
                     sentence = f"the name of the {kind} is not the one that was written"
                     self._findings.add(Kind.NAME, row.tenant, _place(row), sentence)
+
+    def _sound(self, table: Table) -> Sequence[Row[Any]]:
+        return self._session.select(select(table).where(is_sound(self._session.connection, table)), again=True)
+
+    def _reference(self, kind: str, space: str, name: str) -> str:
+        return audit.reference(self._session.vault, kind, space, name)
 
     def _begin(self, tenant: str) -> Head:
         self._finish()
@@ -185,6 +235,7 @@ class _Look:
             if len(segments) == 1 and row.first == 1 and is_genuine_segment(self._session.vault, row):
                 self._at = at = Head(tenant, row.last, row.link)
                 self.shortened.add(tenant)
+                self.uncompared += sum(number < row.last for number in self._given.get(tenant, ()))
             else:
                 sentence = "what it says of records that are gone was not written by us, or not alone"
                 self._findings.add(Kind.SEGMENT, tenant, f"numbers {row.first} to {row.last}", sentence)
@@ -200,16 +251,29 @@ class _Look:
         if head != at:
             sentence = f"the last record has number {at.number}, the head says {head.number} or has another link"
             self._findings.add(Kind.HEAD, at.tenant, f"number {head.number}", sentence)
-        for given in self._given:
-            if given.tenant == at.tenant and given.number > at.number:
+        for number in self._given.get(at.tenant, ()):
+            if number > at.number:
                 sentence = f"there was a record of this number, and now {at.number} is the last"
-                self._findings.add(Kind.HEAD, at.tenant, f"number {given.number}", sentence)
+                self._findings.add(Kind.HEAD, at.tenant, f"number {number}", sentence)
 
     def _compare(self, at: Head) -> None:
-        for given in self._given:
-            if (given.tenant, given.number) == (at.tenant, at.number) and given != at:
-                sentence = "it has not the link that it once had: the chain was made anew"
-                self._findings.add(Kind.HEAD, at.tenant, f"number {at.number}", sentence)
+        if self._given.get(at.tenant, {}).get(at.number, at.link) != at.link:
+            sentence = "it has not the link that it once had: the chain was made anew"
+            self._findings.add(Kind.HEAD, at.tenant, f"number {at.number}", sentence)
+
+
+@contextmanager
+def _bearing(findings: Findings, *, all_sound: bool) -> Iterator[None]:
+    """Go on after what cannot be read or compared, which is a finding or, as what is not sound, has been one."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_undecodable(error):
+            raise
+        findings.add(Kind.RECORD, "", "a row", "a text in it cannot be read, and hides what comes after it")
+    except (TypeError, ValueError, AttributeError):
+        if all_sound:
+            raise
 
 
 def _place(row: Row[Any]) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, null, select, tuple_
 
-from accounts_service.storage.audit import AUDIT_RECORD, COUNTED
+from accounts_service.storage import lasts
+from accounts_service.storage.audit import AUDIT_RECORD, COUNTED, FORMAT, OBJECT, reference
 from accounts_service.storage.database import Session
 from accounts_service.storage.findings import Findings, Kind
 from accounts_service.storage.stored import Stored
@@ -32,17 +33,20 @@ class Versions:
     def check(self, stored: Sequence[Stored]) -> None:
         """Look at everything that is stored, and at everything that is on record."""
         for one in stored:
-            for row in self._rows(one):
-                self._look_at_row(one, row)
+            for page in self._rows(one):
+                records = self._records([row.record for row in page if row.record is not None])
+                kept = lasts.kept(self._session, [row.uid for row in page if row.last is None])
+                for row in page:
+                    self._look_at_row(one, row, records.get(row.record), kept.get(row.uid))
         for page in self._recorded():
             for row in page:
                 self._look_at_records(row)
             self._look_for_rows(stored, page)
 
-    def _rows(self, stored: Stored) -> Iterator[Row[Any]]:
+    def _rows(self, stored: Stored) -> Iterator[Sequence[Row[Any]]]:
         keys = stored.table.primary_key.columns
         recorded = select(AUDIT_RECORD.c.id).where(AUDIT_RECORD.c.uid == stored.uid, COUNTED)
-        one = recorded.where(AUDIT_RECORD.c.version == stored.version).exists()
+        one = recorded.where(AUDIT_RECORD.c.version == stored.version).with_only_columns(func.min(AUDIT_RECORD.c.id))
         first, last = (
             recorded.with_only_columns(extreme(AUDIT_RECORD.c.version)).scalar_subquery()
             for extreme in (func.min, func.max)
@@ -52,32 +56,51 @@ class Versions:
             stored.uid.label("uid"),
             stored.version.label("version"),
             stored.tenant.label("tenant"),
+            stored.object.label("object"),
             (null() if stored.first is None else stored.first).label("begin"),
-            one.label("is_recorded"),
+            stored.is_untouched.label("is_untouched"),
+            one.scalar_subquery().label("record"),
             first.label("first"),
             last.label("last"),
         ).select_from(stored.table)
         query = query.order_by(*keys).limit(_PAGE)
         page = self._session.select(query, again=True)
         while page:
-            yield from page
+            yield page
             after = tuple_(*page[-1][: len(keys)])
             page = self._session.select(query.where(tuple_(*keys) > after), again=True) if len(page) == _PAGE else ()
 
-    def _look_at_row(self, stored: Stored, row: Row[Any]) -> None:
-        gone = row.tenant in self._shortened
-        if stored.first is not None and row.version < row.begin:
+    def _records(self, ids: list[int]) -> dict[int, Row[Any]]:
+        its = AUDIT_RECORD.c
+        query = select(its.id, its.format, its.family, its.tenant, its.object).where(its.id.in_(ids))
+        return {row.id: row for row in self._session.select(query, again=True)}
+
+    def _look_at_row(self, stored: Stored, row: Row[Any], record: Row[Any] | None, last: Row[Any] | None) -> None:
+        if row.is_untouched and row.last is None:
             return
-        if row.last is None or (gone and row.version < row.first):
-            # Its records may be among those that went. Which they were is known to nobody any more.
-            if not gone:
-                self._tell(row, f"{stored.table.name} has version {row.version}, and no version is on record")
-        elif stored.newest and row.version != row.last:
-            self._tell(row, f"{stored.table.name} has version {row.version}, the last on record is {row.last}")
-        elif not row.is_recorded:
-            self._tell(row, f"{stored.table.name} has version {row.version}, which is not on record")
-        elif stored.first is not None and row.first != row.begin and not gone:
+        # Older versions than those on record may be among those that went.
+        gone = row.tenant in self._shortened and row.last is not None and row.version < row.first
+        known = None if row.last is None and last is None else row.last or last.version  # type: ignore[union-attr]  # one of them is
+        name = stored.table.name
+        if known is None:
+            self._tell(row, f"{name} has version {row.version}, and no version is on record")
+        elif row.version > known or (stored.newest and row.version != known):
+            self._tell(row, f"{name} has version {row.version}, the last on record is {known}")
+        elif record is None and row.last is not None and not gone:
+            self._tell(row, f"{name} has version {row.version}, which is not on record")
+        elif not gone and not self._is_of(stored, row, record or last):
+            self._tell(row, f"{name} has it in another place than the one that is on record")
+        elif stored.first is not None and row.first not in {None, row.begin} and row.tenant not in self._shortened:
             self._tell(row, f"the first version on record is {row.first}")
+
+    def _is_of(self, stored: Stored, row: Row[Any], record: Row[Any] | None) -> bool:
+        """Tell whether a record names a row as it is named now. Nothing in versions is ever given another name."""
+        if record is None:
+            return False
+        named = row.object
+        if record.format == FORMAT and named is not None:
+            named = reference(self._session.vault, OBJECT, stored.family, named)
+        return bool((record.family, record.tenant, record.object) == (stored.family, row.tenant, named))
 
     def _recorded(self) -> Iterator[Sequence[Row[Any]]]:
         version = AUDIT_RECORD.c.version
@@ -125,16 +148,34 @@ class Versions:
             wanted = {row.uid: row for row in written if row.act in one.writes}
             there = select(one.uid.label("uid")).select_from(one.table).where(one.uid.in_([*wanted]))
             found = {row.uid for row in self._session.select(there, again=True)} if wanted else set()
-            for uid in wanted.keys() - found:
+            missing = wanted.keys() - found
+            if missing and one.purged is not None:
+                missing -= self._purged(one, one.purged)
+            for uid in missing:
                 self._tell(wanted[uid], f"{one.table.name} has it no more, and that is not on record")
+
+    def _purged(self, stored: Stored, word: str) -> set[str]:
+        """Name what went for good, and the records that say so, which have a `uid` of their own."""
+        its = AUDIT_RECORD.c
+        query = select(its.uid, its.detail).where(its.act.in_(stored.writes), its.detail.contains(f'"{word}"'))
+        purged = set[str]()
+        for row in self._session.select(query, again=True):
+            if isinstance(uid := _detail(row.detail).get(word), str):
+                purged |= {row.uid, uid}
+        return purged
 
     def _tell(self, row: Row[Any], sentence: str) -> None:
         self._findings.add(Kind.VERSION, row.tenant, f"uid {row.uid}", sentence)
 
 
 def _comes_back(detail: object) -> bool:
+    return bool(_detail(detail).get("undeleted"))
+
+
+def _detail(text: object) -> dict[str, Any]:
     # What is no record of ours is found elsewhere.
     try:
-        return bool(json.loads(str(detail))["undeleted"])
-    except (ValueError, LookupError, TypeError):
-        return False
+        detail = json.loads(str(text))
+    except (ValueError, RecursionError):
+        return {}
+    return detail if isinstance(detail, dict) else {}

@@ -5,14 +5,24 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, func, insert, select, true, update
 
+from accounts_service.app import STORED
+from accounts_service.families.mention.tables import ACCOUNT as MENTION_ACCOUNT
+from accounts_service.families.netbird.tables import TOKEN as NETBIRD_TOKEN
+from accounts_service.families.netbird.tables import USER as NETBIRD_USER
 from accounts_service.families.signals import examples
+from accounts_service.families.wavefront.tables import ACCOUNT as WAVEFRONT_ACCOUNT
 from accounts_service.faults import Json
 from accounts_service.jobs.seal import Trail
-from accounts_service.storage.audit import AUDIT_RECORD, Author
+from accounts_service.storage.audit import AUDIT_HEAD, AUDIT_RECORD, Author
+from accounts_service.storage.database import Session, SqliteDatabase
+from accounts_service.storage.findings import Kind
 from accounts_service.storage.names import ERASE, Names
 from accounts_service.storage.seals import Seals
+from accounts_service.storage.tables import METADATA
+from accounts_service.storage.verification import Verification, verify
+from tests.support import mention, netbird, wavefront
 from tests.support.service import Service
 
 TRAIL = "/_accounts/audit"
@@ -137,3 +147,92 @@ def test_what_there_is_to_seal_is_asked_without_keeping_anybody_from_writing(ser
     service.put("/_signals/account/slack/one", SLACK)
     with service.services.database.reading(Seals) as seals:
         assert seals.is_needed()
+
+
+def test_the_rows_of_every_family_are_where_the_records_have_them(service: Service) -> None:
+    database = service.services.database
+    netbird.furnish(service.services)
+    mention.furnish(service.services)
+    with database.begin() as connection:  # Whom the fixture itself has given another id.
+        connection.execute(delete(MENTION_ACCOUNT).where(MENTION_ACCOUNT.c.id == mention.JOHN))
+    wavefront.admin_of(service)
+    wavefront.token_of(service, "other@example.com")
+    assert verify(database, STORED).ok
+    moves = (
+        update(NETBIRD_TOKEN).values(user_id=select(func.min(NETBIRD_USER.c.id)).scalar_subquery()),
+        update(WAVEFRONT_ACCOUNT).values(identifier=WAVEFRONT_ACCOUNT.c.identifier + "x"),
+        update(NETBIRD_USER).values(uid=NETBIRD_USER.c.uid + "x"),
+        update(MENTION_ACCOUNT).values(uid=MENTION_ACCOUNT.c.uid + "x"),
+    )
+    for move in moves:
+        with database.begin() as connection:
+            connection.execute(move)
+            report = Verification(Session(connection, service.services.vault, None, database.now_us())).check(STORED)
+            assert {finding.kind for finding in report.findings} == {Kind.VERSION}, move
+            connection.exec_driver_sql("ROLLBACK")
+            connection.exec_driver_sql("BEGIN")
+
+
+def test_what_is_no_value_of_its_kind_is_found_and_hides_nothing_else(service: Service) -> None:
+    """Of SQLite whatever it takes for a value; of both what is too deep, too large or no character."""
+    for name in ("one", "two"):
+        service.put(f"/_signals/account/slack/{name}", SLACK)
+        service.put(f"/_signals/account/slack/{name}", SLACK)
+    database = service.services.database
+    assert verify(database, STORED).ok
+    deep = "[" * 50_000
+    damages = [
+        (f"audit_record SET detail = '{deep}'", "record"),
+        ("""audit_record SET detail = '{"a": NaN}'""", "record"),
+        ("""audit_record SET detail = '{"a": "\\ud800"}'""", "record"),
+        ("audit_record SET at_us = 9000000000000000000", "record"),
+        ("audit_record SET version = 9223372036854775807", "record"),
+        ("signals_account SET version = 9223372036854775807", "version"),
+        ("audit_head SET number = 9223372036854775807", "head"),
+    ]
+    if isinstance(database, SqliteDatabase):
+        damages += [
+            *((f"audit_record SET {name} = CAST({name} AS BLOB)", "record") for name in ("act", "uid", "tenant")),
+            ("audit_record SET version = 'abc', uid = 'u'", "record"),
+            ("audit_record SET link = 'abc'", "record"),
+            ("audit_record SET request_id = CAST(x'ff' AS TEXT)", "record"),
+            ("audit_record SET number = 'abc'", "record"),
+            ("audit_head SET link = 'abc'", "head"),
+            ("audit_head SET tenant = x'00'", "head"),
+            ("audit_name SET name = CAST(name AS BLOB)", "name"),
+            ("signals_account SET version = 'abc'", "version"),
+            ("signals_account SET name = CAST(name AS BLOB)", "version"),
+        ]
+    for damage, kind in damages:
+        table = METADATA.tables[damage.partition(" ")[0]]
+        key = next(iter(table.primary_key.columns))
+        with database.begin() as connection:
+            kept = connection.execute(select(table).order_by(key.desc())).mappings().first()
+            assert kept is not None
+            connection.exec_driver_sql(f"UPDATE {damage} WHERE {key.name} = '{kept[key.name]}'")  # ours
+        found = service.get(f"{TRAIL}/verify")
+        assert found.status_code == 200, damage
+        assert kind in {finding["kind"] for finding in found.json["findings"]}, damage
+        assert len(read(service)) >= 3, damage
+        with database.begin() as connection:
+            this = true() if table is AUDIT_HEAD else key == kept[key.name]
+            connection.execute(delete(table).where(this))
+            connection.execute(insert(table).values(**kept))
+    assert verify(database, STORED).ok
+
+
+def test_whoever_was_erased_is_not_found_any_more_nor_named_by_what_was_refused(service: Service) -> None:
+    service.put("/_signals/account/slack/jane", SLACK, by="manager")
+    for path in ("slack/jane@corp.example", "slack/jane%40corp.example", "slack/jane@corp.example.bak"):
+        answer = service.get(f"/_signals/account/{path}", by="stranger")
+        assert answer.status_code == 403
+        service.ask("GET", "/livez")  # It is recorded once the answer is out, which is when the next is asked for.
+    database = service.services.database
+    assert len(read(service, "actor=manager")) == 1
+    database.written(Names, Author("a", "b", "c"), lambda names: names.erase("manager", ("actor",)))
+    assert read(service, "actor=manager") == []
+    database.written(Names, Author("a", "b", "c"), lambda names: names.erase("jane@corp.example"))
+    named = [record["object"] for record in read(service) if str(record["action"]).endswith("/refused")]
+    assert len(named) == 3
+    assert [str(one).endswith(".bak") for one in named if one is not None] == [True]
+    assert verify(database, STORED).ok

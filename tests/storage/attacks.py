@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, LargeBinary, Row, cast, delete, func, insert, select, update
 
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_REFERENCE, ACCOUNT_VERSION
+from accounts_service.families.wavefront.tables import ACCOUNT as WAVEFRONT_ACCOUNT
+from accounts_service.families.wavefront.tables import EVERYONE, GROUP, TOKEN
 from accounts_service.storage.audit import AUDIT_HEAD, AUDIT_NAME, AUDIT_RECORD, AUDIT_SEGMENT
 from accounts_service.storage.seals import Seals
 from tests.storage.kit import Bare
@@ -271,6 +273,48 @@ def back_from_the_bin(scene: Scene) -> None:
     scene.db.execute(delete(ACCOUNT_BIN).where(ACCOUNT_BIN.c.uid == row.uid))
 
 
+def empty_the_bin(scene: Scene) -> None:
+    """A deletion that cannot be undone."""
+    scene.db.execute(delete(ACCOUNT_BIN))
+
+
+def elsewhere(scene: Scene) -> None:
+    """An account, or one of its versions, that has another name or tenant, and so other readers."""
+    values = scene.drawn.choice(({"name": "stolen"}, {"tenant": "mine"}, {"type": "webhook"}))
+    table = scene.drawn.choice((ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION))
+    row = scene.drawn.choice(list(scene.db.execute(select(table).where(table.c.version > 0).order_by(table.c.uid))))
+    scene.db.execute(update(table).where(table.c.uid == row.uid, table.c.version == row.version).values(values))
+
+
+def own_token(scene: Scene) -> None:
+    """A token that nobody made, of an account that nobody made either."""
+    version = scene.drawn.choice((0, -1, 1, 2))
+    account = {"uid": "u", "identifier": "x@y.z", "folded": "x@y.z", "kind": "user", "active": 1, "created_us": 1}
+    scene.db.execute(insert(WAVEFRONT_ACCOUNT).values({**account, "version": version}))
+    token = {"uid": "t", "account_uid": "u", "number": 1, "digest": "d", "sealed": "s", "created_us": 1}
+    scene.db.execute(insert(TOKEN).values({**token, "version": version}))
+
+
+def own_system_group(scene: Scene) -> None:
+    """A system group that is not as the service made it."""
+    values = scene.drawn.choice(({"name": "x"}, {"version": 0}, {"version": 2}, {"system": ""}))
+    scene.db.execute(update(GROUP).where(GROUP.c.system == EVERYONE).values(values))
+
+
+def hide_names(scene: Scene) -> None:
+    """Names that no search of the trail finds any more."""
+    scene.db.execute(update(AUDIT_NAME).values(space=AUDIT_NAME.c.space + "x"))
+
+
+def hide_a_record(scene: Scene) -> None:
+    """A record that is equal to nothing, its bytes and so its MAC as they were."""
+    if scene.db.dialect.name != "sqlite":
+        return no_account(scene)  # PostgreSQL has types.
+    name = scene.drawn.choice(("act", "uid", "tenant", "actor", "object", "detail", "family"))
+    scene.change(scene.any_record(), **{name: cast(R[name], LargeBinary)})
+    return None
+
+
 # What can be seen in the database alone.
 PLAIN: tuple[Callable[[Scene], None], ...] = (
     *(edit,) * 4,
@@ -295,6 +339,12 @@ PLAIN: tuple[Callable[[Scene], None], ...] = (
     own_account,
     no_account,
     back_from_the_bin,
+    empty_the_bin,
+    *(elsewhere,) * 2,
+    own_token,
+    own_system_group,
+    hide_names,
+    hide_a_record,
 )
 # What puts an old state back, so that only who kept a later head can know.
 BACK: tuple[Callable[[Scene], None], ...] = (

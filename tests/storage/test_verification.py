@@ -11,9 +11,18 @@ from sqlalchemy import delete, insert, select, update
 
 from accounts_service.app import STORED
 from accounts_service.families.signals.store.accounts import Key
+from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.jobs.seal import Trail
 from accounts_service.storage import audit, findings, names, retention, verification, versions
-from accounts_service.storage.audit import AUDIT_HEAD, AUDIT_NAME, AUDIT_RECORD, AUDIT_SEGMENT, Author, Change
+from accounts_service.storage.audit import (
+    AUDIT_HEAD,
+    AUDIT_LAST,
+    AUDIT_NAME,
+    AUDIT_RECORD,
+    AUDIT_SEGMENT,
+    Author,
+    Change,
+)
 from accounts_service.storage.chain import Head
 from accounts_service.storage.database import Database, RecordedStatement, Session
 from accounts_service.storage.findings import Kind, Report
@@ -59,7 +68,7 @@ def seal(database: Database) -> None:
 
 
 def expire(database: Database, days: int = 30) -> None:
-    Trail(database, days).expire(lambda: False)
+    Trail(database, days, STORED).expire(lambda: False)
 
 
 def done_by(database: Database, author: Author, change: Change) -> None:
@@ -119,7 +128,8 @@ def test_each_record_gets_the_next_number_of_its_tenant_and_each_head_goes_into_
     put(database)
     put(database, Key("email", "default", "hr@home"))
     put(database)
-    seal(database)
+    trail = Trail(database, None)
+    trail.seal(lambda: False)
     assert [(row.tenant, row.number) for row in audited(database)] == [("", 1), ("hr@home", 1), ("", 2)]
     logged = [word.removeprefix("head=") for word in capsys.readouterr().out.split() if word.startswith("head=")]
     heads = look(database).heads
@@ -127,8 +137,14 @@ def test_each_record_gets_the_next_number_of_its_tenant_and_each_head_goes_into_
     assert [str(head) for head in heads] == logged
     assert [Head.parse(word) for word in logged] == [*heads]
     assert [(head.tenant, head.number) for head in heads] == [("", 2), ("hr@home", 1)]
-    seal(database)
+    trail.seal(lambda: False)
     assert capsys.readouterr().out == ""
+    # What `verify` seals is in the log, too, and whoever begins says what there is.
+    put(database)
+    (head, _) = look(database).heads
+    assert f"head={head}" in capsys.readouterr().out
+    seal(database)
+    assert f"head={head}" in capsys.readouterr().out
     for nonsense in ("", "1", "1:ab", f"x:{'ab' * 32}", f"1:{'ab' * 32}@"):
         with pytest.raises(ValueError, match="NUMBER:LINK"):
             Head.parse(nonsense)
@@ -288,4 +304,115 @@ def test_expiring_goes_on_in_batches(database: Database, clock: Clock, monkeypat
     assert [row.act for row in audited(database)] == [retention.EXPIRE] * 3
     (segment,) = rows(database, AUDIT_SEGMENT)
     assert segment.last == 7
+    seal(database)
+    # As many records of removals as a batch has keep nothing from going, or it would end there for good.
+    clock.now += 31 * 86_400
+    put(database)
+    expire(database)
+    assert [row.act.rpartition("/")[2] for row in audited(database)] == ["put", "expire"]
     assert look(database).ok
+
+
+def test_a_head_that_somebody_has_set_is_told_and_keeps_nobody_else_from_being_sealed(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trail = Trail(database, None)
+    put(database)
+    put(database)
+    put(database, Key("email", "default", "hr"))
+    trail.seal(lambda: False)
+    with database.begin() as connection:
+        first = connection.execute(select(AUDIT_RECORD.c.link).where(AUDIT_RECORD.c.number == 1)).scalar()
+    for values in ({"number": 2**63 - 1}, {"number": 1}, {"link": first}, None):
+        there = AUDIT_HEAD.c.tenant == ""
+        with database.begin() as connection:
+            kept = connection.execute(select(AUDIT_HEAD).where(there)).mappings().one()
+            connection.execute(
+                update(AUDIT_HEAD).where(there).values(**values) if values else delete(AUDIT_HEAD).where(there)
+            )
+        put(database)
+        put(database, Key("email", "default", "hr"))
+        trail.seal(lambda: False)
+        said = capsys.readouterr().out
+        assert ("audit.head_damaged" in said) == (values is not None)
+        assert ("audit.head_went_back" in said) == (values is None)
+        assert {row.tenant for row in audited(database) if row.number is None} == {""}
+        report = look(database)
+        assert Kind.HEAD in {finding.kind for finding in report.findings}
+        with database.begin() as connection:
+            connection.execute(delete(AUDIT_HEAD).where(there))
+            connection.execute(insert(AUDIT_HEAD).values(**kept))
+        trail.seal(lambda: False)
+        assert look(database).ok
+
+
+def test_a_chain_that_goes_back_while_the_job_runs_is_told_at_once(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trail = Trail(database, None)
+    for _ in range(2):
+        done_by(database, JANE, Change("wavefront", "", "a", "b", "", 0, {}))
+        trail.seal(lambda: False)
+    with database.transaction(Bare, AUTHOR) as bare:
+        scene = Scene(random.Random(1), bare)
+        first, second = scene.records()
+        scene.remove(second)
+        scene.set_head(first)
+    assert look(database).ok, "the database alone does not know of it"
+    trail.seal(lambda: False)
+    assert "audit.head_went_back" in capsys.readouterr().out
+
+
+def test_all_heads_of_a_log_are_held_against_the_chains(database: Database, clock: Clock) -> None:
+    heads: list[Head] = []
+    for _ in range(3):
+        put(database)
+        heads += look(database).heads
+    clock.now += 31 * 86_400
+    put(database)
+    seal(database)
+    expire(database)
+    report = look(database, *heads)
+    # Of the last of those that are gone the segment has the link.
+    assert (report.ok, report.uncompared) == (True, 2)
+    twice = Head("", 9, b"x" * 32), Head("", 9, b"y" * 32)
+    assert any("two different links" in str(finding) for finding in look(database, *twice).findings)
+
+
+def test_of_what_has_no_record_left_the_newest_version_and_place_are_known(database: Database, clock: Clock) -> None:
+    for name in ("default", "other"):
+        put(database, Key("email", name))
+        put(database, Key("email", name))
+    deleted(database, Key("email", "other"))
+    seal(database)
+    clock.now += 31 * 86_400
+    put(database, Key("email", "new"))
+    seal(database)
+    expire(database)
+    assert look(database).ok
+    assert len(rows(database, AUDIT_LAST)) == 2
+    values = {"uid": "u", "tenant": "", "type": "email", "name": "x", "attributes": "{}", "secrets": "{}", "version": 1}
+    old = ACCOUNT.c.name == "default"
+    mine = {"uid": "u", "family": "signals", "tenant": "", "object": "o", "version": 1, "format": 2, "mac": b"m"}
+    for attack in (
+        [insert(ACCOUNT).values(values)],
+        [insert(ACCOUNT).values(values), insert(AUDIT_LAST).values(mine)],
+        [update(ACCOUNT).where(old).values(version=1)],
+        [update(ACCOUNT).where(old).values(version=3)],
+        [update(ACCOUNT).where(old).values(name="x")],
+        [delete(AUDIT_LAST)],
+        [update(AUDIT_LAST).values(version=AUDIT_LAST.c.version + 1), update(ACCOUNT).where(old).values(version=3)],
+    ):
+        with suppress(ZeroDivisionError), database.transaction(Bare, AUTHOR) as bare:
+            for statement in attack:
+                bare.session.connection.execute(statement)
+            report = Verification(bare.session).check(STORED)
+            assert {finding.kind for finding in report.findings} == {Kind.VERSION}, attack
+            raise ZeroDivisionError  # To undo it.
+    with database.begin() as connection:
+        connection.execute(delete(ACCOUNT_BIN))
+        connection.execute(delete(ACCOUNT_VERSION))
+    clock.now += 31 * 86_400
+    expire(database)
+    # Of what is gone nothing is kept; whoever brings it back brings back what nobody knows.
+    assert {row.version for row in rows(database, AUDIT_LAST)} == {1, 2}

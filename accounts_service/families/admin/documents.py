@@ -79,21 +79,21 @@ _RECORD = record(
     {
         "id": _NUMBER,
         "number": {"type": ["integer", "null"], "description": "Its place in the chain of its tenant, once sealed."},
-        "at": _MOMENT,
-        "family": _TEXT,
-        "tenant": _TEXT,
-        "realm": _TEXT,
+        "at": nullable(_MOMENT),
+        "family": _NAME,
+        "tenant": _NAME,
+        "realm": _NAME,
         "actor": _NAME,
-        "action": _TEXT,
+        "action": _NAME,
         "object": _NAME,
-        "uid": _TEXT,
-        "version": _NUMBER,
+        "uid": _NAME,
+        "version": {"type": ["integer", "null"]},
         "detail": {"type": ["object", "null"]},
-        "request_id": _TEXT,
+        "request_id": _NAME,
     },
 )
 AUDIT = Answer(
-    "The records, the newest first. A name that was erased is null.",
+    "The records, the newest first. A name that was erased is null, and so is what somebody made no value of its kind.",
     record("Audit Trail", {"records": {"type": "array", "items": _RECORD}}, {"next": _TEXT}),
     {
         "records": [
@@ -127,9 +127,13 @@ VERIFIED = Answer(
             "heads": {"type": "object", "additionalProperties": _TEXT},
             "findings": {"type": "array", "items": _FINDING},
             "more": {"type": "integer", "description": "How many findings there are besides."},
+            "uncompared": {
+                "type": "integer",
+                "description": "How many of the heads asked for are of records that are gone because of their age.",
+            },
         },
     ),
-    {"ok": True, "records": 7, "heads": {"": f"7:{'0a' * 32}"}, "findings": [], "more": 0},
+    {"ok": True, "records": 7, "heads": {"": f"7:{'0a' * 32}"}, "findings": [], "more": 0, "uncompared": 0},
     _NOT_STORED,
 )
 

@@ -29,6 +29,7 @@ _PARAMETERS = frozenset(("actor", "object", "action", "from", "to", "tenant", "s
 _SIZE, _LARGEST = 50, 500
 _CURSOR = Place("admin", "audit", "cursor")
 _MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ def verify_audit(call: Call) -> Response:
     heads: dict[str, Json] = {head.tenant: str(head) for head in report.heads}
     findings: list[Json] = [_told(finding) for finding in report.findings]
     answer: dict[str, Json] = {"ok": report.ok, "records": report.records, "heads": heads}
-    return json_response({**answer, "findings": findings, "more": report.more})
+    return json_response({**answer, "findings": findings, "more": report.more, "uncompared": report.uncompared})
 
 
 def _wanted(asked: Mapping[str, str], vault: Vault) -> Wanted:
@@ -121,7 +122,7 @@ def _moment(text: str) -> int:
         moment = datetime.fromisoformat(text.upper())
     except ValueError:
         raise ValueError("a time that there is") from None
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _place(vault: Vault, text: str) -> int:
@@ -135,7 +136,7 @@ def _shown(record: Record) -> Json:
     return {
         "id": record.id,
         "number": record.number,
-        "at": datetime.fromtimestamp(record.at_us / 1_000_000, UTC).isoformat(timespec="milliseconds"),
+        "at": _time(record.at_us),
         "family": record.family,
         "tenant": record.tenant,
         "realm": record.realm,
@@ -149,11 +150,22 @@ def _shown(record: Record) -> Json:
     }
 
 
-def _detail(text: str) -> Json:
-    # What was tampered with must not hide the rest.
+# What was tampered with must not hide the rest.
+
+
+def _time(at_us: int | None) -> Json:
     try:
-        detail: Json = json.loads(text)
-    except ValueError:
+        return None if at_us is None else (_EPOCH + at_us * _MICROSECOND).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return None
+
+
+def _detail(text: str | None) -> Json:
+    try:
+        detail: Json = json.loads(text or "")
+        # What we have no way to write: numbers that are none, and halves of characters.
+        json.dumps(detail, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         return None
     return detail if isinstance(detail, dict) else None
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import literal
 
+from accounts_service.families.mention.store.accounts import FAMILY_NAME
 from accounts_service.families.mention.tables import ACCOUNT, TOKEN
 from accounts_service.storage.stored import Stored
 
 STORED = (
-    Stored(ACCOUNT, ACCOUNT.c.uid, ACCOUNT.c.version),
+    Stored(FAMILY_NAME, ACCOUNT, ACCOUNT.c.uid, ACCOUNT.c.version, literal("account ") + ACCOUNT.c.id),
     # A token never changes, and is forgotten some time after it has expired.
-    Stored(TOKEN, TOKEN.c.id, literal(1)),
+    Stored(
+        FAMILY_NAME,
+        TOKEN,
+        TOKEN.c.id,
+        literal(1),
+        literal("token ") + TOKEN.c.id + literal(" of ") + TOKEN.c.account_id,
+    ),
 )

@@ -52,6 +52,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "last", name="pk_audit_segment"),
     )
     op.create_table(
+        "audit_last",
+        sa.Column("uid", NAME, nullable=False),
+        sa.Column("family", NAME, nullable=False),
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("object", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("format", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("uid", name="pk_audit_last"),
+    )
+    op.create_table(
         "audit_reveal",
         sa.Column("actor", NAME, nullable=False),
         sa.Column("uid", NAME, nullable=False),
@@ -127,6 +138,7 @@ def downgrade() -> None:
         "rewrapping",
         "process",
         "audit_reveal",
+        "audit_last",
         "audit_segment",
         "audit_head",
         "audit_name",
