@@ -40,8 +40,10 @@ def keep(session: Session, rows: Iterable[Row[Any]]) -> None:
 
 def forget(session: Session, stored: Sequence[Stored]) -> None:
     """Forget what is no more. Who brings it back past the service brings back what nothing is known of."""
-    gone = (~exists().where(one.uid == AUDIT_LAST.c.uid) for one in stored)
-    session.connection.execute(delete(AUDIT_LAST).where(*gone))
+    gone = [~exists().where(one.uid == AUDIT_LAST.c.uid) for one in stored]
+    # Who does not know what is stored forgets nothing.
+    if gone:
+        session.connection.execute(delete(AUDIT_LAST).where(*gone))
 
 
 def kept(session: Session, uids: Sequence[str]) -> dict[str, Row[Any]]:

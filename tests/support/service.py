@@ -36,6 +36,9 @@ class Answer(Protocol):
     text: str
     json: Any
 
+    def close(self) -> None:
+        """Be done with it; what a call leaves behind is recorded then."""
+
 
 class _Later:
     """The application of a family, made when it is first asked."""
