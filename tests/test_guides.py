@@ -1,4 +1,4 @@
-"""The guides, done line by line, each in an installation of its own."""
+"""The guides, done line by line, one after the other in one installation, each in a terminal of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from tests.support.pasted import ROOT, blocks_of, newcomer, paste
 GUIDES = sorted(path for path in (ROOT / "docs" / "guides").glob("*.md") if path.name != "README.md")
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: str(guide.stem))
-def test_a_guide_can_be_followed(guide: Path, tmp_path: Path) -> None:
-    blocks = blocks_of(guide)
-    assert blocks
-    assert [block.asks for block in blocks] == [0 if block.status is None else 1 for block in blocks]
+# The commands in them each take their time to start.
+@pytest.mark.timeout(300)
+def test_every_guide_can_be_followed(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    assert GUIDES
     with newcomer(tmp_path) as (port, terminal):
-        paste(blocks, port, tmp_path, terminal)
+        for guide in GUIDES:
+            with subtests.test(guide=guide.stem):
+                blocks = blocks_of(guide)
+                assert blocks
+                assert [block.asks for block in blocks] == [0 if block.status is None else 1 for block in blocks]
+                paste(blocks, port, tmp_path, terminal)
 
 
 def test_every_guide_is_in_the_list() -> None:
