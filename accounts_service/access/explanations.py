@@ -195,12 +195,11 @@ def of_oneself(told: Told, *, is_anybody: bool) -> Told:
     def fit(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
         return tuple(_fit(decision, is_anybody=is_anybody) for decision in decisions)
 
-    match told.found:
-        case Decision():
-            return replace(told, found=_fit(told.found, is_anybody=is_anybody))
-        case Routed(explanation=found):
-            found = replace(found, decisions=fit(found.decisions), optional=fit(found.optional))
-            return replace(told, found=replace(told.found, explanation=found))
+    if isinstance(told.found, Decision):
+        return replace(told, found=_fit(told.found, is_anybody=is_anybody))
+    explanation = told.found.explanation
+    explanation = replace(explanation, decisions=fit(explanation.decisions), optional=fit(explanation.optional))
+    return replace(told, found=replace(told.found, explanation=explanation))
 
 
 def _fit(decision: Decision, *, is_anybody: bool) -> Decision:

@@ -24,7 +24,7 @@ from accounts_service.access.privileges import Open, Privilege, describe, privil
 from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json, RefusedError
 from accounts_service.validation.json_schema import JsonSchema
-from accounts_service.web import retries
+from accounts_service.web import gate, retries
 from accounts_service.web.body import DEEPEST, LARGEST_BODY
 from accounts_service.web.description import HEADERS, Answer, Term
 from accounts_service.web.dispatcher import CONTROL, LONGEST_SEGMENT
@@ -247,11 +247,17 @@ class _Writer:
             yield {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
         for name in sorted(route.parameters | self._family.parameters):
             term = terms.get(name, Term(""))
-            yield {"name": name, "in": "query", "description": term.sentence, "schema": term.schema}
+            yield {"name": name, "in": "query", "description": term.sentence, "schema": self._asked(term.schema)}
         keys = (retries.KEY,) if route.takes_keys(method) else ()
         for name in (*route.headers, *keys, "X-Request-ID"):
             term = HEADERS.get(name) or terms.get(name, Term(""))
             yield {"name": name, "in": "header", "description": term.sentence, "schema": term.schema}
+
+    def _asked(self, schema: JsonSchema) -> JsonSchema:
+        """Say of a text in a query what the gate refuses, where the family has it look."""
+        if gate.known_parameters in self._family.checks and schema.get("type") == "string":
+            return {"pattern": f"^[^{CONTROL}]*$", **schema}
+        return schema
 
     def _body(self, route: Route) -> JsonSchema:
         content: JsonSchema = {}

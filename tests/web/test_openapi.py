@@ -164,7 +164,7 @@ def test_faults_follow_from_what_a_route_is() -> None:
         faults.KeyReused,
         faults.StillRunning,
     }
-    assert get - put == {faults.UnexpectedBody, faults.NoSuchObject, faults.SecretUnreadable}
+    assert get - put == {faults.UnexpectedBody, faults.NoSuchObject}
     undelete, purge = (set(faults_of(SIGNALS, routes[name])) for name in ("undelete_account", "purge_account"))
     assert faults.PreconditionFailed in undelete & purge
     # What is only made has no version that could be asked for.
