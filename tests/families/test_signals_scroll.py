@@ -163,15 +163,15 @@ def test_a_length_of_time_has_a_unit(service: Service, time: str) -> None:
 @pytest.mark.parametrize(
     ("time", "reason"),
     (
-        *((time, "with a unit") for time in ("", "60", "s", "1.5h", "-1", "-1s", "1 s", "1w", "1S", "٣s", "1s%0A")),
+        *((time, "with a unit") for time in ("", "60", "s", "1.5h", "-1", "-1s", "1 s", "1w", "1S", "٣s", "1s\n")),
         *((time, "between") for time in ("0s", "999ms", "25h", "2d", "86401s", "9" * 18 + "d")),
     ),
 )
 def test_another_length_of_time_is_refused(service: Service, time: str, reason: str) -> None:
     make(service, "email/a")
-    answers = [service.get(f"{GLOBAL}?scroll={time}"), service.get(f"{SCROLL}?scroll={time}&scroll_id=x")]
-    if "%" not in time:
-        answers.append(go_on(service, start(service), scroll=time))
+    answers = [go_on(service, start(service), scroll=time)]
+    if time.isprintable():  # Else the gate refuses the query.
+        answers += [service.get(f"{GLOBAL}?scroll={time}"), service.get(f"{SCROLL}?scroll={time}&scroll_id=x")]
     for answer in answers:
         ((kind, told),) = problems(answer)
         assert kind == "illegal_argument"
