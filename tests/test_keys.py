@@ -544,3 +544,31 @@ def test_keys_are_rotated_under_load_and_kills_without_a_secret_being_lost_or_a_
     }
     Path(installation.folder / "figures.json").write_text(json.dumps({**figures, **found["sum"]}))
     assert PASSWORD not in served.log.read_text()
+
+
+def test_what_was_deleted_or_changed_before_a_rotation_comes_back_after_it(service: Service) -> None:
+    database, vault = service.services.database, service.services.vault
+    other = "/_signals/account/email/other"
+    service.put(PATH, BODY)
+    service.put(PATH, {**BODY, "password": "newer"})
+    service.put(other, BODY)
+    service.delete(other)
+    former, new = rotate(service.installation)
+    vault.look()
+    job = Rewrap(database, app.sealed_columns())
+    job.ask()
+    while job.step():
+        pass
+
+    def without(keyring: Keyring) -> tuple[Keyring, None]:
+        return dataclasses.replace(keyring, wrapping={new: keyring.wrapping[new]}), None
+
+    # Nothing needs the former key any more.
+    change(service.installation.keys_file, without)
+    vault.look()
+    assert former not in vault.keys
+    (deleted,) = service.get("/_signals/bin").json["deleted"]
+    assert service.ask("POST", f"/_signals/bin/{deleted['uid']}:undelete").status_code == 200
+    assert service.ask("POST", f"{PATH}/_versions/1:restore").status_code == 200
+    for path in (PATH, other):
+        assert service.get(path).json["_source"]["password"] == PASSWORD
