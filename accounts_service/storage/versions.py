@@ -34,10 +34,10 @@ class Versions:
         """Look at everything that is stored, and at everything that is on record."""
         for one in stored:
             for page in self._rows(one):
-                records = self._records([row.record for row in page if row.record is not None])
+                records = self._records([row.named for row in page if row.named is not None])
                 kept = lasts.kept(self._session, [row.uid for row in page if row.last is None])
                 for row in page:
-                    self._look_at_row(one, row, records.get(row.record), kept.get(row.uid))
+                    self._look_at_row(one, row, records.get(row.named), kept.get(row.uid))
         for page in self._recorded():
             for row in page:
                 self._look_at_records(row)
@@ -47,6 +47,7 @@ class Versions:
         keys = stored.table.primary_key.columns
         recorded = select(AUDIT_RECORD.c.id).where(AUDIT_RECORD.c.uid == stored.uid, COUNTED)
         one = recorded.where(AUDIT_RECORD.c.version == stored.version).with_only_columns(func.min(AUDIT_RECORD.c.id))
+        another = recorded.with_only_columns(func.max(AUDIT_RECORD.c.id)).scalar_subquery()
         first, last = (
             recorded.with_only_columns(extreme(AUDIT_RECORD.c.version)).scalar_subquery()
             for extreme in (func.min, func.max)
@@ -60,6 +61,8 @@ class Versions:
             (null() if stored.first is None else stored.first).label("begin"),
             stored.is_untouched.label("is_untouched"),
             one.scalar_subquery().label("record"),
+            # One whose own record has expired is named by the others.
+            func.coalesce(one.scalar_subquery(), another).label("named"),
             first.label("first"),
             last.label("last"),
         ).select_from(stored.table)
@@ -80,15 +83,17 @@ class Versions:
             return
         # Older versions than those on record may be among those that went.
         gone = row.tenant in self._shortened and row.last is not None and row.version < row.first
-        known = None if row.last is None and last is None else row.last or last.version  # type: ignore[union-attr]  # one of them is
+        known = row.last
+        if known is None and last is not None:
+            known = last.version
         name = stored.table.name
         if known is None:
             self._tell(row, f"{name} has version {row.version}, and no version is on record")
         elif row.version > known or (stored.newest and row.version != known):
             self._tell(row, f"{name} has version {row.version}, the last on record is {known}")
-        elif record is None and row.last is not None and not gone:
+        elif row.record is None and row.last is not None and not gone:
             self._tell(row, f"{name} has version {row.version}, which is not on record")
-        elif not gone and not self._is_of(stored, row, record or last):
+        elif not self._is_of(stored, row, record or last):
             self._tell(row, f"{name} has it in another place than the one that is on record")
         elif stored.first is not None and row.first not in {None, row.begin} and row.tenant not in self._shortened:
             self._tell(row, f"the first version on record is {row.first}")
@@ -140,7 +145,8 @@ class Versions:
         return all(after.version - before.version == 1 or _comes_back(after.detail) for before, after in pairwise(rows))
 
     def _look_for_rows(self, stored: Sequence[Stored], page: Sequence[Row[Any]]) -> None:
-        newest = {row.uid: row.last for row in page}
+        # What is no text has been found already, and must not decide what the others are sent as.
+        newest = {row.uid: row.last for row in page if isinstance(row.uid, str)}
         query = select(AUDIT_RECORD.c.uid, AUDIT_RECORD.c.version, AUDIT_RECORD.c.act, AUDIT_RECORD.c.tenant)
         query = query.where(tuple_(AUDIT_RECORD.c.uid, AUDIT_RECORD.c.version).in_([*newest.items()]), COUNTED)
         written = self._session.select(query, again=True)
