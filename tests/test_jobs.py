@@ -25,9 +25,10 @@ from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.outbox import OUTBOX_MESSAGE, Message, Outbox
 from accounts_service.storage.sealed import Vault, load_keyring
 from tests.storage.kit import AUTHOR, rows
+from tests.support.forking import fork
 from tests.support.installation import Installation
 from tests.support.mail_server import PASSWORD, MailServer, dead_port
-from tests.support.served import COMMAND, Served
+from tests.support.served import COMMAND, Commanded, Served
 from tests.support.service import Service
 
 CANARY = "canary-2c07-of-a-mail"
@@ -171,21 +172,22 @@ def test_two_processes_at_once_send_each_mail_once(installation: Installation, d
 
 def test_killed_again_and_again_it_loses_no_mail(installation: Installation, database: Database) -> None:
     kills = 0
+    environment = installation.environment(ACCOUNTS_MAIL_ACCOUNT="email/default")
     with MailServer(pause=0.01) as postbox:
         describe(installation, postbox.port)
         added = add(database, 45)
         while rows(database, OUTBOX_MESSAGE):
             before = len(postbox.taken)
-            with jobs(installation) as process:
+            process = fork(["jobs"], environment, installation.folder, installation.folder / "jobs.log")
 
-                def is_time(before: int = before) -> bool:
-                    return len(postbox.taken) >= before + 10 or not rows(database, OUTBOX_MESSAGE)
+            def is_time(before: int = before) -> bool:
+                return len(postbox.taken) >= before + 10 or not rows(database, OUTBOX_MESSAGE)
 
-                wait_for(is_time, "mails")
-                time.sleep(random.uniform(0, 0.02))
-                process.kill()
-                process.wait()
-                kills += 1
+            wait_for(is_time, "mails")
+            time.sleep(random.uniform(0, 0.02))
+            process.kill()
+            process.wait()
+            kills += 1
             # As if the lease of who was killed had ended.
             with database.begin() as connection:
                 connection.execute(update(OUTBOX_MESSAGE).values(lease_us=0))
@@ -228,10 +230,10 @@ def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def served_with_jobs(tmp_path: Path, sqlite_url: str) -> Iterator[Served]:
+def served_with_jobs(tmp_path: Path, sqlite_url: str) -> Iterator[Commanded]:
     installation = Installation(tmp_path / "installation", sqlite_url)
     settings = {"ACCOUNTS_WORKERS": "1", "ACCOUNTS_SERVE_JOBS": "true", "ACCOUNTS_MAIL_ACCOUNT": "email/default"}
-    with Served(installation, **settings) as served:
+    with Commanded(installation, **settings) as served:
         wait_for(lambda: len(served.jobs()) == 1, "a jobs process")
         yield served
 
@@ -243,7 +245,7 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_jobs: Served) -> None:
+def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_jobs: Commanded) -> None:
     served = served_with_jobs
     (first,) = served.jobs()
     os.kill(first, signal.SIGKILL)
@@ -283,14 +285,14 @@ def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_
     assert not is_there(second)
 
 
-def test_without_its_server_the_jobs_process_ends(served_with_jobs: Served) -> None:
+def test_without_its_server_the_jobs_process_ends(served_with_jobs: Commanded) -> None:
     (jobs_process,) = served_with_jobs.jobs()
     served_with_jobs.process.kill()
     served_with_jobs.process.wait()
     wait_for(lambda: not is_there(jobs_process), "an end")
 
 
-def test_a_server_that_is_replaced_hands_the_jobs_over(served_with_jobs: Served) -> None:
+def test_a_server_that_is_replaced_hands_the_jobs_over(served_with_jobs: Commanded) -> None:
     served = served_with_jobs
     (old,) = served.jobs()
     (worker,) = served.workers()

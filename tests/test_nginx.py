@@ -150,9 +150,9 @@ def test_a_certificate_says_who_is_asking_and_nothing_else_does(proxy: Proxy) ->
     assert proxy.put(("SCRIPT_NAME", "/x"), ("PATH_INFO", "/livez"), person="alice") == 200
 
 
-@pytest.mark.parametrize("person", ("alice,CN=bob", "CN=alice", "alice bob", "alice+bob", "älice"))
-def test_a_subject_of_another_form_is_nobody(proxy: Proxy, person: str) -> None:
-    assert proxy.put(person=person) == 401
+def test_a_subject_of_another_form_is_nobody(proxy: Proxy) -> None:
+    others = ("alice,CN=bob", "CN=alice", "alice bob", "alice+bob", "älice")
+    assert {person: proxy.put(person=person) for person in others} == dict.fromkeys(others, 401)
 
 
 def test_an_encoded_slash_passes_the_proxy_as_it_was_sent(proxy: Proxy) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,16 @@ def test_over_a_unix_socket_the_kernel_says_who_the_proxy_is(
             assert path.stat().st_mode & 0o777 == 0o660
 
 
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Served]:
+    """Give a server for what is answered before any database is asked; its tests share it, and store nothing."""
+    folder = tmp_path_factory.mktemp("front")
+    url = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'accounts.db')}"
+    with Served(Installation(folder / "installation", url)) as served:
+        yield served
+
+
+@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize(
     "raw",
     (
@@ -220,8 +231,8 @@ def test_over_a_unix_socket_the_kernel_says_who_the_proxy_is(
         b"PUT %s HTTP/1.1\nHost: h\n\n",
     ),
 )
-def test_odd_framing_is_refused_and_read_as_one_request_at_most(served: Served, raw: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+def test_odd_framing_is_refused_and_read_as_one_request_at_most(front: Served, raw: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", front.port), timeout=10) as connection:
         connection.sendall(raw % EMAIL.encode() + b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
@@ -229,6 +240,7 @@ def test_odd_framing_is_refused_and_read_as_one_request_at_most(served: Served, 
     assert b'"status":"ok"' not in answer
 
 
+@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize(
     ("framing", "reason"),
     (
@@ -237,16 +249,16 @@ def test_odd_framing_is_refused_and_read_as_one_request_at_most(served: Served, 
         (b'Content-Length: 500\r\n\r\n{"host": "h", "port": 25}', b"ended early"),
     ),
 )
-def test_a_body_that_is_not_whole_is_400_and_not_acted_on(served: Served, framing: bytes, reason: bytes) -> None:
+def test_a_body_that_is_not_whole_is_400_and_not_acted_on(front: Served, framing: bytes, reason: bytes) -> None:
     name, value = next(iter(personas.authorization("admin").items()))
     head = f"PUT {EMAIL} HTTP/1.1\r\nHost: h\r\n{name}: {value}\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", front.port), timeout=10) as connection:
         connection.sendall(head.encode() + framing)
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 400"), answer
     assert reason in answer
-    assert served.ask("GET", EMAIL).status == 404
+    assert front.ask("GET", EMAIL).status == 404
 
 
 def test_a_log_that_takes_no_lines_decides_no_answer(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> None:
@@ -305,7 +317,8 @@ def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path
     assert "accounts-service db upgrade" in start(ACCOUNTS_DATABASE_URL=f"sqlite:///{empty}").stderr
 
 
+@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize(("length", "status"), ((16 * 1024 - 7, 401), (20 * 1024, 431)))
-def test_a_token_may_be_as_long_as_one_is_read(served: Served, length: int, status: int) -> None:
-    answer = served.ask("GET", EMAIL, by=None, headers={"Authorization": "Bearer " + "a" * length})
+def test_a_token_may_be_as_long_as_one_is_read(front: Served, length: int, status: int) -> None:
+    answer = front.ask("GET", EMAIL, by=None, headers={"Authorization": "Bearer " + "a" * length})
     assert answer.status == status

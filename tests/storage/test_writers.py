@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -39,32 +41,16 @@ def write(folder: Path, url: str, writes: int, mode: str) -> tuple[list[tuple[st
     keys = folder / "keys.json"
     keys.touch(0o600)
     keys.write_text(KEYRING.to_json())
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.storage.writer", url, keys, str(number), str(writes), mode],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
+    words = ["-W", "error", "-m", "tests.storage.writer", url, str(keys), str(PROCESSES), str(writes), mode]
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        answers = [json.loads(process.communicate(timeout=scaled(100, 1_000))[0]) for process in started(processes)]
+        answers = json.loads(process.communicate(timeout=scaled(100, 1_000))[0])
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     done = [(name, version) for answer in answers for name, version in answer["done"]]
     return done, [failure for answer in answers for failure in answer["failed"]]
-
-
-def started(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    return processes
 
 
 def assert_nothing_is_lost(database: Database, done: list[tuple[str, int]]) -> None:

@@ -1,9 +1,10 @@
-"""The service as it is run: `accounts-service serve`, over real connections."""
+"""The service as it is run: `accounts-service serve` in processes of its own, over real connections."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from tests.support import personas
 from tests.support.canary import Canaries
+from tests.support.forking import Forked, fork
 from tests.support.installation import Installation
 
 COMMAND = Path(sys.executable).with_name("accounts-service")
@@ -62,6 +65,8 @@ def _is_for_jobs(pid: int) -> bool:
 class Served:
     """A running server; use as a context manager. Standard error goes to `log`."""
 
+    process: Forked | subprocess.Popen[bytes]
+
     def __init__(self, installation: Installation, **settings: str) -> None:
         self.installation = installation
         self.log = installation.folder / "serve.log"
@@ -70,16 +75,9 @@ class Served:
         self._sent = Canaries()
 
     def __enter__(self) -> Self:
-        with self.log.open("ab") as log:
-            start = self.log.stat().st_size
-            self.process = subprocess.Popen(
-                [COMMAND, "serve"],
-                env=self._environment,
-                cwd=self.installation.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.log.touch()
+        start = self.log.stat().st_size
+        self.process = self._start()
         deadline = time.monotonic() + _START_SECONDS
         while True:
             text = self.log.read_text()[start:]
@@ -96,15 +94,18 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
+            # How it ends by itself takes seconds, and tests of their own are about it.
+            children = self._children()
             self.process.kill()
+            for pid in children:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.wait()
-            raise
         # Whatever a test is about: of the secrets that it has sent none is in the log.
         assert self._sent.found_in(self.log.read_bytes()) == set()
+
+    def _start(self) -> Forked | subprocess.Popen[bytes]:
+        return fork(["serve"], self._environment, self.installation.folder, self.log)
 
     def workers(self) -> list[int]:
         """Name the worker processes."""
@@ -157,3 +158,20 @@ class Served:
             return Answer(response.status, response.msg, response.read())
         finally:
             connection.close()
+
+
+class Commanded(Served):
+    """A server that was started by its command, for what is about the process."""
+
+    process: subprocess.Popen[bytes]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [COMMAND, "serve"],
+                env=self._environment,
+                cwd=self.installation.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
