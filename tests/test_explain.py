@@ -425,28 +425,30 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("method", ("GET", "POST", "OPTIONS", "HEAD"))
-@pytest.mark.parametrize("path", ODD)
-def test_whether_a_path_leads_somewhere_is_what_the_service_says(service: Service, path: str, method: str) -> None:
-    found = Router(app.FAMILIES.values(), Settings()).find(method, path, "localhost", {})
-    answer = service.ask(method, path, headers={"Host": "localhost"})
-    match found:
-        case BadPath(reason):
-            assert answer.status_code == 400
-            assert method == "HEAD" or reason in answer.text
-        case MethodNotAllowed():
-            assert answer.status_code == 405
-        case NoSuchRoute():
-            assert answer.status_code in {400, 404}
-            assert method == "HEAD" or "Invalid path" not in answer.text
-        case _:
-            # The administrator may read it, and it is not there.
-            assert answer.status_code in {403, 404}
-            assert (
-                answer.status_code == 403
-                or '"found": false' in answer.text.lower()
-                or "not found" in answer.text.lower()
-            )
+def test_whether_a_path_leads_somewhere_is_what_the_service_says(service: Service, subtests: pytest.Subtests) -> None:
+    router = Router(app.FAMILIES.values(), Settings())
+    for path in ODD:
+        for method in ("GET", "POST", "OPTIONS", "HEAD"):
+            with subtests.test(path=path, method=method):
+                found = router.find(method, path, "localhost", {})
+                answer = service.ask(method, path, headers={"Host": "localhost"})
+                match found:
+                    case BadPath(reason):
+                        assert answer.status_code == 400
+                        assert method == "HEAD" or reason in answer.text
+                    case MethodNotAllowed():
+                        assert answer.status_code == 405
+                    case NoSuchRoute():
+                        assert answer.status_code in {400, 404}
+                        assert method == "HEAD" or "Invalid path" not in answer.text
+                    case _:
+                        # The administrator may read it, and it is not there.
+                        assert answer.status_code in {403, 404}
+                        assert (
+                            answer.status_code == 403
+                            or '"found": false' in answer.text.lower()
+                            or "not found" in answer.text.lower()
+                        )
 
 
 def test_a_host_of_its_own_leads_elsewhere() -> None:

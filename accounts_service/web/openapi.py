@@ -280,14 +280,12 @@ class _Writer:
             found[status].add_answer(answer, self._named)
             if route.takes_keys(method):
                 found[status].add_header(retries.REPLAYED)
-        told = samples(method, path)
+        told, errors = samples(method, path), self._named(self._dialect.errors)
         for one in faults_of(self._family, route, method):
             fault = told[one] if isinstance(one, type) else one
             for accepted in _ACCEPTED:
                 response = tell(self._dialect, fault, method, path, accepted)
-                found.setdefault(response.status_code, _Response()).add_fault(
-                    type(fault), response, self._named(self._dialect.errors)
-                )
+                found.setdefault(response.status_code, _Response()).add_fault(type(fault), response, errors)
         return {str(status): found[status].written(with_content=method != "HEAD") for status in sorted(found)}
 
     def _named(self, schema: JsonSchema) -> JsonSchema:

@@ -324,9 +324,12 @@ def test_every_persona_is_answered_as_the_table_says(
     asked: Service, natives: Natives, method: str, path: str, statuses: dict[str, int]
 ) -> None:
     found = {}
+    is_as_made = False
     for persona in PERSONAS:
-        _make_what_is_asked_for(asked, natives, path)
+        if not is_as_made:
+            _make_what_is_asked_for(asked, natives, path)
         found[persona] = _ask(asked, natives, method, path, persona).status_code
+        is_as_made = method == "GET" or found[persona] >= 400  # Who was refused has changed nothing.
     assert found == statuses
 
 

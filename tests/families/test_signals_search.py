@@ -126,92 +126,100 @@ def test_the_total_is_counted_to_ten_thousand(service: Service, monkeypatch: pyt
 # -- Queries ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
+QUERIES: tuple[tuple[Json, str], ...] = (
+    ({"match_all": {}}, "abcs"),
+    ({"match_all": {"boost": 2.5, "_name": "all"}}, "abcs"),
+    ({"match": {"type": "SLACK"}}, "s"),
+    ({"match": {"_name": {"query": "B", "operator": "AND", "boost": 1}}}, "b"),
+    ({"match": {"host": "mail"}}, ""),
+    ({"term": {"type": "SLACK"}}, ""),
+    ({"term": {"type": {"value": "SLACK", "case_insensitive": True}}}, "s"),
+    ({"term": {"type.keyword": "slack"}}, "s"),
+    ({"term": {"port": 25}}, "b"),
+    ({"term": {"port": "25"}}, "b"),
+    ({"term": {"port": 25.0}}, "b"),
+    ({"match": {"enable_tls": True}}, "a"),
+    ({"match": {"enable_tls": "true"}}, "a"),
+    ({"terms": {"_name": ["a", "b", "x"], "boost": 1}}, "ab"),
+    ({"terms": {"port": [25, 26]}}, "b"),
+    ({"terms": {"_name": []}}, ""),
+    ({"term": {"trusted_hosts": "two.example"}}, "c"),
+    ({"ids": {"values": ["email/a", "slack/s", "a", "email/", "/email/b", "x/email/c"]}}, "as"),
+    ({"ids": {"values": "email/b"}}, "b"),
+    ({"prefix": {"host": "MAIL"}}, ""),
+    ({"prefix": {"host": {"value": "MAIL", "case_insensitive": True}}}, "abc"),
+    ({"wildcard": {"trusted_hosts": "*.ex?mple"}}, "c"),
+    ({"wildcard": {"trusted_hosts": {"wildcard": "TWO*", "case_insensitive": True}}}, "c"),
+    ({"wildcard": {"_name": ""}}, ""),
+    ({"exists": {"field": "trusted_hosts.keyword"}}, "c"),
+    ({"exists": {"field": "nothing"}}, ""),
+    ({"bool": {}}, "abcs"),
+    ({"bool": {"must": {"term": {"type": "email"}}, "must_not": [{"term": {"_name": "a"}}]}}, "bc"),
+    ({"bool": {"should": [{"term": {"_name": "a"}}, {"term": {"port": 25}}]}}, "ab"),
+    ({"bool": {"should": {"term": {"_name": "a"}}, "filter": {"match": {"type": "email"}}}}, "abc"),
     (
-        ({"match_all": {}}, "abcs"),
-        ({"match_all": {"boost": 2.5, "_name": "all"}}, "abcs"),
-        ({"match": {"type": "SLACK"}}, "s"),
-        ({"match": {"_name": {"query": "B", "operator": "AND", "boost": 1}}}, "b"),
-        ({"match": {"host": "mail"}}, ""),
-        ({"term": {"type": "SLACK"}}, ""),
-        ({"term": {"type": {"value": "SLACK", "case_insensitive": True}}}, "s"),
-        ({"term": {"type.keyword": "slack"}}, "s"),
-        ({"term": {"port": 25}}, "b"),
-        ({"term": {"port": "25"}}, "b"),
-        ({"term": {"port": 25.0}}, "b"),
-        ({"match": {"enable_tls": True}}, "a"),
-        ({"match": {"enable_tls": "true"}}, "a"),
-        ({"terms": {"_name": ["a", "b", "x"], "boost": 1}}, "ab"),
-        ({"terms": {"port": [25, 26]}}, "b"),
-        ({"terms": {"_name": []}}, ""),
-        ({"term": {"trusted_hosts": "two.example"}}, "c"),
-        ({"ids": {"values": ["email/a", "slack/s", "a", "email/", "/email/b", "x/email/c"]}}, "as"),
-        ({"ids": {"values": "email/b"}}, "b"),
-        ({"prefix": {"host": "MAIL"}}, ""),
-        ({"prefix": {"host": {"value": "MAIL", "case_insensitive": True}}}, "abc"),
-        ({"wildcard": {"trusted_hosts": "*.ex?mple"}}, "c"),
-        ({"wildcard": {"trusted_hosts": {"wildcard": "TWO*", "case_insensitive": True}}}, "c"),
-        ({"wildcard": {"_name": ""}}, ""),
-        ({"exists": {"field": "trusted_hosts.keyword"}}, "c"),
-        ({"exists": {"field": "nothing"}}, ""),
-        ({"bool": {}}, "abcs"),
-        ({"bool": {"must": {"term": {"type": "email"}}, "must_not": [{"term": {"_name": "a"}}]}}, "bc"),
-        ({"bool": {"should": [{"term": {"_name": "a"}}, {"term": {"port": 25}}]}}, "ab"),
-        ({"bool": {"should": {"term": {"_name": "a"}}, "filter": {"match": {"type": "email"}}}}, "abc"),
-        ({"bool": {"should": [{"exists": {"field": "port"}}, {"term": {"_name": "a"}}, {"term": {"port": 587}}],
-                   "minimum_should_match": -1}}, "ac"),
-        ({"bool": {"should": [{"match_all": {}}], "minimum_should_match": 2}}, ""),
-        ({"bool": {"should": [{"term": {"_name": "a"}}], "minimum_should_match": 0}}, "abcs"),
-        ({"bool": {"must_not": {"match_all": {}}}}, ""),
+        {
+            "bool": {
+                "should": [{"exists": {"field": "port"}}, {"term": {"_name": "a"}}, {"term": {"port": 587}}],
+                "minimum_should_match": -1,
+            }
+        },
+        "ac",
     ),
-    ids=str,
-)  # fmt: skip
-def test_a_query_finds_what_it_says(service: Service, query: Json, expected: str) -> None:
+    ({"bool": {"should": [{"match_all": {}}], "minimum_should_match": 2}}, ""),
+    ({"bool": {"should": [{"term": {"_name": "a"}}], "minimum_should_match": 0}}, "abcs"),
+    ({"bool": {"must_not": {"match_all": {}}}}, ""),
+)
+
+
+def test_a_query_finds_what_it_says(service: Service, subtests: pytest.Subtests) -> None:
     make(service, "email/a", enable_tls=True)
     make(service, "email/b", port=25)
     make(service, "email/c", trusted_hosts=["one.example", "two.example"])
     service.put("/_signals/account/slack/s", examples.GOOD["slack"])
-    assert [identifier[-1] for identifier in found(service, query)] == list(expected)
+    for query, expected in QUERIES:
+        with subtests.test(query=query, expected=expected):
+            assert [identifier[-1] for identifier in found(service, query)] == list(expected)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    (
-        ("*", "abd"),
-        (" * ", "abd"),
-        ("", ""),
-        ("   ", ""),
-        ("alpha", "a"),
-        ("ALP*", "a"),
-        ("alp", ""),
-        ("alpha beta", "ab"),
-        ("alpha + email", "a"),
-        ("alpha | beta", "ab"),
-        ("email -alpha", "abd"),
-        ("email + -alpha", "bd"),
-        ("email+-alpha", "bd"),
-        ("- - alpha", "a"),
-        ('"del ta"', "d"),
-        ('"DEL t"*', "d"),
-        ('"del ta', "d"),
-        (r"del\ ta", "d"),
-        (r"del\ t*", "d"),
-        (r"alpha\*", ""),
-        ("(alpha | beta) + email", "ab"),
-        ("alpha | (beta + nothing)", "a"),
-        ("-(alpha | beta) + *", "d"),
-        ("(alpha", "a"),
-        ("alpha) beta(", "ab"),
-        ("() + | -", ""),
-        ("\\", ""),
-        ("a*b", ""),
-    ),
+TYPED = (
+    ("*", "abd"),
+    (" * ", "abd"),
+    ("", ""),
+    ("   ", ""),
+    ("alpha", "a"),
+    ("ALP*", "a"),
+    ("alp", ""),
+    ("alpha beta", "ab"),
+    ("alpha + email", "a"),
+    ("alpha | beta", "ab"),
+    ("email -alpha", "abd"),
+    ("email + -alpha", "bd"),
+    ("email+-alpha", "bd"),
+    ("- - alpha", "a"),
+    ('"del ta"', "d"),
+    ('"DEL t"*', "d"),
+    ('"del ta', "d"),
+    (r"del\ ta", "d"),
+    (r"del\ t*", "d"),
+    (r"alpha\*", ""),
+    ("(alpha | beta) + email", "ab"),
+    ("alpha | (beta + nothing)", "a"),
+    ("-(alpha | beta) + *", "d"),
+    ("(alpha", "a"),
+    ("alpha) beta(", "ab"),
+    ("() + | -", ""),
+    ("\\", ""),
+    ("a*b", ""),
 )
-def test_a_query_string_is_what_a_person_types(service: Service, text: str, expected: str) -> None:
+
+
+def test_a_query_string_is_what_a_person_types(service: Service, subtests: pytest.Subtests) -> None:
     make(service, "email/alpha", "email/beta", "email/del ta")
-    query: Json = {"simple_query_string": {"query": text, "analyze_wildcard": True, "fields": ["_name", "type^2"]}}
-    assert [identifier.removeprefix("email/")[0] for identifier in found(service, query)] == list(expected)
+    for text, expected in TYPED:
+        query: Json = {"simple_query_string": {"query": text, "analyze_wildcard": True, "fields": ["_name", "type^2"]}}
+        with subtests.test(text=text, expected=expected):
+            assert [identifier.removeprefix("email/")[0] for identifier in found(service, query)] == list(expected)
 
 
 @pytest.mark.parametrize(
@@ -606,54 +614,54 @@ def test_every_problem_of_a_search_is_told_at_once(service: Service) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("query", "reason"),
+NONSENSE: tuple[tuple[Json, str], ...] = (
+    ("all", "a query must be an object"),
+    ({"match_all": {}, "term": {"a": "b"}}, "a query is an object with one name, that of its kind"),
+    ({"match_all": {"x": 1}}, "[match_all] does not support [x]"),
+    ({"match_all": {"boost": True}}, "[match_all]: [boost] must be a number that is not negative"),
+    ({"match_all": {"boost": -1}}, "[match_all]: [boost] must be a number that is not negative"),
+    ({"match_all": {"_name": 1}}, "[match_all]: [_name] must be a string"),
+    ({"match": {"a": {"query": "x", "fuzziness": 1}}}, "[match] does not support [fuzziness]"),
+    ({"match": {"a": {"query": "x", "operator": "xor"}}}, "[match]: [operator] must be one of [or, and]"),
+    ({"match": {"a": {"operator": "or"}}}, "[match] needs [query] for [a]"),
+    ({"term": {"a": "x", "b": "y"}}, "[term] needs one field, not 2"),
+    ({"term": {}}, "[term] needs one field, not 0"),
+    ({"term": {"a": ["x"]}}, "[term] needs a string, a number or a boolean as its value"),
+    ({"term": {"a": {"value": "x", "case_insensitive": 1}}}, "[term]: [case_insensitive] must be true or false"),
+    ({"terms": {"a": ["x"], "b": ["y"]}}, "[terms] needs one field, not 2"),
+    ({"terms": {"a": [{}]}}, "[terms] needs a string, a number or a boolean as its value"),
+    ({"terms": {"a": ["x"] * 1001}}, "[terms]: a list has at most 1000 values"),
+    ({"ids": {}}, "[ids] needs [values]"),
+    ({"ids": {"values": {}}}, "[ids] needs a list of values"),
+    ({"ids": {"values": ["x"] * 1001}}, "[ids]: a list has at most 1000 values"),
+    ({"prefix": {"a": "x" * 1001}}, "[prefix]: a pattern has at most 1000 characters"),
+    ({"wildcard": {"a": "*" * 1001}}, "[wildcard]: a pattern has at most 1000 characters"),
+    ({"wildcard": {"a": {"value": "x", "wildcard": "y"}}}, "[wildcard] needs [value] or [wildcard] for [a]"),
+    ({"exists": {}}, "[exists] needs [field]"),
+    ({"exists": {"field": 1}}, "[field] must be a string"),
+    ({"simple_query_string": {}}, "[simple_query_string] needs [query]"),
+    ({"simple_query_string": {"query": 1}}, "[query] must be a string"),
+    ({"simple_query_string": {"query": "a", "flags": "ALL"}}, "[simple_query_string] does not support [flags]"),
     (
-        ("all", "a query must be an object"),
-        ({"match_all": {}, "term": {"a": "b"}}, "a query is an object with one name, that of its kind"),
-        ({"match_all": {"x": 1}}, "[match_all] does not support [x]"),
-        ({"match_all": {"boost": True}}, "[match_all]: [boost] must be a number that is not negative"),
-        ({"match_all": {"boost": -1}}, "[match_all]: [boost] must be a number that is not negative"),
-        ({"match_all": {"_name": 1}}, "[match_all]: [_name] must be a string"),
-        ({"match": {"a": {"query": "x", "fuzziness": 1}}}, "[match] does not support [fuzziness]"),
-        ({"match": {"a": {"query": "x", "operator": "xor"}}}, "[match]: [operator] must be one of [or, and]"),
-        ({"match": {"a": {"operator": "or"}}}, "[match] needs [query] for [a]"),
-        ({"term": {"a": "x", "b": "y"}}, "[term] needs one field, not 2"),
-        ({"term": {}}, "[term] needs one field, not 0"),
-        ({"term": {"a": ["x"]}}, "[term] needs a string, a number or a boolean as its value"),
-        ({"term": {"a": {"value": "x", "case_insensitive": 1}}}, "[term]: [case_insensitive] must be true or false"),
-        ({"terms": {"a": ["x"], "b": ["y"]}}, "[terms] needs one field, not 2"),
-        ({"terms": {"a": [{}]}}, "[terms] needs a string, a number or a boolean as its value"),
-        ({"terms": {"a": ["x"] * 1001}}, "[terms]: a list has at most 1000 values"),
-        ({"ids": {}}, "[ids] needs [values]"),
-        ({"ids": {"values": {}}}, "[ids] needs a list of values"),
-        ({"ids": {"values": ["x"] * 1001}}, "[ids]: a list has at most 1000 values"),
-        ({"prefix": {"a": "x" * 1001}}, "[prefix]: a pattern has at most 1000 characters"),
-        ({"wildcard": {"a": "*" * 1001}}, "[wildcard]: a pattern has at most 1000 characters"),
-        ({"wildcard": {"a": {"value": "x", "wildcard": "y"}}}, "[wildcard] needs [value] or [wildcard] for [a]"),
-        ({"exists": {}}, "[exists] needs [field]"),
-        ({"exists": {"field": 1}}, "[field] must be a string"),
-        ({"simple_query_string": {}}, "[simple_query_string] needs [query]"),
-        ({"simple_query_string": {"query": 1}}, "[query] must be a string"),
-        ({"simple_query_string": {"query": "a", "flags": "ALL"}}, "[simple_query_string] does not support [flags]"),
-        (
-            {"simple_query_string": {"query": "a", "fields": "x"}},
-            "[simple_query_string] fields needs a list of values",
-        ),
-        (
-            {"simple_query_string": {"query": "(" * 17 + "a"}},
-            "[simple_query_string]: operators and parentheses stand deeper than 16 within each other",
-        ),
-        ({"simple_query_string": {"query": "a " * 256}}, "too many clauses: a query has at most 256"),
-        ({"bool": {"must": [{"match_all": {}}] * 256}}, "too many clauses: a query has at most 256"),
-        ({"bool": {"must": [1]}}, "a query must be an object"),
-        ({"bool": {"minimum_should_match": True}}, "[bool]: [minimum_should_match] must be a whole number"),
-        ({"x" * 200: {}}, f"unknown query [{'x' * 100}]"),
+        {"simple_query_string": {"query": "a", "fields": "x"}},
+        "[simple_query_string] fields needs a list of values",
     ),
-    ids=lambda value: str(value)[:60],
-)  # fmt: skip
-def test_a_query_that_makes_no_sense_is_refused_by_name(service: Service, query: Json, reason: str) -> None:
-    assert [told for _, told in refused(service, {"query": query})] == [reason]
+    (
+        {"simple_query_string": {"query": "(" * 17 + "a"}},
+        "[simple_query_string]: operators and parentheses stand deeper than 16 within each other",
+    ),
+    ({"simple_query_string": {"query": "a " * 256}}, "too many clauses: a query has at most 256"),
+    ({"bool": {"must": [{"match_all": {}}] * 256}}, "too many clauses: a query has at most 256"),
+    ({"bool": {"must": [1]}}, "a query must be an object"),
+    ({"bool": {"minimum_should_match": True}}, "[bool]: [minimum_should_match] must be a whole number"),
+    ({"x" * 200: {}}, f"unknown query [{'x' * 100}]"),
+)
+
+
+def test_a_query_that_makes_no_sense_is_refused_by_name(service: Service, subtests: pytest.Subtests) -> None:
+    for query, reason in NONSENSE:
+        with subtests.test(query=query, reason=reason):
+            assert [told for _, told in refused(service, {"query": query})] == [reason]
 
 
 @pytest.mark.parametrize("body", ([], "x", 1, True, None))
@@ -677,39 +685,38 @@ def test_a_body_that_is_no_json_is_told_in_the_form_of_elasticsearch(service: Se
     assert problems(answer) == [("parsing", reason)]
 
 
-@pytest.mark.parametrize(
-    ("parameters", "body", "reasons"),
-    (
-        ("?size=10001", {}, ["Result window is too large, [from] + [size] must be at most [10000] but is [10001]"]),
-        ("", {"from": 9999, "size": 2}, ["Result window is too large"]),
-        ("?from=10000", {}, ["Result window is too large"]),
-        ("?scroll=60s&size=10001", {}, ["Result window is too large"]),
-        ("?scroll=60s&from=1", {}, ["[from] must be 0 in a scroll"]),
-        ("?scroll=60s&size=0&from=2", {}, ["[from] must be 0 in a scroll", "[size] must not be 0 in a scroll"]),
-        ("?size=1.0", {}, ["parameter [size] must be a whole number"]),
-        ("?size=", {}, ["parameter [size] must be a whole number"]),
-        ("?size=-2", {}, ["[size] must not be negative, and is [-2]"]),
-        ("?size=%D9%A3", {}, ["parameter [size] must be a whole number"]),
-        ("", {"size": True}, ["[size] must be a whole number"]),
-        ("", {"size": "10"}, ["[size] must be a whole number"]),
-        ("", {"size": 10.5}, ["[size] must be a whole number"]),
-        ("", {"sort": ["_name"] * 9}, ["[sort] has at most 8 keys"]),
-        ("", {"sort": {f"f{n}": "asc" for n in range(9)}}, ["[sort] has at most 8 keys"]),
-        ("", {"sort": [["_name"]]}, ["[sort] takes names of fields, and objects with the name of a field"]),
-        ("", {"sort": {"_name": 1}}, ["[sort] must be an object"]),
-        ("", {"sort": {"_score": {"missing": "_last"}}}, ["[sort] does not support [missing]"]),
-        ("", {"sort": {"_name": {"missing": 0}}}, ["[sort]: [missing] must be one of [_last, _first]"]),
-        ("", {"sort": {"_name": {"unmapped_type": 1}}}, ["[unmapped_type] must be a string"]),
-        ("", {"_source": 1}, ["[_source] needs a list of values"]),
-        ("", {"_source": [1]}, ["[[_source]] must be a string"]),
-    ),
+PAGES: tuple[tuple[str, Json, list[str]], ...] = (
+    ("?size=10001", {}, ["Result window is too large, [from] + [size] must be at most [10000] but is [10001]"]),
+    ("", {"from": 9999, "size": 2}, ["Result window is too large"]),
+    ("?from=10000", {}, ["Result window is too large"]),
+    ("?scroll=60s&size=10001", {}, ["Result window is too large"]),
+    ("?scroll=60s&from=1", {}, ["[from] must be 0 in a scroll"]),
+    ("?scroll=60s&size=0&from=2", {}, ["[from] must be 0 in a scroll", "[size] must not be 0 in a scroll"]),
+    ("?size=1.0", {}, ["parameter [size] must be a whole number"]),
+    ("?size=", {}, ["parameter [size] must be a whole number"]),
+    ("?size=-2", {}, ["[size] must not be negative, and is [-2]"]),
+    ("?size=%D9%A3", {}, ["parameter [size] must be a whole number"]),
+    ("", {"size": True}, ["[size] must be a whole number"]),
+    ("", {"size": "10"}, ["[size] must be a whole number"]),
+    ("", {"size": 10.5}, ["[size] must be a whole number"]),
+    ("", {"sort": ["_name"] * 9}, ["[sort] has at most 8 keys"]),
+    ("", {"sort": {f"f{n}": "asc" for n in range(9)}}, ["[sort] has at most 8 keys"]),
+    ("", {"sort": [["_name"]]}, ["[sort] takes names of fields, and objects with the name of a field"]),
+    ("", {"sort": {"_name": 1}}, ["[sort] must be an object"]),
+    ("", {"sort": {"_score": {"missing": "_last"}}}, ["[sort] does not support [missing]"]),
+    ("", {"sort": {"_name": {"missing": 0}}}, ["[sort]: [missing] must be one of [_last, _first]"]),
+    ("", {"sort": {"_name": {"unmapped_type": 1}}}, ["[unmapped_type] must be a string"]),
+    ("", {"_source": 1}, ["[_source] needs a list of values"]),
+    ("", {"_source": [1]}, ["[[_source]] must be a string"]),
 )
-def test_a_page_that_makes_no_sense_is_refused(
-    service: Service, parameters: str, body: Json, reasons: list[str]
-) -> None:
-    told = [reason for _, reason in refused(service, body, parameters)]
-    assert len(told) == len(reasons)
-    assert all(one.startswith(expected) for one, expected in zip(told, reasons, strict=True))
+
+
+def test_a_page_that_makes_no_sense_is_refused(service: Service, subtests: pytest.Subtests) -> None:
+    for parameters, body, reasons in PAGES:
+        with subtests.test(parameters=parameters, body=body, reasons=reasons):
+            told = [reason for _, reason in refused(service, body, parameters)]
+            assert len(told) == len(reasons)
+            assert all(one.startswith(expected) for one, expected in zip(told, reasons, strict=True))
 
 
 def test_no_more_than_a_hundred_problems_are_told(service: Service) -> None:

@@ -178,11 +178,14 @@ def test_every_account_is_answered_as_the_table_says(
 ) -> None:
     rule, _, own = path.partition("@")
     found = {}
+    is_as_made = False
     for who, name in WHO.items():
-        callers.things.renew()
+        if not is_as_made:
+            callers.things.renew()
         whose = {"account": name, "mine": callers.spare(who)} if own else {}
         answer = callers.things.ask(method, rule, by=None, headers=bearer(callers.tokens[who]), **whose)
         found[who] = answer.status_code
+        is_as_made = method == "GET" or answer.status_code >= 400  # Who was refused has changed nothing.
     assert found == statuses
 
 
