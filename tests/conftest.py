@@ -50,6 +50,9 @@ def _compiled_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tup
 
 Rule._compile_builder = _compiled_once  # type: ignore[method-assign, assignment]  # for tests alone
 
+# Files whose tests wait for what they start for most of their time.
+_LONGEST = ("test_guides", "test_readme", "test_jobs", "test_docs_page", "test_adding_a_family", "test_keys")
+
 _SERVER = pytest.StashKey[PostgresServer]()
 
 
@@ -65,12 +68,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a program of the system that is not here."""
+    """Leave out what needs a program of the system that is not here; begin with what waits longest."""
     absent = missing()
     left_out = [item for item in items if any(mark.args[0] in absent for mark in item.iter_markers("needs"))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # So that the others run meanwhile, and none of these is left for the end, when nobody else has anything to do.
+    items.sort(key=lambda item: not item.path.stem.startswith(_LONGEST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -534,7 +534,6 @@ def test_keys_are_rotated_under_load_and_kills_without_a_secret_being_lost_or_a_
         assert found["places"]["bin"]["re-wrapped"] == len(rows(database, ACCOUNT_BIN)) == 5
         for number in random.sample([one for one in range(ACCOUNTS) if one % WRITTEN_EVERY], 20):
             assert load.ask("GET", number)["_source"]["password"] == password_of(number)
-    # A clean end leaves nobody to be waited for, but those that were killed.
     figures = {
         "accounts": ACCOUNTS,
         "kills": KILLS,
