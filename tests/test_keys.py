@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import json
 import os
 import random
@@ -447,7 +448,8 @@ class Load:
         for attempt in range(2):
             try:
                 answer = self.served.ask(method, path, body=body)
-            except OSError as error:
+            # The latter where who was killed had begun to answer.
+            except (OSError, http.client.HTTPException) as error:
                 told = type(error).__name__
             else:
                 if answer.status in (200, 201):
