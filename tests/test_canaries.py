@@ -410,6 +410,7 @@ def test_no_secret_is_anywhere_but_where_the_api_shows_it(
         _wait_for(lambda: served.workers() not in ([], [worker]))
         # One that is not yet there to hear it would not be stopped by a signal.
         walk.ask("GET", "/livez", 200)
+        served.end()
     log = served.log.read_bytes()
     assert b'"bug"' in log
     assert canaries.found_in(log) == set()

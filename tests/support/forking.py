@@ -36,9 +36,9 @@ class Forked:
         """End it at once."""
         os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self) -> None:
+    def wait(self, timeout: float = _PATIENCE_SECONDS) -> None:
         """Wait until it is no more."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + timeout
         while self.poll() is None:
             assert time.monotonic() < deadline, "a process does not end"
             time.sleep(0.01)

@@ -104,6 +104,11 @@ class Served:
         # Whatever a test is about: of the secrets that it has sent none is in the log.
         assert self._sent.found_in(self.log.read_bytes()) == set()
 
+    def end(self) -> None:
+        """End it as who runs it does: what it has begun is done."""
+        os.kill(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=30)
+
     def _start(self) -> Forked | subprocess.Popen[bytes]:
         return fork(["serve"], self._environment, self.installation.folder, self.log)
 

@@ -289,6 +289,8 @@ def test_failed_log_ins_of_two_workers_add_up(tmp_path: Path, sqlite_url: str) -
             for _ in range(24)
         ]
         assert {one.result().status for one in asked} == {401}
+        # They count once they have answered.
+        served.end()
     vault = Vault(load_keyring(installation.keys_file))
     database = open_database(installation.database_url, vault, Bulkhead(1), 1, lambda: time.time() + 120)
     ended = Tallies(open_limits(database, vault)).ended()
