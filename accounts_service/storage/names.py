@@ -64,7 +64,8 @@ class Names(Store):
 
     def _candidates(self, name: str, kinds: tuple[str, ...]) -> Sequence[Row[Any]]:
         ends = (AUDIT_NAME.c.name.endswith(end, autoescape=True) for end in _ends(name))
-        query = select(AUDIT_NAME).where(AUDIT_NAME.c.kind.in_(kinds), or_(AUDIT_NAME.c.name == name, *ends))
+        inner = (AUDIT_NAME.c.name.contains(part, autoescape=True) for part in _inner(name))
+        query = select(AUDIT_NAME).where(AUDIT_NAME.c.kind.in_(kinds), or_(AUDIT_NAME.c.name == name, *ends, *inner))
         return self._session.select(query)
 
 
@@ -92,10 +93,21 @@ def hold_still(connection: Connection) -> None:
 
 
 def _ends(name: str) -> tuple[str, ...]:
+    return f" {name}", *_segments(name)
+
+
+def _inner(name: str) -> tuple[str, ...]:
+    # What is done to somebody stands behind his name: `/user/NAME/grant`.
+    return tuple(f"{segment}/" for segment in _segments(name))
+
+
+def _segments(name: str) -> list[str]:
     # A path is recorded as it was sent, and there are two common ways to write one.
-    return f" {name}", *sorted({f"/{name}", f"/{quote(name)}", f"/{quote(name, safe='')}"})
+    return sorted({f"/{name}", f"/{quote(name)}", f"/{quote(name, safe='')}"})
 
 
 def _names(row: Row[Any], name: str) -> bool:
     # LIKE of SQLite has no regard for case.
-    return bool(row.name == name or (row.kind == OBJECT and row.name.endswith(_ends(name))))
+    if row.name == name:
+        return True
+    return row.kind == OBJECT and (row.name.endswith(_ends(name)) or any(part in row.name for part in _inner(name)))

@@ -21,13 +21,18 @@ WINDOW_S = 10 * 60
 
 @dataclass(frozen=True, slots=True)
 class Reveal:
-    """The secrets of one object in one version. `act`: the action of the privilege that it takes."""
+    """The secrets of one object in one version. `act`: the action of the privilege that it takes.
+
+    `listed`: what it is called among others, where no person's name may stand,
+    since it could not be erased; empty where `object` holds none.
+    """
 
     tenant: str
     act: str
     object: str
     uid: str
     version: int
+    listed: str = ""
 
 
 # One that is to come yet counts as none: the clock was wrong then.
@@ -120,7 +125,9 @@ def _change(family: str, reveals: Sequence[Reveal]) -> Change:
     first, *others = reveals
     if not others:
         return Change(family, first.tenant, first.act, first.object, first.uid, first.version, {})
-    shown: list[Json] = [{"object": one.object, "uid": one.uid, "version": one.version} for one in reveals]
+    shown: list[Json] = [
+        {"object": one.listed or one.object, "uid": one.uid, "version": one.version} for one in reveals
+    ]
     return Change(family, first.tenant, first.act, f"{len(reveals)} accounts", "", 0, {"accounts": shown})
 
 

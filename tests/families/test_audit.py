@@ -236,3 +236,21 @@ def test_whoever_was_erased_is_not_found_any_more_nor_named_by_what_was_refused(
     assert len(named) == 3
     assert [str(one).endswith(".bak") for one in named if one is not None] == [True]
     assert verify(database, STORED).ok
+
+
+def test_whoever_was_erased_is_named_neither_within_a_path_nor_in_a_list_of_tokens(service: Service) -> None:
+    admin = wavefront.admin(service)
+    for person in ("jane@corp.example", "joe@corp.example"):
+        wavefront.token_of(service, person)
+    admin.ok("GET", "/apitoken/customertokens")
+    for name in ("jane@corp.example", "jane%40corp.example"):
+        refused = service.ask("POST", f"/api/v2/user/{name}/grant", by="stranger", data={"group": "x"}, buffered=True)
+        assert refused.status_code == 403
+    reveals = [record for record in read(service) if str(record["action"]).endswith("token/reveal")]
+    assert [record["object"] for record in reveals] == ["2 accounts"]
+    database = service.services.database
+    database.written(Names, Author("a", "b", "c"), lambda names: names.erase("jane@corp.example"))
+    told = service.get("/_accounts/audit?size=100").text
+    assert "joe@corp.example" in told
+    assert not any(name in told for name in ("jane@", "jane%40"))
+    assert verify(database, STORED).ok

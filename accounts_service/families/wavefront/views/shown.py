@@ -47,7 +47,7 @@ def _author(call: Call) -> Author:
 
 def _reveals(call: Call, tokens: Iterable[Token]) -> list[Reveal]:
     return [
-        Reveal("", _ACT, f"token {token.uid} of {token.account}", token.uid, token.version)
+        Reveal("", _ACT, f"token {token.uid} of {token.account}", token.uid, token.version, f"token {token.uid}")
         for token in tokens
         if token.account_uid != call.caller.own
     ]
