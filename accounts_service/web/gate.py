@@ -41,6 +41,7 @@ from accounts_service.faults import (
 )
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
+from accounts_service.storage.reveals import Reveal
 from accounts_service.web import body
 from accounts_service.web.dispatcher import CONTROL, NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.errors import without_tokens
@@ -86,6 +87,8 @@ class Call:
         self._grant: Grant | None = None
         # Only of a request with an Idempotency-Key.
         self.retry: Retry | None = None
+        # What the answer shows of others' secrets: who is given it again is shown them again.
+        self.revealed: list[Reveal] = []
 
     @cached_property
     def snapshot(self) -> Snapshot:

@@ -13,17 +13,27 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flask import Response
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Open, Own, Scope, Tenants
-from accounts_service.faults import BadHeader, KeyReused, NotPermitted, Overloaded, RefusedError, StillRunning
+from accounts_service.faults import (
+    BadHeader,
+    KeyReused,
+    NotPermitted,
+    Overloaded,
+    RefusedError,
+    StillRunning,
+    Unavailable,
+)
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Store
 from accounts_service.storage.idempotency import Answers, Kept, place_of
+from accounts_service.storage.reveals import Reveal
 from accounts_service.web import body
 from accounts_service.web.family import Body
 
@@ -127,6 +137,7 @@ class Retry:
 
     def _run(self, view: Callable[[], Response]) -> Response:
         self._answers = None
+        self._call.revealed.clear()
         with ExitStack() as self._stack:
             response = view()
             self._settle(response)
@@ -152,6 +163,7 @@ class Retry:
             "body": response.get_data(as_text=True),
             "grant": _written(self._call.grant),
             "held": sorted(self._held()),
+            "revealed": [astuple(one) for one in self._call.revealed],
         }
 
     def _replay(self, kept: Kept) -> Response:
@@ -162,9 +174,17 @@ class Retry:
         answer = json.loads(self._call.services.vault.open(place_of(self._digest), kept.sealed))
         if not _covers(self._call.grant, answer["grant"]) or not self._held().issuperset(answer["held"]):
             self._refuse(answer["held"])
+        self._reveal([Reveal(*one) for one in answer.get("revealed", ())])
         response = Response(answer["body"], answer["status"], [(name, value) for name, value in answer["headers"]])
         response.headers[REPLAYED] = "true"
         return response
+
+    def _reveal(self, reveals: Sequence[Reveal]) -> None:
+        """Record what is shown once more, unless that is on record of late. Raises RefusedError(Unavailable)."""
+        call = self._call
+        author = Author(call.caller.realm, call.caller.name, call.request_id)
+        if reveals and not call.services.witness.shown(call.family.name, author, reveals):
+            raise RefusedError(Unavailable(retry_after=1))
 
     def _refuse(self, then: Iterable[str]) -> NoReturn:
         lost = set(then) - self._held()

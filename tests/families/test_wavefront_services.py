@@ -319,3 +319,22 @@ def test_tokens_of_others_are_shown_once_that_is_on_record(
             assert token not in answer.text
         assert client.ok("GET", PATH)["tokens"] == []
     assert token not in str(service.audited())
+
+
+def test_an_answer_that_is_given_again_shows_its_tokens_again_and_that_is_on_record(service: Service) -> None:
+    client = admin(service)
+    client.ok("POST", "/account/serviceaccount", {"identifier": "sa::robot"})
+    token = client.ok("POST", "/apitoken/serviceaccount/sa::robot", {})[0]["tokenID"]
+
+    def activate() -> str:
+        headers = {**bearer(client.token), "Idempotency-Key": "k1"}
+        return service.ask("POST", f"{SERVICE}/sa::robot/activate", by=None, headers=headers).text
+
+    def reveals() -> int:
+        return sum(row.act == REVEAL for row in service.audited())
+
+    assert token in activate()
+    assert (token in activate(), reveals()) == (True, 1)
+    now = time.time() + 20 * 3600
+    service.services.database._clock = lambda: now
+    assert (token in activate(), reveals()) == (True, 2)

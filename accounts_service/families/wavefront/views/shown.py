@@ -26,7 +26,9 @@ def recorded(call: Call, tokens: Sequence[Token]) -> Sequence[Token]:
 
 def within(call: Call, store: Revealing, tokens: Iterable[Token]) -> None:
     """Record in the transaction of a change that its answer shows tokens."""
-    store.reveal(FAMILY_NAME, _author(call), _reveals(call, tokens))
+    reveals = _reveals(call, tokens)
+    store.reveal(FAMILY_NAME, _author(call), reveals)
+    call.revealed += reveals
 
 
 def with_tokens(call: Call, accounts: Sequence[Account]) -> list[Account]:
@@ -38,6 +40,7 @@ def with_tokens(call: Call, accounts: Sequence[Account]) -> list[Account]:
 
 def _may_show(call: Call, tokens: Iterable[Token]) -> bool:
     reveals = _reveals(call, tokens)
+    call.revealed += reveals
     return not reveals or call.services.witness.shown(FAMILY_NAME, _author(call), reveals)
 
 
