@@ -40,8 +40,10 @@ def with_tokens(call: Call, accounts: Sequence[Account]) -> list[Account]:
 
 def _may_show(call: Call, tokens: Iterable[Token]) -> bool:
     reveals = _reveals(call, tokens)
+    if reveals and not call.services.witness.shown(FAMILY_NAME, _author(call), reveals):
+        return False
     call.revealed += reveals
-    return not reveals or call.services.witness.shown(FAMILY_NAME, _author(call), reveals)
+    return True
 
 
 def _author(call: Call) -> Author:
