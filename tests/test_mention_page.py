@@ -15,18 +15,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.views.grants import leads_to
 from accounts_service.web.services import Services
 from tests.families.test_mention_oauth import BELOW, HOST, LEADS, LEADS_ELSEWHERE
+from tests.support import browser
 from tests.support.installation import Installation
 from tests.support.mention import AUTHOR, JOHNS_PASSWORD, furnish
-from tests.support.needs import find
 from tests.support.netbird import behind
 from tests.support.served import Served
-from tests.test_docs_page import FLAGS
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.usefixtures("socket_enabled")]
 
@@ -81,10 +80,8 @@ class App:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find("chromium"), headless=True, args=FLAGS)
-        yield browser
-        browser.close()
+    with browser.chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture
@@ -157,14 +154,14 @@ class Person:
 
 @pytest.fixture(params=(True, False), ids=("with scripts", "without scripts"))
 def person(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Person]:
-    context = chromium.new_context(java_script_enabled=request.param)
+    context = browser.somebody(chromium, scripts=request.param)
     yield Person(context.new_page())
     context.close()
 
 
 @pytest.fixture
 def scripted(chromium: Browser) -> Iterator[Person]:
-    context = chromium.new_context()
+    context = browser.somebody(chromium)
     yield Person(context.new_page())
     context.close()
 

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
+from typing import cast
 
 from apispec import APISpec
 from flask import Request, Response
@@ -29,6 +30,7 @@ from accounts_service.web.body import DEEPEST, LARGEST_BODY
 from accounts_service.web.description import HEADERS, Answer, Term
 from accounts_service.web.dispatcher import CONTROL, LONGEST_SEGMENT
 from accounts_service.web.family import Body, Dialect, Family, GapError, Mount, Route
+from accounts_service.web.openapi_sharing import Document, share
 
 _ABOUT = """\
 Made from the code of the running service. Every operation says under `x-privilege` what its caller must be allowed.
@@ -167,6 +169,7 @@ def document(families: Iterable[Family], settings: Settings) -> dict[str, Json]:
     for family in there:
         _Writer(spec, family, settings, taken).write()
     made: dict[str, Json] = spec.to_dict()
+    share(cast("Document", made))
     return made
 
 

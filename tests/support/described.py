@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,7 +19,7 @@ class Described:
     """The document of a family."""
 
     def __init__(self, made: Any) -> None:
-        self._components = made["components"]
+        self._made = made
         # As OpenAPI has it, a path without arguments wins over those with some.
         paths = sorted(made["paths"].items(), key=lambda item: item[0].count("{"))
         self._items = [(_pattern(path), item) for path, item in paths]
@@ -31,7 +31,7 @@ class Described:
         if operation is None:
             return
         asked = f"{method} {path}: {response.status_code}"
-        described = operation["responses"].get(str(response.status_code))
+        described = referred(self._made, operation["responses"].get(str(response.status_code)))
         assert described is not None, f"{asked} is not in the document: answers= or raises= of its route"
         if method == "HEAD" or not response.data:
             return
@@ -49,8 +49,16 @@ class Described:
 
     def _validator(self, schema: Any) -> Draft202012Validator:
         if id(schema) not in self._validators:
-            self._validators[id(schema)] = Draft202012Validator({**schema, "components": self._components})
+            self._validators[id(schema)] = Draft202012Validator({**schema, "components": self._made["components"]})
         return self._validators[id(schema)]
+
+
+def referred(made: Any, described: Any) -> Any:
+    """Give what an object of a document refers to, or itself."""
+    if not isinstance(described, dict) or "$ref" not in described:
+        return described
+    _, *keys = described["$ref"].split("/")
+    return reduce(lambda place, key: place[key], keys, made)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

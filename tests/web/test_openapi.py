@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from accounts_service.web.description import Answer, Takes
 from accounts_service.web.family import Body, Family, GapError
 from accounts_service.web.gate import Call
 from accounts_service.web.openapi import document, faults_of, samples, tell, template
+from tests.support.described import referred
 from tests.web.toy import HOST, ToyPrivilege, make_family
 
 FAMILIES = {**app.FAMILIES, "toy": make_family()}
@@ -57,7 +59,7 @@ def _contents(made: Any) -> Iterator[tuple[str, Any]]:
     for method, path, operation in _operations(made):
         places = {"request": operation.get("requestBody", {}), **operation["responses"]}
         for place, described in places.items():
-            for media_type, content in described.get("content", {}).items():
+            for media_type, content in referred(made, described).get("content", {}).items():
                 yield f"{method} {path} {place} {media_type}", content
 
 
@@ -122,7 +124,29 @@ def test_every_operation_says_what_its_caller_must_be_allowed(families: tuple[Fa
 def test_answers_to_head_have_no_content(made: Any) -> None:
     for method, _, operation in _operations(made):
         if method == "head":
-            assert not any("content" in response for response in operation["responses"].values())
+            responses = [referred(made, response) for response in operation["responses"].values()]
+            assert not any("content" in response for response in responses)
+
+
+def test_what_operations_have_in_common_stands_once_and_is_referred_to(made: Any) -> None:
+    referrers: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
+    for _, _, operation in _operations(made):
+        for one in (*operation["parameters"], *operation["responses"].values()):
+            if "$ref" in one:
+                referrers[one["$ref"]] += 1
+            else:
+                alone[json.dumps(one, sort_keys=True)] += 1
+    components = {
+        f"#/components/{kind}/{name}": json.dumps(one, sort_keys=True)
+        for kind in ("parameters", "responses")
+        for name, one in made["components"][kind].items()
+    }
+    assert referrers.keys() == components.keys()
+    assert min(referrers.values()) > 1
+    assert len(set(components.values())) == len(components)
+    assert max(alone.values()) == 1
+    assert not alone.keys() & set(components.values())
 
 
 def test_there_is_a_sample_of_every_fault() -> None:
