@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, create_engine, insert, make_url, text
-from werkzeug.routing import Rule
 
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.wavefront.tables import GROUP, SYSTEM_GROUPS
@@ -19,6 +18,7 @@ from accounts_service.storage import migrations
 from accounts_service.storage.database import SqliteDatabase, open_database
 from accounts_service.storage.sealed import Keyring, Vault
 from accounts_service.storage.tables import METADATA
+from tests.support import once
 from tests.support.installation import Installation
 from tests.support.needs import missing
 from tests.support.postgres import VARIABLE, PostgresServer
@@ -35,20 +35,7 @@ hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, de
 hypothesis_settings.register_profile("prove", deadline=None, print_blob=True, max_examples=EXAMPLES or 100)
 hypothesis_settings.load_profile("prove" if EXAMPLES else "suite")
 
-# Of all that a test needs to begin with, werkzeug's compiling of the same routes again and again takes longest; what
-# it compiles depends on their texts alone. It is for building URLs, which nothing here does.
-_compile_builder = Rule._compile_builder
-_compiled: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
-
-
-def _compiled_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: FBT001, FBT002  # werkzeug calls it so
-    key = (rule.rule, append_unknown, rule.host, rule.subdomain, repr(rule.defaults))
-    if key not in _compiled:
-        _compiled[key] = _compile_builder(rule, append_unknown)
-    return _compiled[key]
-
-
-Rule._compile_builder = _compiled_once  # type: ignore[method-assign, assignment]  # for tests alone
+once.install()
 
 # Files whose tests wait for what they start for most of their time.
 _LONGEST = ("test_guides", "test_readme", "test_jobs", "test_docs_page", "test_adding_a_family", "test_keys")

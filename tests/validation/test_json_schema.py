@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -139,14 +140,24 @@ def _as_read(schema: GoSchema, value: Json) -> Json:
 @example(value={"peer_login_expiration": 3600.0, "EXTRA": {"User_Approval_Required": []}})
 def test_a_field_takes_what_its_schema_says_and_keeps_what_its_schema_says(field: Attribute[Any], value: Json) -> None:
     read = _as_read(field.schema_of_part, value) if isinstance(field, Part) else value
-    said = Draft202012Validator(field.taken()).is_valid(read)
+    said = _taken(field).is_valid(read)
     try:
         kept = field.accept(value)
     except ValidationError:
         assert not (said and _exact(field, read))
     else:
         assert said
-        assert Draft202012Validator(field.kept()).is_valid(kept)
+        assert _kept(field).is_valid(kept)
+
+
+@cache
+def _taken(field: Attribute[Any]) -> Draft202012Validator:
+    return Draft202012Validator(field.taken())
+
+
+@cache
+def _kept(field: Attribute[Any]) -> Draft202012Validator:
+    return Draft202012Validator(field.kept())
 
 
 def test_every_kind_of_field_is_held_against_its_schema() -> None:
@@ -170,7 +181,7 @@ BODIES = strategies.dictionaries(
 @example(body={"host": "h", "port": 25, "password": None})
 @example(body=[])
 def test_a_body_is_taken_when_its_schema_says_so(name: str, body: Json) -> None:
-    said = Draft202012Validator(SCHEMAS[name].taken(name)).is_valid(body)
+    said = _body_of_signals(name).is_valid(body)
     try:
         SCHEMAS[name].check(body)
     except RefusedError:
@@ -179,9 +190,15 @@ def test_a_body_is_taken_when_its_schema_says_so(name: str, body: Json) -> None:
         assert said
 
 
+@cache
+def _body_of_signals(name: str) -> Draft202012Validator:
+    return Draft202012Validator(SCHEMAS[name].taken(name))
+
+
 NETBIRD = {name: schema for name, schema in vars(bodies).items() if isinstance(schema, GoSchema)}
 
 
+@cache
 def _objects(schema: GoSchema) -> strategies.SearchStrategy[dict[str, Json]]:
     """Draw objects with members of the right kind, or of any, and names in any case."""
     members = [_member(name, field) for name, field in schema.fields.items() if isinstance(field, Attribute)]
@@ -212,8 +229,7 @@ def test_a_body_of_netbirds_is_taken_when_its_schema_says_so_of_members_under_th
 ) -> None:
     schema = NETBIRD[name]
     body = data.draw(_objects(schema) | VALUES)
-    # Null has no member; and what is no object is refused, as Go does it.
-    validator = Draft202012Validator(schema.taken(name) | {"type": ["object", "null"]})
+    validator = _body_of_netbirds(name)
     read = _as_read(schema, body)
     said = validator.is_valid(read)
     try:
@@ -223,6 +239,12 @@ def test_a_body_of_netbirds_is_taken_when_its_schema_says_so_of_members_under_th
     else:
         assert said
         assert validator.is_valid(kept)
+
+
+@cache
+def _body_of_netbirds(name: str) -> Draft202012Validator:
+    # Null has no member; and what is no object is refused, as Go does it.
+    return Draft202012Validator(NETBIRD[name].taken(name) | {"type": ["object", "null"]})
 
 
 def test_null_is_let_in_whatever_a_schema_is() -> None:

@@ -32,13 +32,13 @@ GROUPS = {"all": tuple(app.FAMILIES.values()), **{name: (family,) for name, fami
 METHODS = ("get", "head", "put", "post", "patch", "delete")
 
 
-@pytest.fixture(params=GROUPS)
+@pytest.fixture(params=GROUPS, scope="module")
 def families(request: pytest.FixtureRequest) -> tuple[Family, ...]:
     """Give all families together, and each alone."""
     return GROUPS[request.param]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def made(families: tuple[Family, ...]) -> Any:
     """Give their document, as it comes out of JSON."""
     return json.loads(json.dumps(document(families, Settings())))
@@ -58,9 +58,14 @@ def _validator(made: Any, schema: Any) -> Draft202012Validator:
 def _contents(made: Any) -> Iterator[tuple[str, Any]]:
     for method, path, operation in _operations(made):
         places = {"request": operation.get("requestBody", {}), **operation["responses"]}
-        for place, described in places.items():
-            for media_type, content in referred(made, described).get("content", {}).items():
-                yield f"{method} {path} {place} {media_type}", content
+        yield from _of_places(f"{method} {path}", places)
+    yield from _of_places("components", made["components"]["responses"])
+
+
+def _of_places(where: str, places: Any) -> Iterator[tuple[str, Any]]:
+    for place, described in places.items():
+        for media_type, content in described.get("content", {}).items():
+            yield f"{where} {place} {media_type}", content
 
 
 def test_a_document_is_valid_openapi(made: Any) -> None:

@@ -1,0 +1,69 @@
+"""What every test would make anew, and always alike, is made once a process.
+
+A test has a service of its own, and starting one costs more than most questions
+to it. Of a start these depend on nothing but what they are given, so that who
+makes them again has the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.util import LRUCache
+from werkzeug.routing import Rule
+
+from accounts_service.access import snapshot
+from accounts_service.access.configuration import Configuration
+from accounts_service.access.snapshot import BuiltIns
+
+_compile_builder = Rule._compile_builder
+_builders: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
+
+
+def _builder_of(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: FBT001, FBT002  # werkzeug calls it so
+    """Compile what builds a rule's URLs, which nothing here does, and which takes longest of all."""
+    key = (rule.rule, append_unknown, rule.host, rule.subdomain, repr(rule.defaults))
+    if key not in _builders:
+        _builders[key] = _compile_builder(rule, append_unknown)
+    return _builders[key]
+
+
+class _OfAllEngines(LRUCache[Any, Any]):
+    """Compiled statements, by the kind of database instead of by the engine, of which every test has its own."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(self._by_kind(key), default)
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(self._by_kind(key))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(self._by_kind(key), value)
+
+    def _by_kind(self, key: Any) -> Any:
+        dialect, *rest = key
+        return type(dialect), *rest
+
+
+_compiled = _OfAllEngines(2000)
+
+_parse = snapshot.parse
+_parsed: dict[tuple[tuple[str, str], ...], tuple[BuiltIns, Configuration]] = {}
+
+
+def _parse_once(texts: Mapping[str, str], built_ins: BuiltIns) -> Configuration:
+    """Read the files of a directory, which most tests have alike; what comes of them nobody can change."""
+    key = tuple(sorted(texts.items()))
+    if key not in _parsed or _parsed[key][0] != built_ins:
+        _parsed[key] = (built_ins, _parse(texts, built_ins))
+    return _parsed[key][1]
+
+
+def install() -> None:
+    """Put all of it in force, in this process."""
+    Rule._compile_builder = _builder_of  # type: ignore[method-assign, assignment]  # for tests alone
+    # What an engine sets at its start goes nowhere.
+    Engine._compiled_cache = property(lambda _: _compiled, lambda *_: None)  # type: ignore[assignment]  # for tests alone
+    snapshot.parse = _parse_once
