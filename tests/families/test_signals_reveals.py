@@ -177,9 +177,13 @@ def assert_withheld(service: Service) -> None:
     assert len(service.audited()) == before
 
 
+# Of a server: a standby, and a role that may only read.
+REFUSING = ("default_transaction_read_only = on", "role = pg_read_all_data")
+
+
 @contextmanager
-def nobody_writes(service: Service) -> Iterator[None]:
-    """Keep everybody from writing: by the turn on SQLite, on PostgreSQL as a standby would."""
+def nobody_writes(service: Service, refusing: str) -> Iterator[None]:
+    """Keep everybody from writing: by the turn on SQLite, on PostgreSQL by a setting."""
     database: Any = service.services.database
     if service.installation.database_url.startswith("sqlite"):
         database._turnstile._timeout = 0.05
@@ -189,21 +193,22 @@ def nobody_writes(service: Service) -> Iterator[None]:
     engine = create_engine(service.installation.database_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         name = connection.execute(text("SELECT current_database()")).scalar_one()
-        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        connection.execute(text(f"ALTER DATABASE {name} SET {refusing}"))
         database.dispose()
         try:
             yield
         finally:
-            connection.execute(text("SET default_transaction_read_only = off"))
-            connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+            connection.execute(text(f"ALTER DATABASE {name} RESET ALL"))
             database.dispose()
     engine.dispose()
 
 
 def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.put(EMAIL, BODY)
-    with nobody_writes(service):
-        assert_withheld(service)
+    for refusing in REFUSING:
+        with nobody_writes(service, refusing):
+            assert_withheld(service)
+            assert service.put(EMAIL, BODY).status_code == 503
     # Who is not to see secrets anyway is told nothing.
     assert "Accounts-Secrets" not in service.get(EMAIL, by="reader").headers
     # Those who wait for the writer to record are no more than so many.
