@@ -340,6 +340,23 @@ def test_who_writes_meanwhile_wins_and_what_is_sealed_behind_a_pass_is_found(ser
         assert envelopes.tally(columns[0]).by_key == {vault.active: 1}
 
 
+def test_a_pass_leaves_out_no_column_when_another_release_has_them_in_another_order(service: Service) -> None:
+    database, vault = service.services.database, service.services.vault
+    with database.transaction(Outbox, AUTHOR) as outbox:
+        outbox.add(Message("ann@mycompany.example", PASSWORD, PASSWORD))
+    rotate(service.installation)
+    vault.look()
+    columns = app.sealed_columns()
+    before = Rewrap(database, [column for column in columns if column.name != "outbox"])
+    before.ask()
+    for _ in range(3):
+        before.step()
+    after = Rewrap(database, columns[::-1])
+    while after.step():
+        pass
+    assert reported(service.installation)["keys"] == {vault.active: 1}
+
+
 def test_what_was_sealed_before_and_is_not_committed_yet_keeps_its_key(tmp_path: Path, postgresql_url: str) -> None:
     """On SQLite nobody can report, nor wrap anew, while another writes."""
     installation = Installation(tmp_path / "installation", postgresql_url)

@@ -22,7 +22,7 @@ BATCH = 200
 class Sealed:
     """A column of envelopes.
 
-    `name` is what people call what is kept there. An envelope's place is made of
+    `name` is what people call what is kept there, `column` what the database calls it. An envelope's place is made of
     `family`, the row's column `uid` and `attribute`; without one, the column has a
     JSON object of envelopes by attribute.
     """
@@ -32,6 +32,7 @@ class Sealed:
         assert isinstance(table, Table)  # noqa: S101  # for mypy: a column of a table has one
         self.name = name
         self.table = table.name
+        self.column = f"{table.name}.{column.name}"
         self.keys = tuple(key.name for key in table.primary_key.columns)
         self._family = family
         self._attribute = attribute
