@@ -26,7 +26,7 @@ from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Json, Overloaded, RefusedError
 from accounts_service.jobs.rewrap import Rewrap
-from accounts_service.storage import migrations
+from accounts_service.storage import envelopes, migrations
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.envelopes import Envelopes
 from accounts_service.storage.idempotency import IDEMPOTENCY
@@ -355,6 +355,25 @@ def test_a_pass_leaves_out_no_column_when_another_release_has_them_in_another_or
     while after.step():
         pass
     assert reported(service.installation)["keys"] == {vault.active: 1}
+
+
+def test_large_secrets_are_wrapped_anew_a_few_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, vault = service.services.database, service.services.vault
+    with database.transaction(Outbox, AUTHOR) as outbox:
+        for _ in range(20):
+            outbox.add(Message("ann@mycompany.example", "x", "x" * 3000))
+    monkeypatch.setattr(envelopes, "MOST_CHARACTERS", 40_000)
+    rotate(service.installation)
+    vault.look()
+    job = Rewrap(database, [column for column in app.sealed_columns() if column.name == "outbox"])
+    job.ask()
+    changed = []
+    while job.step():
+        progress = job.progress()
+        assert progress is not None
+        changed.append(progress.changed)
+    assert changed[:2] == [16, 20]
+    assert reported(service.installation)["keys"] == {vault.active: 20}
 
 
 def test_what_was_sealed_before_and_is_not_committed_yet_keeps_its_key(tmp_path: Path, postgresql_url: str) -> None:
