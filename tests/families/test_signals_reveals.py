@@ -12,9 +12,11 @@ from sqlalchemy import create_engine, insert, text, update
 
 from accounts_service import app
 from accounts_service.faults import Json
+from accounts_service.storage import reveals as module
 from accounts_service.storage.audit import AUDIT_REVEAL
 from accounts_service.storage.database import TransactionRefusedError
 from accounts_service.storage.sealed import REFERENCE
+from accounts_service.storage.verification import verify
 from tests.storage.kit import rows
 from tests.support.installation import Installation
 from tests.support.mention_page import Clock
@@ -151,6 +153,22 @@ def test_a_search_has_one_record_a_tenant_that_lists_what_it_shows(service: Serv
     service.ask("POST", SEARCH_BLUE, json={})
     assert len(reveals(service)) == 4
     assert CANARY not in str(service.audited())
+
+
+def test_what_a_search_shows_is_listed_in_as_many_records_as_it_takes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module.MOST_LISTED == 100
+    monkeypatch.setattr(module, "MOST_LISTED", 2)
+    for name in "abcde":
+        service.put(f"/_signals/account/email/{name}", BODY)
+    assert service.ask("POST", SEARCH, json={"sort": ["_name.keyword"]}).text.count(CANARY) == 5
+    first, second, last = reveals(service)
+    assert (first.object, second.object, last.object) == ("2 accounts", "2 accounts", "email/e")
+    assert len({row.request_id for row in (first, second, last)}) == 1
+    listed = [one["object"] for row in (first, second) for one in json.loads(row.detail)["accounts"]]
+    assert listed == ["email/a", "email/b", "email/c", "email/d"]
+    assert verify(service.services.database, app.STORED).ok
 
 
 def test_where_every_reader_sees_secrets_every_reader_is_on_record(installation: Installation) -> None:
