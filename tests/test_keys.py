@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -357,6 +358,27 @@ def test_a_pass_leaves_out_no_column_when_another_release_has_them_in_another_or
     assert reported(service.installation)["keys"] == {vault.active: 1}
 
 
+def test_what_was_prepared_for_a_key_that_is_not_active_any_more_is_not_written(service: Service) -> None:
+    database, vault = service.services.database, service.services.vault
+    service.put(PATH, BODY)
+    sealed = rows(database, ACCOUNT)[0].secrets
+    rotate(service.installation)
+    vault.look()
+    columns = app.sealed_columns()
+    job = Rewrap(database, columns)
+    job.ask()
+    progress = job.progress()
+    assert progress is not None
+    with database.reading(Rewrappings) as store:
+        batch = store.batch(progress, columns)
+    assert len(batch.rewraps) == 1
+    rotate(service.installation)
+    vault.look()
+    with database.transaction(Rewrappings, AUTHOR) as store:
+        assert store.go_on(progress, columns, batch) is None
+    assert rows(database, ACCOUNT)[0].secrets == sealed
+
+
 def test_large_secrets_are_wrapped_anew_a_few_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     database, vault = service.services.database, service.services.vault
     with database.transaction(Outbox, AUTHOR) as outbox:
@@ -396,6 +418,22 @@ def test_what_was_sealed_before_and_is_not_committed_yet_keeps_its_key(tmp_path:
         done(installation, "rewrap", "--wait")
         done(installation, "remove", old)
         assert reported(installation)["keys"] == {new: 2}
+
+
+def test_who_writes_when_a_key_is_to_be_removed_is_waited_for(service: Service) -> None:
+    installation, database = service.installation, service.services.database
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction(Accounts, AUTHOR) as accounts:
+            accounts.put(GRANT, Key("email", "late"), document(secrets={"password": PASSWORD}), Always())
+            # As if all others had changed long ago, and who writes had been stopped and were taken for dead.
+            old, _ = rotate(installation)
+            removing = pool.submit(run, installation, "remove", old)
+            wait((removing,), 0.5)
+        told = removing.result()
+    assert f"2 secrets need {old}" in told.output
+    done(installation, "rewrap", "--wait")
+    done(installation, "remove", old)
+    assert reported(installation)["sum"]["re-wrapped"] == 2
 
 
 def test_an_older_release_reads_what_was_wrapped_anew_after_a_downgrade(service: Service) -> None:

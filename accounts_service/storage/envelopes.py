@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Row, Table, select, tuple_, update
+from sqlalchemy import Column, Row, Table, select, text, tuple_, update
 
 from accounts_service.faults import Json
-from accounts_service.storage.database import Store
+from accounts_service.storage.database import Database, Store
 from accounts_service.storage.sealed import Place, Wrapped, Wrapping
 from accounts_service.storage.statements import Statement, Value, given
 
@@ -83,6 +83,20 @@ class Sealed:
         version = getattr(row, "row_version", None)
         parts = (self.table, row.row_uid, "" if version is None else f"version {version}", attribute)
         return " ".join(part for part in parts if part)
+
+
+def wait_for_writers(database: Database, columns: Sequence[Sealed]) -> None:
+    """Wait till who has begun to write sealed columns has ended; who counts does not see before what he has sealed.
+
+    SQLite has one writer, whose turn this waits for. Raises RefusedError as `Database.begin` does.
+    """
+    # One at a time: who has written into one, and wants another, must not wait for us while we wait for him.
+    for table in sorted({column.table for column in columns}):
+        with database.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # Not for long, since who comes after us waits, too. Who has only locked a row may be about to copy it.
+                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+                connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
 
 
 @dataclass(frozen=True, slots=True)

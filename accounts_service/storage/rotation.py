@@ -218,6 +218,9 @@ class Rewrappings(Store):
         Finished is what a whole pass has found nothing in: who sealed with the
         key before, while a pass went by, has written behind it.
         """
+        if progress.target != self._session.vault.active:
+            # Who was stopped since he prepared it may wrap with a key that is gone by now.
+            return None
         there = _after(progress, columns, batch)
         gone_on = self._session.note(
             _GO_ON,
