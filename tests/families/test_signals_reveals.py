@@ -25,7 +25,7 @@ from tests.support.service import Answer, Service
 EMAIL, OF_BLUE = "/_signals/account/email/default", "/_signals/account/blue/email/default"
 SEARCH, SEARCH_BLUE = "/_signals/account/_search", "/_signals/account/blue/_search"
 CANARY = "canary-5e1d-of-a-secret"
-BODY: Json = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
+BODY: dict[str, Json] = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
 GLOBALLY = "cluster:admin:searchguard:signals:account/reveal"
 WITHIN = "cluster:admin:searchguard:tenant:signals:account/reveal"
 WITHHELD = 'references; reason="not-recorded"'
@@ -52,9 +52,7 @@ def secret_of(answer: Answer) -> str:
 def test_a_reveal_is_recorded_once_in_ten_minutes_for_each_principal_object_and_version(
     service: Service, clock: Clock
 ) -> None:
-    service.put(EMAIL, BODY)
-    tag = service.get(EMAIL, by="reader").headers["ETag"]
-    assert reveals(service) == []
+    tag = service.put(EMAIL, BODY).headers["ETag"]
     unchanged = service.get(EMAIL, headers={"If-None-Match": tag})
     assert (unchanged.status_code, reveals(service)) == (304, [])
     for path in (EMAIL, EMAIL, "/_signals/account/default"):
@@ -247,6 +245,24 @@ def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pyt
         assert_withheld(service)
     assert secret_of(service.get(EMAIL)) == CANARY
     assert len(reveals(service)) == 1
+
+
+def test_who_has_references_is_shown_secrets_as_soon_as_he_may_see_them(service: Service) -> None:
+    service.put(EMAIL, BODY)
+    with nobody_writes(service, REFUSING[0]):
+        withheld = service.get(EMAIL).headers["ETag"]
+    assert withheld == service.get(EMAIL, by="reader").headers["ETag"]
+    for path, body in ((EMAIL, BODY), ("/_signals/account/default", {"type": "email", **BODY})):
+        references, clear = (service.get(path, by=by).headers["ETag"] for by in ("reader", "admin"))
+        assert service.get(path, by="reader", headers={"If-None-Match": references}).status_code == 304
+        assert service.get(path, headers={"If-None-Match": clear}).status_code == 304
+        assert secret_of(service.get(path, headers={"If-None-Match": references})) == CANARY
+        assert REFERENCE.match(secret_of(service.get(path, by="reader", headers={"If-None-Match": clear})))
+        # Either names the version that a change is one of.
+        for tag in (references, clear):
+            assert service.put(path, body, headers={"If-None-Match": tag}).status_code == 412
+        assert service.put(path, body, headers={"If-Match": references}).status_code == 200
+        assert service.put(path, body, headers={"If-Match": references}).status_code == 412
 
 
 def test_who_waits_for_places_of_writers_keeps_no_reveal_from_being_recorded(service: Service) -> None:
