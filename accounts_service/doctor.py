@@ -437,6 +437,11 @@ _RESTORE = "stop the service, keep a copy of the file with its -wal and -shm, an
 _REFUSALS = (
     ("3D000", "does not exist", "create it, and run 'accounts-service db upgrade'"),
     ("28", "refuses the role or its password", "correct ACCOUNTS_DATABASE_URL, or the role at the server"),
+    (
+        "42501",
+        "refuses the role what the service asks",
+        "see that the tables belong to the user of ACCOUNTS_DATABASE_URL",
+    ),
     ("08", "cannot be reached", "see that it runs, and that nothing is between"),
 )
 

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +27,7 @@ from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Json, Overloaded, RefusedError
 from accounts_service.jobs.rewrap import Rewrap
-from accounts_service.storage import migrations
+from accounts_service.storage import envelopes, migrations
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.envelopes import Envelopes
 from accounts_service.storage.idempotency import IDEMPOTENCY
@@ -340,6 +341,63 @@ def test_who_writes_meanwhile_wins_and_what_is_sealed_behind_a_pass_is_found(ser
         assert envelopes.tally(columns[0]).by_key == {vault.active: 1}
 
 
+def test_a_pass_leaves_out_no_column_when_another_release_has_them_in_another_order(service: Service) -> None:
+    database, vault = service.services.database, service.services.vault
+    with database.transaction(Outbox, AUTHOR) as outbox:
+        outbox.add(Message("ann@mycompany.example", PASSWORD, PASSWORD))
+    rotate(service.installation)
+    vault.look()
+    columns = app.sealed_columns()
+    before = Rewrap(database, [column for column in columns if column.name != "outbox"])
+    before.ask()
+    for _ in range(3):
+        before.step()
+    after = Rewrap(database, columns[::-1])
+    while after.step():
+        pass
+    assert reported(service.installation)["keys"] == {vault.active: 1}
+
+
+def test_what_was_prepared_for_a_key_that_is_not_active_any_more_is_not_written(service: Service) -> None:
+    database, vault = service.services.database, service.services.vault
+    service.put(PATH, BODY)
+    sealed = rows(database, ACCOUNT)[0].secrets
+    rotate(service.installation)
+    vault.look()
+    columns = app.sealed_columns()
+    job = Rewrap(database, columns)
+    job.ask()
+    progress = job.progress()
+    assert progress is not None
+    with database.reading(Rewrappings) as store:
+        batch = store.batch(progress, columns)
+    assert len(batch.rewraps) == 1
+    rotate(service.installation)
+    vault.look()
+    with database.transaction(Rewrappings, AUTHOR) as store:
+        assert store.go_on(progress, columns, batch) is None
+    assert rows(database, ACCOUNT)[0].secrets == sealed
+
+
+def test_large_secrets_are_wrapped_anew_a_few_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, vault = service.services.database, service.services.vault
+    with database.transaction(Outbox, AUTHOR) as outbox:
+        for _ in range(20):
+            outbox.add(Message("ann@mycompany.example", "x", "x" * 3000))
+    monkeypatch.setattr(envelopes, "MOST_CHARACTERS", 40_000)
+    rotate(service.installation)
+    vault.look()
+    job = Rewrap(database, [column for column in app.sealed_columns() if column.name == "outbox"])
+    job.ask()
+    changed = []
+    while job.step():
+        progress = job.progress()
+        assert progress is not None
+        changed.append(progress.changed)
+    assert changed[:2] == [16, 20]
+    assert reported(service.installation)["keys"] == {vault.active: 20}
+
+
 def test_what_was_sealed_before_and_is_not_committed_yet_keeps_its_key(tmp_path: Path, postgresql_url: str) -> None:
     """On SQLite nobody can report, nor wrap anew, while another writes."""
     installation = Installation(tmp_path / "installation", postgresql_url)
@@ -360,6 +418,22 @@ def test_what_was_sealed_before_and_is_not_committed_yet_keeps_its_key(tmp_path:
         done(installation, "rewrap", "--wait")
         done(installation, "remove", old)
         assert reported(installation)["keys"] == {new: 2}
+
+
+def test_who_writes_when_a_key_is_to_be_removed_is_waited_for(service: Service) -> None:
+    installation, database = service.installation, service.services.database
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction(Accounts, AUTHOR) as accounts:
+            accounts.put(GRANT, Key("email", "late"), document(secrets={"password": PASSWORD}), Always())
+            # As if all others had changed long ago, and who writes had been stopped and were taken for dead.
+            old, _ = rotate(installation)
+            removing = pool.submit(run, installation, "remove", old)
+            wait((removing,), 0.5)
+        told = removing.result()
+    assert f"2 secrets need {old}" in told.output
+    done(installation, "rewrap", "--wait")
+    done(installation, "remove", old)
+    assert reported(installation)["sum"]["re-wrapped"] == 2
 
 
 def test_an_older_release_reads_what_was_wrapped_anew_after_a_downgrade(service: Service) -> None:

@@ -15,7 +15,7 @@ from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.faults import Json
 from accounts_service.jobs.rewrap import Rewrap
 from accounts_service.storage.database import Database
-from accounts_service.storage.envelopes import Envelopes, Tally
+from accounts_service.storage.envelopes import Envelopes, Tally, wait_for_writers
 from accounts_service.storage.keys_file import change
 from accounts_service.storage.rotation import JOBS, Process, Processes, Progress
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Wrapping, load_keyring
@@ -109,6 +109,8 @@ def remove(key: str) -> None:
                 raise click.ClickException(
                     f"nothing was changed; what was sealed with {key} may not be committed yet. Again in {seconds} s"
                 )
+            # Who was stopped while he wrote is taken for dead, and still may go on.
+            wait_for_writers(database, app.sealed_columns())
             under = sum((tally.by_key[key] for tally in _tallies(database).values()), 0)
             if under:
                 raise click.ClickException(

@@ -8,21 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Row, Table, select, tuple_, update
+from sqlalchemy import Column, Row, Table, select, text, tuple_, update
 
 from accounts_service.faults import Json
-from accounts_service.storage.database import Store
+from accounts_service.storage.database import Database, Store
 from accounts_service.storage.sealed import Place, Wrapped, Wrapping
 from accounts_service.storage.statements import Statement, Value, given
 
-# Rows at once: no more than a writer of SQLite may hold others up with.
+# At once: no more than a writer of SQLite may hold others up with.
 BATCH = 200
+MOST_CHARACTERS = 4_000_000
+# A row may have more than a megabyte; so many are read till these are enough.
+_PIECE = 8
 
 
 class Sealed:
     """A column of envelopes.
 
-    `name` is what people call what is kept there. An envelope's place is made of
+    `name` is what people call what is kept there, `column` what the database calls it. An envelope's place is made of
     `family`, the row's column `uid` and `attribute`; without one, the column has a
     JSON object of envelopes by attribute.
     """
@@ -32,6 +35,7 @@ class Sealed:
         assert isinstance(table, Table)  # noqa: S101  # for mypy: a column of a table has one
         self.name = name
         self.table = table.name
+        self.column = f"{table.name}.{column.name}"
         self.keys = tuple(key.name for key in table.primary_key.columns)
         self._family = family
         self._attribute = attribute
@@ -41,7 +45,7 @@ class Sealed:
             select(*keys, table.columns[uid].label("row_uid"), column.label("row_sealed"), *shown)
             .where(column.is_not(None))
             .order_by(*keys)
-            .limit(BATCH)
+            .limit(_PIECE)
         )
         self.first = Statement(there)
         self.next = Statement(there.where(tuple_(*keys) > tuple_(*(given(key) for key in self.keys))))
@@ -79,6 +83,20 @@ class Sealed:
         version = getattr(row, "row_version", None)
         parts = (self.table, row.row_uid, "" if version is None else f"version {version}", attribute)
         return " ".join(part for part in parts if part)
+
+
+def wait_for_writers(database: Database, columns: Sequence[Sealed]) -> None:
+    """Wait till who has begun to write sealed columns has ended; who counts does not see before what he has sealed.
+
+    SQLite has one writer, whose turn this waits for. Raises RefusedError as `Database.begin` does.
+    """
+    # One at a time: who has written into one, and wants another, must not wait for us while we wait for him.
+    for table in sorted({column.table for column in columns}):
+        with database.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # Not for long, since who comes after us waits, too. Who has only locked a row may be about to copy it.
+                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+                connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +168,7 @@ class Envelopes(Store):
 
     def batch(self, sealed: Sealed, after: Mapping[str, Value] | None) -> Batch:
         """Wrap the secrets of the rows after the one with that key anew; without one, of the first."""
-        rows = self._rows(sealed, after)
+        rows, is_last = self._rows(sealed, after)
         rewraps = []
         for row in rows:
             before = sealed.envelopes_of(row) or {}
@@ -164,21 +182,31 @@ class Envelopes(Store):
             if changed != before:
                 values = {**sealed.key_of(row), "old": row.row_sealed, "new": sealed.written(changed)}
                 rewraps.append(Rewrap(values))
-        return Batch(rewraps, sealed.key_of(rows[-1]) if len(rows) == BATCH else None)
+        return Batch(rewraps, None if is_last else sealed.key_of(rows[-1]))
 
-    def _rows(self, sealed: Sealed, after: Mapping[str, Value] | None) -> Sequence[Row[Any]]:
-        return self._session.read(sealed.first if after is None else sealed.next, **(after or {})).all()
+    def _rows(self, sealed: Sealed, after: Mapping[str, Value] | None) -> tuple[Sequence[Row[Any]], bool]:
+        """Read as many rows as are to be held at once; tells also whether these are the last ones."""
+        found: list[Row[Any]] = []
+        characters = 0
+        while len(found) < BATCH and characters < MOST_CHARACTERS:
+            piece = self._session.read(sealed.first if after is None else sealed.next, **(after or {})).all()
+            found += piece
+            if len(piece) < _PIECE:
+                return found, True
+            characters += sum(len(row.row_sealed) for row in piece)
+            after = sealed.key_of(piece[-1])
+        return found, False
 
     def _all(self, sealed: Sealed) -> Iterator[tuple[Row[Any], str, Json]]:
         after: dict[str, Value] | None = None
         while True:
-            rows = self._rows(sealed, after)
+            rows, is_last = self._rows(sealed, after)
             for row in rows:
                 envelopes = sealed.envelopes_of(row)
                 if envelopes is None:
                     yield row, "", None
                 else:
                     yield from ((row, attribute, envelope) for attribute, envelope in envelopes.items())
-            if len(rows) < BATCH:
+            if is_last:
                 return
             after = sealed.key_of(rows[-1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Row, delete, func, or_, select, text
 
@@ -20,6 +19,7 @@ from accounts_service.storage.audit import (
 )
 from accounts_service.storage.database import RecordedStatement, Session, Store
 from accounts_service.storage.lists import listed, texts
+from accounts_service.storage.paths import spelled
 from accounts_service.storage.statements import Statement, given
 
 ERASE = "cluster:admin:accounts:audit/erase"
@@ -97,13 +97,14 @@ def _ends(name: str) -> tuple[str, ...]:
 
 
 def _inner(name: str) -> tuple[str, ...]:
-    # What is done to somebody stands behind his name: `/user/NAME/grant`.
-    return tuple(f"{segment}/" for segment in _segments(name))
+    # What is done to somebody stands behind his name: `/user/NAME/grant`. So does who uses what is called like him.
+    return *(f"{segment}/" for segment in _segments(name)), f"/{name} by "
 
 
 def _segments(name: str) -> list[str]:
-    # A path is recorded as it was sent, and there are two common ways to write one.
-    return sorted({f"/{name}", f"/{quote(name)}", f"/{quote(name, safe='')}"})
+    # As an id it is written as it is, in a path in one way; with a plus by who takes a path for a form.
+    path = spelled(name)
+    return sorted({f"/{name}", f"/{path}", f"/{path.replace(' ', '+')}"})
 
 
 def _names(row: Row[Any], name: str) -> bool:

@@ -17,6 +17,9 @@ from accounts_service.storage.statements import Statement, Value, given
 
 # For so long who was shown secrets of a version may be shown them again without another record.
 WINDOW_S = 10 * 60
+# So many objects a record lists: who reads or verifies the trail holds many records at once, and a search may show
+# thousands.
+MOST_LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,9 @@ class Reveals(Store):
         return [reveal for reveal in reveals if (reveal.uid, reveal.version) not in recent]
 
     def record(self, family: str, who: str, reveals: Sequence[Reveal]) -> None:
-        """Record those of `reveals` that nobody has recorded meanwhile: one record for each tenant.
+        """Record those of `reveals` that nobody has recorded meanwhile, for each tenant by itself.
 
-        Of one object it is like that of a change; of several it lists them.
+        The record of one object is like that of a change; that of several lists them. Of many there are several.
         """
         # What nobody of us has written keeps nothing out of the trail.
         for (uid, version), row in self._recent(who, reveals).items():
@@ -93,7 +96,8 @@ class Reveals(Store):
             if (reveal.uid, reveal.version) in claimed:
                 by_tenant.setdefault((reveal.tenant, reveal.act), []).append(reveal)
         for some in by_tenant.values():
-            self._session.write(_change(family, some), _RECORD)
+            for first in range(0, len(some), MOST_LISTED):
+                self._session.write(_change(family, some[first : first + MOST_LISTED]), _RECORD)
 
     def forget(self) -> None:
         """Delete what is no reason any more to leave a record out."""

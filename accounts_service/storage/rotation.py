@@ -137,14 +137,16 @@ class Processes(Store):
 class Progress:
     """How far the wrapping with `target` is.
 
-    `number` counts passes, `column` the columns that are through in this one, `after` is the key
-    of the last row in the next one, `found` how many rows this pass has found
-    that were to be changed. `changed`: rows of all passes.
+    `number` counts passes, `through` names the columns that this one has been through,
+    `column` the one that it is in and `after` the key of the last row there,
+    `found` is how many rows this pass has found that were to be changed.
+    `changed`: rows of all passes.
     """
 
     target: str
     number: int = 1
-    column: int = 0
+    through: tuple[str, ...] = ()
+    column: str = ""
     after: Key | None = None
     found: int = 0
     changed: int = 0
@@ -195,6 +197,7 @@ class Rewrappings(Store):
         return Progress(
             row.target,
             place["number"],
+            tuple(place["through"]),
             place["column"],
             place["after"],
             place["found"],
@@ -204,7 +207,10 @@ class Rewrappings(Store):
 
     def batch(self, progress: Progress, columns: Sequence[Sealed]) -> Batch:
         """Prepare the next batch; for reading blocks, which hold up nobody who writes."""
-        return Envelopes(self._session).batch(columns[progress.column], progress.after)
+        column = _column(progress, columns)
+        if column is None:
+            return Batch((), None)
+        return Envelopes(self._session).batch(column, progress.after if column.column == progress.column else None)
 
     def go_on(self, progress: Progress, columns: Sequence[Sealed], batch: Batch) -> Progress | None:
         """Write the batch that was prepared for `progress`, and say how far that is; None when another was faster.
@@ -212,7 +218,10 @@ class Rewrappings(Store):
         Finished is what a whole pass has found nothing in: who sealed with the
         key before, while a pass went by, has written behind it.
         """
-        there = _after(progress, len(columns), batch)
+        if progress.target != self._session.vault.active:
+            # Who was stopped since he prepared it may wrap with a key that is gone by now.
+            return None
+        there = _after(progress, columns, batch)
         gone_on = self._session.note(
             _GO_ON,
             **{"from": _written(progress), "to": _written(there)},
@@ -221,22 +230,38 @@ class Rewrappings(Store):
         )
         if gone_on.rowcount == 0:
             return None
-        replace_row = columns[progress.column].replace
-        changed = sum(self._session.note(replace_row, **rewrap.values).rowcount for rewrap in batch.rewraps)
-        if changed:
-            self._session.note(_COUNT, target=progress.target, changed=changed)
+        column = _column(progress, columns)
+        if column is not None:
+            changed = sum(self._session.note(column.replace, **rewrap.values).rowcount for rewrap in batch.rewraps)
+            if changed:
+                self._session.note(_COUNT, target=progress.target, changed=changed)
         return there
 
 
 def _written(progress: Progress) -> str:
-    names = ("number", "column", "after", "found")
+    names = ("number", "through", "column", "after", "found")
     return json.dumps({name: getattr(progress, name) for name in names})
 
 
-def _after(progress: Progress, columns: int, batch: Batch) -> Progress:
+def _column(progress: Progress, columns: Sequence[Sealed]) -> Sealed | None:
+    """Give the column of the next batch; None when the pass has been through all that there are here.
+
+    By name, since another release may have others, or the same ones in another order.
+    """
+    left = [column for column in columns if column.column not in progress.through]
+    begun = [column for column in left if column.column == progress.column]
+    return next(iter((*begun, *left)), None)
+
+
+def _after(progress: Progress, columns: Sequence[Sealed], batch: Batch) -> Progress:
     found = progress.found + len(batch.rewraps)
-    if batch.after is not None:
-        return replace(progress, after=batch.after, found=found)
-    if progress.column + 1 < columns:
-        return replace(progress, column=progress.column + 1, after=None, found=found)
-    return replace(progress, number=progress.number + 1, column=0, after=None, found=0, is_finished=not found)
+    column = _column(progress, columns)
+    through = progress.through
+    if column is not None:
+        if batch.after is not None:
+            return replace(progress, column=column.column, after=batch.after, found=found)
+        through = (*through, column.column)
+    there = replace(progress, through=through, column="", after=None, found=found)
+    if _column(there, columns) is not None:
+        return there
+    return replace(there, number=progress.number + 1, through=(), found=0, is_finished=not found)

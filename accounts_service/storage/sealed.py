@@ -40,6 +40,8 @@ _PARTS = 5
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 # So often, at most, a key that nobody knows has the keys file looked at.
 _LOOKS_APART_SECONDS = 1.0
+# Each process looks every second. Who has not for so long was asleep, and what was active before may be gone.
+_ASLEEP_SECONDS = 3.0
 
 REFERENCE = re.compile(r"secret:[A-Za-z0-9_-]{22}\Z")
 
@@ -240,6 +242,7 @@ class Vault:
         self._clock = clock
         self._looking = threading.Lock()
         self._looked = -_LOOKS_APART_SECONDS
+        self._awake = clock()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -249,13 +252,20 @@ class Vault:
     @property
     def active(self) -> str:
         """Name the key that seals what is new."""
-        return self._keyring.active
+        return self._current().active
 
     def look(self) -> None:
         """Take the keys that are there by now."""
         # Not after each other's: else an older answer could come last.
         with self._looking:
             self._keyring = self._newer(self._keyring) or self._keyring
+            self._awake = self._clock()
+
+    def _current(self) -> Keyring:
+        """Give the keyring to seal with, looked for anew by who was asleep."""
+        if self._clock() - self._awake >= _ASLEEP_SECONDS:
+            self.look()
+        return self._keyring
 
     def _holding(self, key: str) -> Keyring:
         """Give the keyring, looked for anew if it lacks `key`."""
@@ -268,7 +278,7 @@ class Vault:
 
     def seal(self, place: Place, value: str) -> str:
         """Seal `value` for `place`; returns the envelope as ASCII text."""
-        keyring = self._keyring
+        keyring = self._current()
         data_key = secrets.token_bytes(_KEY_BYTES)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         wrapped = aes_key_wrap(keyring.wrapping[keyring.active], data_key)

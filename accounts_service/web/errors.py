@@ -6,7 +6,6 @@ import re
 import time
 import traceback
 import uuid
-from urllib.parse import unquote
 
 import structlog
 from flask import Flask, Request, Response, g, request
@@ -22,6 +21,7 @@ from accounts_service.faults import (
     Unavailable,
 )
 from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
+from accounts_service.storage.paths import masked
 from accounts_service.storage.sealed import UnreadableSecretError
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Dialect
@@ -53,40 +53,9 @@ def sent_path(asked: Request) -> str:
     return str(asked.environ.get("RAW_URI") or asked.path).partition("?")[0]
 
 
-# Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's.
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Mention's are 86 letters and figures; and what is signed begins with `{"`, written as JSON in base64.
-_TOKENS = re.compile(
-    r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
-)
-
-
-def without_tokens(text: str) -> str:
-    """Give a text without anything that can only be a token."""
-    return _TOKENS.sub("<token>", text)
-
-
 def loggable_path(asked: Request) -> str:
     """Give the path of a request for a log."""
     return masked(sent_path(asked))
-
-
-def masked(path: str) -> str:
-    """Give a path without anything that looks like a token, or that cannot be printed.
-
-    Wavefront's API has tokens in paths, and whoever mistakes a path sends one to
-    any other. Ids of groups and roles look the same; they stand in the audit trail.
-    """
-    decoded, again = path, unquote(path)
-    while again != decoded:
-        decoded, again = again, unquote(again)
-    found = _UUID.sub("<uuid>", without_tokens(decoded))
-    # What was encoded once more than anybody decodes may be anything by now; PostgreSQL takes no NUL.
-    return _printable(path if found == decoded else found)
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler a kind of exception

@@ -1,7 +1,9 @@
 """Conditional requests over version numbers (RFC 9110 section 13).
 
 A version never comes twice for one name, not even after the object was
-deleted and made again, so the version alone is a strong entity tag.
+deleted and made again, so the version alone is a strong entity tag. What shows
+references instead of secrets is another form of it: who has that one has not
+what others are shown, but changes the same version.
 """
 
 from __future__ import annotations
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 HEADERS = ("If-Match", "If-None-Match")
 
 
-def tag_of(version: int, kind: str = "") -> str:
+WHOLE, REFERENCES = "", "references"
+
+
+def tag_of(version: int, kind: str = "", form: str = WHOLE) -> str:
     """Write the value of the ETag header; `kind` where a version alone could mean two objects."""
-    return f'"{_opaque(version, kind)}"'
+    return f'"{_opaque(version, kind, form)}"'
 
 
-def _opaque(version: int, kind: str) -> str:
-    return f"{kind}.{version}" if kind else str(version)
+def _opaque(version: int, kind: str, form: str) -> str:
+    return (f"{kind}." if kind else "") + str(version) + (f"-{form}" if form else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,25 @@ class Conditions:
         return cls(*(_tags(request, name) for name in HEADERS))
 
     def check(self, version: int | None, kind: str = "") -> None:
-        """Hold the conditions against what is stored (`None`: nothing).
+        """Hold the conditions against what is stored (`None`: nothing), in whatever form it was read.
 
         Raises RefusedError(PreconditionFailed).
         """
-        if self.if_match is not None and not _names(self.if_match, version, kind, self.if_match.is_strong):
+        forms = (WHOLE, REFERENCES)
+        if self.if_match is not None and not any(
+            _names(self.if_match, version, kind, form, self.if_match.is_strong) for form in forms
+        ):
             raise RefusedError(PreconditionFailed())
-        if self.unmodified(version, kind):
+        if any(self.unmodified(version, kind, form) for form in forms):
             raise RefusedError(PreconditionFailed())
 
-    def unmodified(self, version: int | None, kind: str = "") -> bool:
-        """Tell whether If-None-Match names this version: its sender has it already.
+    def unmodified(self, version: int | None, kind: str = "", form: str = WHOLE) -> bool:
+        """Tell whether If-None-Match names this version in this form: its sender has it already.
 
         It compares weakly, If-Match strongly (sections 13.1.1 and 13.1.2).
         """
         tags = self.if_none_match
-        return tags is not None and _names(tags, version, kind, tags.contains_weak)
+        return tags is not None and _names(tags, version, kind, form, tags.contains_weak)
 
     def say_what_is_changed(self) -> bool:
         """Tell whether they name what a change is one of, or that nothing is to be changed.
@@ -104,5 +112,5 @@ def _tags(request: Request, name: str) -> ETags | None:
     return parse_etags(request.headers[name]) if name in request.headers else None
 
 
-def _names(tags: ETags, version: int | None, kind: str, contains: Callable[[str], bool]) -> bool:
-    return version is not None and (tags.star_tag or contains(_opaque(version, kind)))
+def _names(tags: ETags, version: int | None, kind: str, form: str, contains: Callable[[str], bool]) -> bool:
+    return version is not None and (tags.star_tag or contains(_opaque(version, kind, form)))

@@ -24,7 +24,7 @@ from accounts_service.access.privileges import Level, level_of, privileges_of
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
 from accounts_service.faults import BadPath, MethodNotAllowed, NoSuchRoute
-from accounts_service.web.errors import masked
+from accounts_service.storage.paths import masked
 from accounts_service.web.family import Family
 from accounts_service.web.routing import Destination, Router
 

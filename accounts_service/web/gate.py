@@ -41,10 +41,10 @@ from accounts_service.faults import (
 )
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
+from accounts_service.storage.paths import without_tokens
 from accounts_service.storage.reveals import Reveal
 from accounts_service.web import body
 from accounts_service.web.dispatcher import CONTROL, NOWHERE, PATH_FAULT, host_of
-from accounts_service.web.errors import without_tokens
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import ANNOUNCED, SAFE, Body, Dialect, Family, Route, refuses
 from accounts_service.web.retries import Retry

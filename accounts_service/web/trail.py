@@ -13,11 +13,11 @@ from flask import Flask, Response, g
 from accounts_service.access.privileges import Open, Requirement, Scoped, privileges_of
 from accounts_service.faults import RefusedError, TokenRefused
 from accounts_service.storage.audit import Author
+from accounts_service.storage.paths import recorded
 from accounts_service.storage.witness import Refusal
-from accounts_service.web.errors import loggable_path
+from accounts_service.web.errors import sent_path
 from accounts_service.web.gate import Call, facts_of, network_of
 
-_LONGEST_PATH = 1000
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
 
@@ -64,7 +64,7 @@ def _action(requirement: Requirement) -> str:
 
 
 def _asked(call: Call) -> str:
-    return f"{call.request.method} {loggable_path(call.request)[:_LONGEST_PATH]}"
+    return f"{call.request.method} {recorded(sent_path(call.request))}"
 
 
 def _has_credentials(call: Call) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -235,6 +236,32 @@ def test_whoever_was_erased_is_not_found_any_more_nor_named_by_what_was_refused(
     named = [record["object"] for record in read(service) if str(record["action"]).endswith("/refused")]
     assert len(named) == 3
     assert [str(one).endswith(".bak") for one in named if one is not None] == [True]
+    assert verify(database, STORED).ok
+
+
+def test_whoever_was_erased_is_in_no_path_however_it_was_written_or_cut(service: Service) -> None:
+    uuid, long, longest = "11111111-2222-3333-4444-555555555555", "x" * 320, "jane" * 125
+    asked = (
+        "/_signals/account/slack/%6Aane+doe@corp.example",
+        "/_signals/account/slack/jane+doe%40corp.example/_versions",
+        "/_signals/account/slack/jane%2bdoe%2540corp%2Eexample",
+        f"/_signals/account/slack/jane%2Bdoe%40corp.example-{uuid}",
+        f"/_signals/account/{long.replace('x', '%78')}/slack/jane+doe@corp.example",
+        f"/_signals/account/{'x' * 500}/slack/{longest}",
+        "/_signals/account/blue/slack/Jane%20Doe",
+        "/_signals/account/blue/slack/Jane+Doe",
+    )
+    for path in asked:
+        assert service.get(path, by="stranger", buffered=True).status_code == 403
+    use = "/_accounts/references/signals/slack/jane+doe@corp.example/watch-1"
+    service.put("/_signals/account/slack/jane+doe@corp.example", SLACK)
+    assert service.ask("PUT", use).status_code == 201
+    database = service.services.database
+    assert len(read(service)) == len(asked) + 2
+    for name in ("jane+doe@corp.example", f"jane+doe@corp.example-{uuid}", "Jane Doe", longest):
+        database.written(Names, Author("a", "b", "c"), partial(Names.erase, name=name))
+    kept = [record["object"] for record in read(service) if record["object"] not in (None, "names")]
+    assert kept == [f"GET /_signals/account/{'x' * 500}/slack/…"]
     assert verify(database, STORED).ok
 
 

@@ -12,9 +12,11 @@ from sqlalchemy import create_engine, insert, text, update
 
 from accounts_service import app
 from accounts_service.faults import Json
+from accounts_service.storage import reveals as module
 from accounts_service.storage.audit import AUDIT_REVEAL
 from accounts_service.storage.database import TransactionRefusedError
 from accounts_service.storage.sealed import REFERENCE
+from accounts_service.storage.verification import verify
 from tests.storage.kit import rows
 from tests.support.installation import Installation
 from tests.support.mention_page import Clock
@@ -23,7 +25,7 @@ from tests.support.service import Answer, Service
 EMAIL, OF_BLUE = "/_signals/account/email/default", "/_signals/account/blue/email/default"
 SEARCH, SEARCH_BLUE = "/_signals/account/_search", "/_signals/account/blue/_search"
 CANARY = "canary-5e1d-of-a-secret"
-BODY: Json = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
+BODY: dict[str, Json] = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
 GLOBALLY = "cluster:admin:searchguard:signals:account/reveal"
 WITHIN = "cluster:admin:searchguard:tenant:signals:account/reveal"
 WITHHELD = 'references; reason="not-recorded"'
@@ -50,9 +52,7 @@ def secret_of(answer: Answer) -> str:
 def test_a_reveal_is_recorded_once_in_ten_minutes_for_each_principal_object_and_version(
     service: Service, clock: Clock
 ) -> None:
-    service.put(EMAIL, BODY)
-    tag = service.get(EMAIL, by="reader").headers["ETag"]
-    assert reveals(service) == []
+    tag = service.put(EMAIL, BODY).headers["ETag"]
     unchanged = service.get(EMAIL, headers={"If-None-Match": tag})
     assert (unchanged.status_code, reveals(service)) == (304, [])
     for path in (EMAIL, EMAIL, "/_signals/account/default"):
@@ -153,6 +153,22 @@ def test_a_search_has_one_record_a_tenant_that_lists_what_it_shows(service: Serv
     assert CANARY not in str(service.audited())
 
 
+def test_what_a_search_shows_is_listed_in_as_many_records_as_it_takes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module.MOST_LISTED == 100
+    monkeypatch.setattr(module, "MOST_LISTED", 2)
+    for name in "abcde":
+        service.put(f"/_signals/account/email/{name}", BODY)
+    assert service.ask("POST", SEARCH, json={"sort": ["_name.keyword"]}).text.count(CANARY) == 5
+    first, second, last = reveals(service)
+    assert (first.object, second.object, last.object) == ("2 accounts", "2 accounts", "email/e")
+    assert len({row.request_id for row in (first, second, last)}) == 1
+    listed = [one["object"] for row in (first, second) for one in json.loads(row.detail)["accounts"]]
+    assert listed == ["email/a", "email/b", "email/c", "email/d"]
+    assert verify(service.services.database, app.STORED).ok
+
+
 def test_where_every_reader_sees_secrets_every_reader_is_on_record(installation: Installation) -> None:
     service = Service(installation, ACCOUNTS_SIGNALS_SECRETS_IN_READS="clear")
     service.put(EMAIL, BODY)
@@ -177,9 +193,13 @@ def assert_withheld(service: Service) -> None:
     assert len(service.audited()) == before
 
 
+# Of a server: a standby, and a role that may only read.
+REFUSING = ("default_transaction_read_only = on", "role = pg_read_all_data")
+
+
 @contextmanager
-def nobody_writes(service: Service) -> Iterator[None]:
-    """Keep everybody from writing: by the turn on SQLite, on PostgreSQL as a standby would."""
+def nobody_writes(service: Service, refusing: str) -> Iterator[None]:
+    """Keep everybody from writing: by the turn on SQLite, on PostgreSQL by a setting."""
     database: Any = service.services.database
     if service.installation.database_url.startswith("sqlite"):
         database._turnstile._timeout = 0.05
@@ -189,21 +209,22 @@ def nobody_writes(service: Service) -> Iterator[None]:
     engine = create_engine(service.installation.database_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         name = connection.execute(text("SELECT current_database()")).scalar_one()
-        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        connection.execute(text(f"ALTER DATABASE {name} SET {refusing}"))
         database.dispose()
         try:
             yield
         finally:
-            connection.execute(text("SET default_transaction_read_only = off"))
-            connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+            connection.execute(text(f"ALTER DATABASE {name} RESET ALL"))
             database.dispose()
     engine.dispose()
 
 
 def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.put(EMAIL, BODY)
-    with nobody_writes(service):
-        assert_withheld(service)
+    for refusing in REFUSING:
+        with nobody_writes(service, refusing):
+            assert_withheld(service)
+            assert service.put(EMAIL, BODY).status_code == 503
     # Who is not to see secrets anyway is told nothing.
     assert "Accounts-Secrets" not in service.get(EMAIL, by="reader").headers
     # Those who wait for the writer to record are no more than so many.
@@ -224,6 +245,24 @@ def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pyt
         assert_withheld(service)
     assert secret_of(service.get(EMAIL)) == CANARY
     assert len(reveals(service)) == 1
+
+
+def test_who_has_references_is_shown_secrets_as_soon_as_he_may_see_them(service: Service) -> None:
+    service.put(EMAIL, BODY)
+    with nobody_writes(service, REFUSING[0]):
+        withheld = service.get(EMAIL).headers["ETag"]
+    assert withheld == service.get(EMAIL, by="reader").headers["ETag"]
+    for path, body in ((EMAIL, BODY), ("/_signals/account/default", {"type": "email", **BODY})):
+        references, clear = (service.get(path, by=by).headers["ETag"] for by in ("reader", "admin"))
+        assert service.get(path, by="reader", headers={"If-None-Match": references}).status_code == 304
+        assert service.get(path, headers={"If-None-Match": clear}).status_code == 304
+        assert secret_of(service.get(path, headers={"If-None-Match": references})) == CANARY
+        assert REFERENCE.match(secret_of(service.get(path, by="reader", headers={"If-None-Match": clear})))
+        # Either names the version that a change is one of.
+        for tag in (references, clear):
+            assert service.put(path, body, headers={"If-None-Match": tag}).status_code == 412
+        assert service.put(path, body, headers={"If-Match": references}).status_code == 200
+        assert service.put(path, body, headers={"If-Match": references}).status_code == 412
 
 
 def test_who_waits_for_places_of_writers_keeps_no_reveal_from_being_recorded(service: Service) -> None:

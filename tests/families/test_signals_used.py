@@ -9,7 +9,10 @@ import pytest
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.store import used
+from accounts_service.families.signals.store.accounts import Account
+from accounts_service.families.signals.store.references import AccountReferences
 from accounts_service.families.signals.store.used import UsedAccounts
+from tests.storage.kit import AUTHOR, GRANT
 from tests.support.service import Service
 
 OLD, NEW = "/_signals/account/slack/old", "/_signals/account/slack/new"
@@ -132,17 +135,16 @@ def test_who_is_removed_while_an_account_is_replaced_does_not_come_back_with_the
 ) -> None:
     use(service, "slack/old", "watch-1", "watch-2")
     removals: list[Future[Any]] = []
-    real = UsedAccounts._references
+    real = UsedAccounts._leaving
 
-    def meanwhile(accounts: UsedAccounts, *arguments: Any) -> Any:
-        references = real(accounts, *arguments)
-        if len(references) == 2:
-            removals.append(pool.submit(service.delete, f"{USED}/slack/old/watch-1"))
-            # It has to wait for the replacement; one that need not is done by then.
-            wait(removals, 0.3)
-        return references
+    def meanwhile(accounts: UsedAccounts, account: Account) -> Any:
+        leaving = real(accounts, account)
+        removals.append(pool.submit(service.delete, f"{USED}/slack/old/watch-1"))
+        # It has to wait for the replacement; one that need not is done by then.
+        wait(removals, 0.3)
+        return leaving
 
-    monkeypatch.setattr(UsedAccounts, "_references", meanwhile)
+    monkeypatch.setattr(UsedAccounts, "_leaving", meanwhile)
     with ThreadPoolExecutor(1) as pool:
         assert service.delete(REPLACING).status_code == 200
         (removed,) = removals
@@ -150,6 +152,19 @@ def test_who_is_removed_while_an_account_is_replaced_does_not_come_back_with_the
     assert users(service, "slack/new") == ["watch-1", "watch-2"]
     states = [(row.uid, row.version) for row in service.audited()]
     assert len(set(states)) == len(states)
+
+
+def test_who_was_removed_from_the_other_before_an_account_is_replaced_uses_the_other_after(service: Service) -> None:
+    use(service, "slack/old", "watch-1", "watch-2")
+    use(service, "slack/new", "watch-1", "watch-2")
+    with ThreadPoolExecutor(1) as pool:
+        with service.services.database.transaction(AccountReferences, AUTHOR) as references:
+            references.remove(GRANT, "slack/new", "watch-1")
+            going = pool.submit(service.delete, REPLACING)
+            # It has to wait for the removal; one that need not is done by then.
+            wait((going,), 0.3)
+        assert going.result().status_code == 200
+    assert users(service, "slack/new") == ["watch-1", "watch-2"]
 
 
 def test_so_many_are_handed_over_in_one_transaction_and_no_more(

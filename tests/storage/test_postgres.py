@@ -170,6 +170,7 @@ MEANINGS: dict[str, object] = {
             "58030",
             "XX001",
             "42P01",
+            "42501",
         ),
         Unavailable(),
     ),

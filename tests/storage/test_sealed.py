@@ -29,6 +29,7 @@ from accounts_service.storage.sealed import (
     Wrapping,
     framed,
     load_keyring,
+    named_key,
 )
 
 KEYRING = Keyring.generate()
@@ -506,6 +507,15 @@ def test_an_unknown_key_has_the_keys_looked_for_once_a_second_at_most() -> None:
     assert vault.open(PLACE, envelope) == CANARY
     assert (len(looks), vault.active, vault.keys) == (3, keyring.active, tuple(sorted(keyring.wrapping)))
     assert vault.seal(PLACE, CANARY).split(".")[1] == keyring.active
+
+
+def test_who_was_asleep_looks_for_the_keys_before_he_seals() -> None:
+    keyring, now = rotated(), [100.0]
+    vault = Vault(KEYRING, lambda _: keyring, lambda: now[0])
+    now[0] += 2.9
+    assert named_key(vault.seal(PLACE, CANARY)) == vault.active == KEYRING.active
+    now[0] += 0.1
+    assert named_key(vault.seal(PLACE, CANARY)) == vault.active == keyring.active
 
 
 def test_a_new_key_never_takes_an_id_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

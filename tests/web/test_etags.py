@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, request
 
 from accounts_service.faults import PreconditionFailed, RefusedError
-from accounts_service.web.etags import Conditions
+from accounts_service.web.etags import REFERENCES, WHOLE, Conditions, tag_of
 
 
 def conditions(**headers: str) -> Conditions:
@@ -37,6 +37,11 @@ def conditions(**headers: str) -> Conditions:
         ({"If_None_Match": 'W/"3"'}, 3, False),
         ({"If_None_Match": ""}, 3, True),
         ({"If_Match": '"3"', "If_None_Match": '"3"'}, 3, False),
+        ({"If_Match": '"3-references"'}, 3, True),
+        ({"If_Match": '"2-references"'}, 3, False),
+        ({"If_Match": 'W/"3-references"'}, 3, False),
+        ({"If_Match": '"3-secrets"'}, 3, False),
+        ({"If_None_Match": '"3-references"'}, 3, False),
     ),
 )
 def test_a_write_happens_only_when_both_conditions_hold(
@@ -58,3 +63,9 @@ def test_a_reader_who_has_the_version_already_is_told_so() -> None:
     assert conditions(If_None_Match='W/"3"').unmodified(3)
     assert not conditions(If_None_Match='"2"').unmodified(3)
     assert not conditions().unmodified(3)
+    for tag, form in (('"3"', WHOLE), ('"3-references"', REFERENCES)):
+        other = REFERENCES if form == WHOLE else WHOLE
+        assert tag_of(3, form=form) == tag
+        assert conditions(If_None_Match=tag).unmodified(3, form=form)
+        assert not conditions(If_None_Match=tag).unmodified(3, form=other)
+        assert conditions(If_None_Match="*").unmodified(3, form=form)

@@ -24,9 +24,9 @@ from accounts_service.families.netbird.store.tokens import Bearer, Tokens, is_to
 from accounts_service.families.netbird.store.users import User
 from accounts_service.faults import Fault, Json, Kind, NotAuthenticated, Problem, RefusedError, Rule
 from accounts_service.storage.audit import Author
+from accounts_service.storage.paths import without_tokens
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
-from accounts_service.web.errors import without_tokens
 from accounts_service.web.gate import Call, facts_of
 
 MEDIA_TYPE = "application/json; charset=UTF-8"

@@ -22,10 +22,11 @@ from accounts_service.families.wavefront.store.directory import FAMILY_NAME
 from accounts_service.families.wavefront.store.tokens import Bearer, Tokens
 from accounts_service.faults import Fault, Kind, NotAuthenticated, Problem, RefusedError, Rule
 from accounts_service.storage.audit import Author
+from accounts_service.storage.paths import without_tokens
 from accounts_service.validation.checks import is_address
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.body import json_response
-from accounts_service.web.errors import tracking_id, without_tokens
+from accounts_service.web.errors import tracking_id
 from accounts_service.web.gate import Call, facts_of
 
 _TOKEN_HEADER = "X-AUTH-TOKEN"  # noqa: S105  # a name

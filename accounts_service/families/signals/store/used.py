@@ -35,10 +35,23 @@ _COUNT = Statement(select(func.count()).select_from(ACCOUNT_REFERENCE).where(_US
 _NAMES = Statement(
     select(ACCOUNT_REFERENCE.c.referrer).where(_USES).order_by(ACCOUNT_REFERENCE.c.referrer).limit(MOST_NAMED)
 )
-_OF = select(ACCOUNT_REFERENCE.c.uid, ACCOUNT_REFERENCE.c.referrer).where(_USES).order_by(ACCOUNT_REFERENCE.c.referrer)
-_ALREADY = Statement(_OF)
 # Who is removed meanwhile is not to come back with the other account, and has one record of it.
-_LEAVING = Statement(_OF.with_for_update())
+_LEAVING = Statement(
+    select(ACCOUNT_REFERENCE.c.uid, ACCOUNT_REFERENCE.c.referrer)
+    .where(_USES)
+    .order_by(ACCOUNT_REFERENCE.c.referrer)
+    .with_for_update()
+)
+_LEFT = ACCOUNT_REFERENCE.alias()
+# Under their locks, too: who is removed from the other meanwhile has not used it already, and is not to be lost.
+_ALREADY = Statement(
+    select(ACCOUNT_REFERENCE.c.referrer)
+    .where(
+        ACCOUNT_REFERENCE.c.account_uid == given("successor_uid"),
+        ACCOUNT_REFERENCE.c.referrer.in_(select(_LEFT.c.referrer).where(_LEFT.c.account_uid == given("account_uid"))),
+    )
+    .with_for_update()
+)
 _ADD = RecordedStatement(insertion(ACCOUNT_REFERENCE))
 _REMOVE = RecordedStatement(delete(ACCOUNT_REFERENCE).where(ACCOUNT_REFERENCE.c.uid == given("uid")))
 
@@ -94,8 +107,9 @@ class UsedAccounts(Accounts):
         if self._count(there) > MOST_REPLACED:
             reason = f"more than {MOST_REPLACED} use the account; change some of the references first"
             raise RefusedError(BadParameter("replace_with", reason))
-        already = {row.referrer for row in self._references(_ALREADY, uid)}
-        for row in self._references(_LEAVING, there.uid):
+        leaving = self._leaving(there)
+        already = {*self._session.read(_ALREADY, account_uid=there.uid, successor_uid=uid).scalars()}
+        for row in leaving:
             # A reference is an object with two states, there and gone: one goes, another comes.
             gone: dict[str, Json] = {"replaced_with": key.scoped_id}
             change = _change(acts.delete.action, there.key, row.referrer, row.uid, 2, gone)
@@ -116,8 +130,8 @@ class UsedAccounts(Accounts):
         count: int = self._session.read(_COUNT, account_uid=account.uid).scalar_one()
         return count
 
-    def _references(self, statement: Statement, account: str) -> list[Row[tuple[str, str]]]:
-        return list(self._session.read(statement, account_uid=account))
+    def _leaving(self, account: Account) -> list[Row[tuple[str, str]]]:
+        return list(self._session.read(_LEAVING, account_uid=account.uid))
 
 
 def _change(act: str, key: Key, referrer: str, uid: str, version: int, detail: dict[str, Json]) -> Change:  # noqa: PLR0913, PLR0917  # a record's parts

@@ -14,7 +14,7 @@ from accounts_service.families.signals.schemas.accounts import SCHEMAS, AccountS
 from accounts_service.families.signals.schemas.patch import merged
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
 from accounts_service.families.signals.store.used import UsedAccounts
-from accounts_service.families.signals.views.shown import shown
+from accounts_service.families.signals.views.shown import form_for, shown
 from accounts_service.faults import (
     BadParameter,
     InUse,
@@ -183,10 +183,7 @@ def delete_account_of_tenant(call: Call, tenant: str, account_type: str, name: s
 def _get(call: Call, key: Key) -> Response:
     with call.reading(Accounts) as accounts:
         account = accounts.get(call.grant, key)
-    tag = tag_of(account.version)
-    if call.conditions.unmodified(account.version):
-        return unchanged(tag)
-    return answer(call, found(call, account, key.scoped_id), tag)
+    return found(call, account, key.scoped_id)
 
 
 def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response:
@@ -242,19 +239,25 @@ def document_of(schema: AccountSchema, sent: Json) -> Document:
     return Document.of(schema.check(sent), schema.marked("secret"), schema.marked("destination"))
 
 
-def found(call: Call, account: Account, identifier: str) -> dict[str, Json]:
-    """Write an account as it is answered, under the id by which it was asked for.
+def found(call: Call, account: Account, identifier: str, kind: str = "") -> Response:
+    """Answer with an account, under the id by which it was asked for, or that its reader has it. `kind` as in `tag_of`.
 
     Not within a reading block: that it is shown in clear is recorded first.
     """
-    return {
+    form = form_for(call, call.grant, account)
+    if call.conditions.unmodified(account.version, kind, form):
+        return _unchanged(tag_of(account.version, kind, form))
+    # What cannot be recorded has the other form.
+    secrets, form = shown(call, call.grant, account)
+    document: dict[str, Json] = {
         "_id": identifier,
         "found": True,
         "_version": account.version,
         "_seq_no": account.version - 1,
         "_primary_term": 1,
-        "_source": source(account, shown(call, call.grant, account)),
+        "_source": source(account, secrets),
     }
+    return answer(call, document, tag_of(account.version, kind, form))
 
 
 def source(account: Account, secrets: Mapping[str, str]) -> dict[str, Json]:
@@ -280,6 +283,6 @@ def answer(call: Call, document: Json, tag: str | None = None, status: int = 200
     return response
 
 
-def unchanged(tag: str) -> Response:
+def _unchanged(tag: str) -> Response:
     """Answer who has this version already; of keeping it the full answer says the same (RFC 9110 section 15.4.5)."""
     return Response(status=304, headers={"Cache-Control": "no-store", "ETag": tag})

@@ -11,7 +11,7 @@ from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of, sent_type
 from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
-from accounts_service.families.signals.views.accounts import answer, document_of, found, result, unchanged
+from accounts_service.families.signals.views.accounts import answer, document_of, found, result
 from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
@@ -45,10 +45,7 @@ def get_account_by_id(call: Call, account_id: str) -> Response:
     """Read an account by its id alone, of the tenant that `sgtenant` names."""
     with call.reading(PreviewAccounts) as accounts:
         account = accounts.get_by_id(call.grant, call.tenant or "", account_id)
-    tag = tag_of(account.version, account.key.type)
-    if call.conditions.unmodified(account.version, account.key.type):
-        return unchanged(tag)
-    return answer(call, found(call, account, account_id), tag)
+    return found(call, account, account_id, account.key.type)
 
 
 @ROUTES.route(

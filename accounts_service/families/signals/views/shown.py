@@ -14,6 +14,7 @@ from accounts_service.faults import RefusedError, SecretUnreadable
 from accounts_service.storage.audit import Author
 from accounts_service.storage.reveals import Reveal
 from accounts_service.storage.sealed import Place, UnreadableSecretError, Vault
+from accounts_service.web import etags
 from accounts_service.web.gate import Call
 
 log = structlog.get_logger(__name__)
@@ -35,9 +36,8 @@ class Secrets:
     def of(cls, call: Call, grant: Grant, account: Account) -> Secrets:
         """Read the secrets for who has the grant. Raises RefusedError(SecretUnreadable)."""
         vault = call.services.vault
-        in_clear = call.services.settings.signals_secrets_in_reads == "clear" or reveals(grant, account.key)
         try:
-            clear = _opened(vault, account) if in_clear and account.secrets else None
+            clear = _opened(vault, account) if account.secrets and _in_clear(call, grant, account) else None
             return cls(account, references_of(vault, account), clear)
         except UnreadableSecretError as error:
             log.error("secret.unreadable", account=account.key.scoped_id, uid=account.uid, key=error.key)
@@ -52,10 +52,24 @@ class Secrets:
             return cls(account, {}, None)
 
 
-def shown(call: Call, grant: Grant, account: Account) -> Mapping[str, str]:
-    """Give the account's secrets as its one reader may see them. Raises RefusedError(SecretUnreadable)."""
+def form_for(call: Call, grant: Grant, account: Account) -> str:
+    """Name the form in which the reader may see the account, for its entity tag. Opens and records nothing."""
+    return etags.WHOLE if not account.secrets or _in_clear(call, grant, account) else etags.REFERENCES
+
+
+def shown(call: Call, grant: Grant, account: Account) -> tuple[Mapping[str, str], str]:
+    """Give the account's secrets as its one reader may see them, and the form that the answer has by that.
+
+    Raises RefusedError(SecretUnreadable).
+    """
     secrets = Secrets.of(call, grant, account)
-    return secrets.clear if secrets.clear is not None and may_show(call, [secrets]) else secrets.references
+    if secrets.clear is not None and may_show(call, [secrets]):
+        return secrets.clear, etags.WHOLE
+    return secrets.references, etags.REFERENCES if secrets.references else etags.WHOLE
+
+
+def _in_clear(call: Call, grant: Grant, account: Account) -> bool:
+    return call.services.settings.signals_secrets_in_reads == "clear" or reveals(grant, account.key)
 
 
 def may_show(call: Call, several: Sequence[Secrets]) -> bool:

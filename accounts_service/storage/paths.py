@@ -1,0 +1,60 @@
+"""Paths as they are logged and recorded: without tokens, and without what cannot be printed."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+# Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's.
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# Mention's are 86 letters and figures; and what is signed begins with `{"`, written as JSON in base64.
+_TOKENS = re.compile(
+    r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
+)
+_LONGEST = 1000
+
+
+def without_tokens(text: str) -> str:
+    """Give a text without anything that can only be a token."""
+    return _TOKENS.sub("<token>", text)
+
+
+def masked(path: str) -> str:
+    """Give a path without anything that looks like a token, or that cannot be printed.
+
+    Wavefront's API has tokens in paths, and whoever mistakes a path sends one to
+    any other. Ids of groups and roles look the same; they stand in the audit trail.
+    """
+    decoded = _decoded(path)
+    found = _hidden(decoded)
+    # What was encoded once more than anybody decodes may be anything by now; PostgreSQL takes no NUL.
+    return _printable(path if found == decoded else found)
+
+
+def spelled(path: str) -> str:
+    """Write a path, or a part of one, in the one way in which all that are sent for it are recorded."""
+    return _printable(_hidden(_decoded(path)))
+
+
+def recorded(path: str) -> str:
+    """Give a path for a record, where names must be found again however they were sent.
+
+    One that is too long ends behind a whole part: nobody finds a name by its beginning.
+    """
+    path = spelled(path)
+    return path if len(path) <= _LONGEST else f"{path[:_LONGEST].rpartition('/')[0]}/…"
+
+
+def _decoded(path: str) -> str:
+    decoded, again = path, unquote(path)
+    while again != decoded:
+        decoded, again = again, unquote(again)
+    return decoded
+
+
+def _hidden(decoded: str) -> str:
+    return _UUID.sub("<uuid>", without_tokens(decoded))
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
