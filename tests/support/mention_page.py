@@ -14,6 +14,7 @@ from werkzeug.test import Client
 
 from accounts_service.access.passwords import Passwords
 from accounts_service.web.services import Services
+from tests.support.installation import Installation
 from tests.support.mention import CALLBACK, CLIENT_ID
 from tests.support.service import Answer, Service
 
@@ -42,6 +43,13 @@ def page_at(root: str = "/mention", /, **changed: str | None) -> str:
 def cheaply(services: Services) -> Services:
     """Let passwords be hashed as cheaply as argon2 allows."""
     return dataclasses.replace(services, passwords=Passwords(4, memory_kib=8))
+
+
+def started(installation: Installation, clock: Clock, **settings: str) -> Service:
+    """Start the service, with cheap passwords and a clock that stands."""
+    service = Service(installation, None, cheaply, **settings)
+    service.services.database._clock = clock
+    return service
 
 
 def proof_of(answer: Answer) -> str:
