@@ -50,7 +50,13 @@ from accounts_service.storage.checkup import (
     name_of,
     state_of,
 )
-from accounts_service.storage.database import Database, ReadInterruptedError, SqliteDatabase, open_database
+from accounts_service.storage.database import (
+    NOT_PERMITTED,
+    Database,
+    ReadInterruptedError,
+    SqliteDatabase,
+    open_database,
+)
 from accounts_service.storage.envelopes import Envelopes, Tally
 from accounts_service.storage.outbox import Outbox, Standing
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
@@ -423,7 +429,7 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
         # Its class and state only: the words of a server may quote anything.
         state = getattr(error.orig, "sqlstate", None) or ""
         text = f"{name} refuses what the service asks: {type(error.orig).__name__} {state}".rstrip()
-        yield _fail("database", text, "see that the tables belong to the user of ACCOUNTS_DATABASE_URL")
+        yield _fail("database", text, "look the state up in the server's manual, and at its log")
     except TypeError as error:
         if "bytes-like" not in str(error):
             raise
@@ -438,7 +444,7 @@ _REFUSALS = (
     ("3D000", "does not exist", "create it, and run 'accounts-service db upgrade'"),
     ("28", "refuses the role or its password", "correct ACCOUNTS_DATABASE_URL, or the role at the server"),
     (
-        "42501",
+        NOT_PERMITTED,
         "refuses the role what the service asks",
         "see that the tables belong to the user of ACCOUNTS_DATABASE_URL",
     ),

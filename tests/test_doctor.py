@@ -575,13 +575,16 @@ def test_a_server_that_refuses_is_told_without_its_words(tmp_path: Path, postgre
         connection.execute(text(f"CREATE ROLE {role} LOGIN"))
     url = make_url(postgresql_url).set(username=role).render_as_string(hide_password=False)
     try:
-        result = Patient(tmp_path / "patient", url).run()
+        patient = Patient(tmp_path / "patient", url)
+        result = patient.run()
+        upgrade = CliRunner().invoke(cli.main, ("db", "upgrade"), env=patient.environment)
     finally:
         with engine.connect() as connection:
             connection.execute(text(f"DROP ROLE {role}"))
         engine.dispose()
     assert result.exit_code == 1
     assert "refuses the role what the service asks -> see that the tables" in result.stdout
+    assert (upgrade.exit_code, "does not let the role of ACCOUNTS_DATABASE_URL do this" in upgrade.output) == (1, True)
 
 
 def test_a_database_that_does_not_exist_or_is_no_text_fails_and_nothing_falls(

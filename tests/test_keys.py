@@ -10,7 +10,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +27,24 @@ from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Json, Overloaded, RefusedError
 from accounts_service.jobs.rewrap import Rewrap
-from accounts_service.storage import envelopes, migrations
+from accounts_service.storage import envelopes, migrations, sealed
 from accounts_service.storage.database import Database, open_database
-from accounts_service.storage.envelopes import Envelopes
+from accounts_service.storage.envelopes import Batch, Envelopes, Sealed
 from accounts_service.storage.idempotency import IDEMPOTENCY
 from accounts_service.storage.key_watch import KeyWatch
 from accounts_service.storage.keys_file import change, open_vault
 from accounts_service.storage.outbox import Message, Outbox
-from accounts_service.storage.rotation import JOBS, PROCESS, SETTLED_SECONDS, WORKER, Process, Processes, Rewrappings
+from accounts_service.storage.rotation import (
+    JOBS,
+    PROCESS,
+    REWRAPPING,
+    SETTLED_SECONDS,
+    WORKER,
+    Process,
+    Processes,
+    Progress,
+    Rewrappings,
+)
 from accounts_service.storage.sealed import Keyring, Place
 from tests.storage.kit import AUTHOR, GRANT, Always, document, rows
 from tests.support.installation import Installation
@@ -377,6 +387,42 @@ def test_what_was_prepared_for_a_key_that_is_not_active_any_more_is_not_written(
     with database.transaction(Rewrappings, AUTHOR) as store:
         assert store.go_on(progress, columns, batch) is None
     assert rows(database, ACCOUNT)[0].secrets == sealed
+
+
+def test_a_command_that_has_waited_wraps_nothing_with_a_key_that_is_gone(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = service.installation
+    service.put(PATH, BODY)
+    first, second = rotate(installation)
+    prepare = Rewrappings.batch
+
+    def slowly(store: Rewrappings, progress: Progress, columns: Sequence[Sealed]) -> Batch:
+        batch = prepare(store, progress, columns)
+        # As if its terminal had been stopped for so long that the second key could be given up.
+        change(installation.keys_file, given_up)
+        return batch
+
+    def given_up(keys: Keyring) -> tuple[Keyring, None]:
+        return dataclasses.replace(keys, active=first, wrapping={first: keys.wrapping[first]}), None
+
+    monkeypatch.setattr(sealed, "_ASLEEP_SECONDS", 0)
+    monkeypatch.setattr(Rewrappings, "batch", slowly)
+    assert "somebody has asked for another key" in refused(installation, "rewrap", "--wait")
+    assert service.get(PATH).json["_source"]["password"] == PASSWORD
+    assert second not in reported(installation)["keys"]
+
+
+def test_a_place_that_another_release_has_written_otherwise_is_begun_anew(service: Service) -> None:
+    installation, database = service.installation, service.services.database
+    service.put(PATH, BODY)
+    rotate(installation)
+    done(installation, "rewrap", "--wait")
+    with database.begin() as connection:
+        connection.execute(update(REWRAPPING).values(place='{"number": 1, "column": 2, "after": null, "found": 0}'))
+    service.services.vault.look()
+    assert Rewrap(database, app.sealed_columns()).progress() is None
+    assert "Done" in done(installation, "rewrap", "--wait")
 
 
 def test_large_secrets_are_wrapped_anew_a_few_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

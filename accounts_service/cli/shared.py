@@ -13,8 +13,10 @@ from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, ReadInterruptedError, open_database
-from accounts_service.storage.sealed import BadKeysFileError, Vault, load_keyring
+from accounts_service.storage.checkup import state_of
+from accounts_service.storage.database import NOT_PERMITTED, Database, ReadInterruptedError, open_database
+from accounts_service.storage.keys_file import open_vault
+from accounts_service.storage.sealed import BadKeysFileError
 
 
 def settings_of_environment() -> Settings:
@@ -30,12 +32,16 @@ def opened_database() -> Iterator[Database]:
     """Open the database of the settings; tell what may go wrong with it as one line."""
     settings = settings_of_environment()
     try:
-        database = open_database(settings.database_url, Vault(load_keyring(settings.keys_file)), Bulkhead(1), 1)
+        # A command may wait, too, till what it knew of the keys is no longer so.
+        database = open_database(settings.database_url, open_vault(settings.keys_file), Bulkhead(1), 1)
     except BadKeysFileError as error:
         raise click.ClickException(str(error)) from None
     try:
         yield database
-    except (RefusedError, ReadInterruptedError):
+    except (RefusedError, ReadInterruptedError) as error:
+        # To who asks over HTTP both are an outage; who is here may mend this one.
+        if state_of(error) == NOT_PERMITTED:
+            raise click.ClickException("the database does not let the role of ACCOUNTS_DATABASE_URL do this") from None
         raise click.ClickException("the database cannot be reached, or is busy") from None
     except (migrations.SchemaMismatchError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None

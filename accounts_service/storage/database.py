@@ -551,8 +551,9 @@ _WAITED_TOO_LONG = frozenset(("55P03", "57014", "25P03", "25P04"))
 # Connection, resources, operator, system, the server's own bugs and damaged files, read-only server after a
 # failover, wrong or missing log-in.
 # 42P01 and 42703: the schema is not there yet; the server came up after we did, and nobody has migrated it.
-# 42501: a role that may not do it, as one that may only read; who grants it more need not start us anew.
-_OUTAGES = ("08", "53", "57P", "58", "XX", "25006", "28", "3D", "42P01", "42703", "42501")
+# A role that may not do it, as one that may only read; who grants it more need not start us anew.
+NOT_PERMITTED = "42501"
+_OUTAGES = ("08", "53", "57P", "58", "XX", "25006", "28", "3D", "42P01", "42703", NOT_PERMITTED)
 
 
 def open_database(

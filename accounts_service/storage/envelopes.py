@@ -93,10 +93,12 @@ def wait_for_writers(database: Database, columns: Sequence[Sealed]) -> None:
     # One at a time: who has written into one, and wants another, must not wait for us while we wait for him.
     for table in sorted({column.table for column in columns}):
         with database.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # Not for long, since who comes after us waits, too. Who has only locked a row may be about to copy it.
-                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-                connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
+            if connection.dialect.name != "postgresql":
+                return
+            # Not for long, since who comes after us waits, too; but for longer than the second (deadlock_timeout) after
+            # which the server ends an autovacuum that is in the way. Who has only locked a row may be about to copy it.
+            connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+            connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
 
 
 @dataclass(frozen=True, slots=True)

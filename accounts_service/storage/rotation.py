@@ -191,9 +191,10 @@ class Rewrappings(Store):
     def progress(self) -> Progress | None:
         """Tell how far the wrapping with the active key is; None when nobody has asked for it."""
         row = self._session.read(_ASKED, target=self._session.vault.active).one_or_none()
-        if row is None:
+        place = {} if row is None else json.loads(row.place)
+        # What another release keeps otherwise cannot be gone on with; who asks anew begins anew.
+        if row is None or not place.keys() >= {*_PLACE}:
             return None
-        place = json.loads(row.place)
         return Progress(
             row.target,
             place["number"],
@@ -238,9 +239,11 @@ class Rewrappings(Store):
         return there
 
 
+_PLACE = ("number", "through", "column", "after", "found")
+
+
 def _written(progress: Progress) -> str:
-    names = ("number", "through", "column", "after", "found")
-    return json.dumps({name: getattr(progress, name) for name in names})
+    return json.dumps({name: getattr(progress, name) for name in _PLACE})
 
 
 def _column(progress: Progress, columns: Sequence[Sealed]) -> Sealed | None:

@@ -40,7 +40,8 @@ _PARTS = 5
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 # So often, at most, a key that nobody knows has the keys file looked at.
 _LOOKS_APART_SECONDS = 1.0
-# Each process looks every second. Who has not for so long was asleep, and what was active before may be gone.
+# A process that serves looks every second. Who has not for so long was asleep, or is a command that has waited, and
+# what was active before may be gone.
 _ASLEEP_SECONDS = 3.0
 
 REFERENCE = re.compile(r"secret:[A-Za-z0-9_-]{22}\Z")
