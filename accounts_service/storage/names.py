@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from accounts_service.storage.audit import (
 )
 from accounts_service.storage.database import RecordedStatement, Session, Store
 from accounts_service.storage.lists import listed, texts
-from accounts_service.storage.paths import spelled
+from accounts_service.storage.paths import is_hidden, recorded_part
 from accounts_service.storage.statements import Statement, given
 
 ERASE = "cluster:admin:accounts:audit/erase"
@@ -63,8 +64,8 @@ class Names(Store):
         return number
 
     def _candidates(self, name: str, kinds: tuple[str, ...]) -> Sequence[Row[Any]]:
-        ends = (AUDIT_NAME.c.name.endswith(end, autoescape=True) for end in _ends(name))
-        inner = (AUDIT_NAME.c.name.contains(part, autoescape=True) for part in _inner(name))
+        ends = (AUDIT_NAME.c.name.endswith(end, autoescape=True) for end in (*_ends(name), *_path_ends(name)))
+        inner = (AUDIT_NAME.c.name.contains(part, autoescape=True) for part in (*_inner(name), *_path_inner(name)))
         query = select(AUDIT_NAME).where(AUDIT_NAME.c.kind.in_(kinds), or_(AUDIT_NAME.c.name == name, *ends, *inner))
         return self._session.select(query)
 
@@ -93,22 +94,38 @@ def hold_still(connection: Connection) -> None:
 
 
 def _ends(name: str) -> tuple[str, ...]:
-    return f" {name}", *_segments(name)
+    return f" {name}", f"/{name}"
 
 
 def _inner(name: str) -> tuple[str, ...]:
-    # What is done to somebody stands behind his name: `/user/NAME/grant`. So does who uses what is called like him.
-    return *(f"{segment}/" for segment in _segments(name)), f"/{name} by "
+    # Who uses what is called like him.
+    return (f"/{name} by ",)
 
 
-def _segments(name: str) -> list[str]:
-    # As an id it is written as it is, in a path in one way; with a plus by who takes a path for a form.
-    path = spelled(name)
-    return sorted({f"/{name}", f"/{path}", f"/{path.replace(' ', '+')}"})
+def _path_ends(name: str) -> tuple[str, ...]:
+    part = recorded_part(name)
+    # Whom a token stands for that is not shown nobody knows.
+    if is_hidden(part):
+        return ()
+    # With a plus by who takes a path for a form.
+    return tuple(sorted({f"/{part}", f"/{part.replace(' ', '+')}"}))
+
+
+def _path_inner(name: str) -> tuple[str, ...]:
+    # What is done to somebody stands behind his name: `/user/NAME/grant`.
+    return tuple(f"{end}/" for end in _path_ends(name))
+
+
+# What was refused is recorded by method and path; nothing else is called so.
+_PATH = re.compile(r"[A-Z]+ /")
 
 
 def _names(row: Row[Any], name: str) -> bool:
     # LIKE of SQLite has no regard for case.
     if row.name == name:
         return True
-    return row.kind == OBJECT and (row.name.endswith(_ends(name)) or any(part in row.name for part in _inner(name)))
+    if row.kind != OBJECT:
+        return False
+    is_path = _PATH.match(row.name) is not None
+    ends, inner = (_path_ends(name), _path_inner(name)) if is_path else (_ends(name), _inner(name))
+    return row.name.endswith(ends) or any(part in row.name for part in inner)

@@ -31,18 +31,26 @@ def masked(path: str) -> str:
     return _printable(path if found == decoded else found)
 
 
-def spelled(path: str) -> str:
-    """Write a path, or a part of one, in the one way in which all that are sent for it are recorded."""
-    return _printable(_hidden(_decoded(path)))
-
-
 def recorded(path: str) -> str:
     """Give a path for a record, where names must be found again however they were sent.
 
     One that is too long ends behind a whole part: nobody finds a name by its beginning.
     """
-    path = spelled(path)
+    path = "/".join(map(recorded_part, path.split("/")))
     return path if len(path) <= _LONGEST else f"{path[:_LONGEST].rpartition('/')[0]}/…"
+
+
+def recorded_part(part: str) -> str:
+    """Write what stands between two slashes of a path in the one way in which all that are sent for it are recorded.
+
+    A slash within it stays encoded: it is no end of it, and another path would be another object.
+    """
+    return _printable(_hidden(_decoded(part).replace("/", "%2F")))
+
+
+def is_hidden(part: str) -> bool:
+    """Tell whether of a part that is recorded so nothing is left but what stands for tokens."""
+    return re.fullmatch(r"(?:<uuid>|<token>)+", part) is not None
 
 
 def _decoded(path: str) -> str:

@@ -265,6 +265,29 @@ def test_whoever_was_erased_is_in_no_path_however_it_was_written_or_cut(service:
     assert verify(database, STORED).ok
 
 
+def test_of_two_paths_each_is_recorded_as_itself_and_nobody_elses_is_erased(service: Service) -> None:
+    uuid = "11111111-2222-3333-4444-555555555555"
+    asked = (
+        "/_signals/account/email/default",
+        "/_signals/account/email%252Fdefault",
+        f"/_signals/account/{uuid}",
+        f"/_signals/account/{uuid}/slack/prod",
+    )
+    for path in asked:
+        assert service.get(path, by="stranger", buffered=True).status_code == 403
+    service.put("/_signals/account/slack/jane@corp", SLACK)
+    for name in ("66666666-7777-8888-9999-000000000000", "jane%40corp", "email/default"):
+        service.services.database.written(Names, Author("a", "b", "c"), partial(Names.erase, name=name))
+    assert [record["object"] for record in read(service)][::-1] == [
+        "GET /_signals/account/email/default",
+        None,
+        "GET /_signals/account/<uuid>",
+        "GET /_signals/account/<uuid>/slack/prod",
+        "slack/jane@corp",
+        "names",
+    ]
+
+
 def test_whoever_was_erased_is_named_neither_within_a_path_nor_in_a_list_of_tokens(service: Service) -> None:
     admin = wavefront.admin(service)
     for person in ("jane@corp.example", "joe@corp.example"):
