@@ -53,7 +53,7 @@ HEADERS: Mapping[str, Term] = {
     "Allow": Term("The methods there are."),
     "Cache-Control": Term("Who may keep the answer."),
     "Content-Security-Policy": Term("What the page may load."),
-    "ETag": Term("The version, to be named in If-Match and If-None-Match."),
+    "ETag": Term("The version, and the form in which it is shown, to be named in If-Match and If-None-Match."),
     "Idempotency-Key": Term(
         "A name for this change, of 1 to 255 visible ASCII characters: sent again within a day with the same body, it "
         "is not done again but answered as before (draft-ietf-httpapi-idempotency-key-header-07). What changes nothing "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HEADERS = ("If-Match", "If-None-Match")
 
 
+# The forms of a version; what has no secrets has one form only.
 WHOLE, REFERENCES = "", "references"
 
 

@@ -6,6 +6,7 @@ they make a document more than twice as long, and who draws it as much slower.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -63,8 +64,8 @@ class _Shared:
         return {"$ref": f"#/components/{self.kind}/{self._names[text]}"}
 
     def _free(self, name: str) -> str:
-        number = sum(1 for taken in self.components if re.fullmatch(rf"{re.escape(name)}(\.\d+)?", taken))
-        return f"{name}.{number + 1}" if number else name
+        names = itertools.chain((name,), (f"{name}.{number}" for number in itertools.count(2)))
+        return next(one for one in names if one not in self.components)
 
 
 def _text(described: JsonSchema) -> str:

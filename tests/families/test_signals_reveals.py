@@ -193,15 +193,18 @@ def assert_withheld(service: Service) -> None:
     assert len(service.audited()) == before
 
 
-# Of a server: a standby, and a role that may only read.
-REFUSING = ("default_transaction_read_only = on", "role = pg_read_all_data")
+def refusals(service: Service) -> tuple[str, ...]:
+    """Name the ways to keep everybody from writing: the turn of SQLite; a standby of PostgreSQL, and a role there."""
+    if service.installation.database_url.startswith("sqlite"):
+        return ("turn",)
+    return "default_transaction_read_only = on", "role = pg_read_all_data"
 
 
 @contextmanager
 def nobody_writes(service: Service, refusing: str) -> Iterator[None]:
-    """Keep everybody from writing: by the turn on SQLite, on PostgreSQL by a setting."""
+    """Keep everybody from writing, by a turn that somebody has or by a setting of the server."""
     database: Any = service.services.database
-    if service.installation.database_url.startswith("sqlite"):
+    if refusing == "turn":
         database._turnstile._timeout = 0.05
         with database.begin():
             yield
@@ -221,7 +224,7 @@ def nobody_writes(service: Service, refusing: str) -> Iterator[None]:
 
 def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.put(EMAIL, BODY)
-    for refusing in REFUSING:
+    for refusing in refusals(service):
         with nobody_writes(service, refusing):
             assert_withheld(service)
             assert service.put(EMAIL, BODY).status_code == 503
@@ -249,7 +252,7 @@ def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pyt
 
 def test_who_has_references_is_shown_secrets_as_soon_as_he_may_see_them(service: Service) -> None:
     service.put(EMAIL, BODY)
-    with nobody_writes(service, REFUSING[0]):
+    with nobody_writes(service, refusals(service)[0]):
         withheld = service.get(EMAIL).headers["ETag"]
     assert withheld == service.get(EMAIL, by="reader").headers["ETag"]
     for path, body in ((EMAIL, BODY), ("/_signals/account/default", {"type": "email", **BODY})):

@@ -19,10 +19,12 @@ from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import Json
+from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.description import Answer, Takes
 from accounts_service.web.family import Body, Family, GapError
 from accounts_service.web.gate import Call
 from accounts_service.web.openapi import document, faults_of, samples, tell, template
+from accounts_service.web.openapi_sharing import Document, Operation, share
 from tests.support.described import referred
 from tests.web.toy import HOST, ToyPrivilege, make_family
 
@@ -152,6 +154,18 @@ def test_what_operations_have_in_common_stands_once_and_is_referred_to(made: Any
     assert len(set(components.values())) == len(components)
     assert max(alone.values()) == 1
     assert not alone.keys() & set(components.values())
+
+
+def test_what_is_shared_has_a_name_of_its_own() -> None:
+    def operation(name: str, sentence: str) -> Operation:
+        parameter: JsonSchema = {"name": name, "in": "query", "description": sentence}
+        return {"tags": ["toy"], "parameters": [parameter], "responses": {}}
+
+    told = (("a.2", "one"), ("a", "one"), ("a", "another"), ("a b", "one"))
+    paths = {f"/{number}": {"get": operation(*one), "put": operation(*one)} for number, one in enumerate(told)}
+    document: Document = {"paths": paths, "components": {}}
+    share(document)
+    assert [*document["components"]["parameters"]] == ["a.2", "a", "a.3", "a_b"]
 
 
 def test_there_is_a_sample_of_every_fault() -> None:

@@ -106,7 +106,10 @@ FOUND = Answer(
     headers=("Accounts-Secrets", "Cache-Control", "ETag"),
 )
 
-UNCHANGED = Answer("The account is still in a version that If-None-Match names.", headers=("Cache-Control", "ETag"))
+UNCHANGED = Answer(
+    "If-None-Match names the version of the account, in the form that the caller may see.",
+    headers=("Cache-Control", "ETag"),
+)
 
 
 def written(sentence: str, result: str, version: int, headers: tuple[str, ...]) -> Answer:

@@ -54,7 +54,7 @@ class Secrets:
 
 def form_for(call: Call, grant: Grant, account: Account) -> str:
     """Name the form in which the reader may see the account, for its entity tag. Opens and records nothing."""
-    return etags.WHOLE if not account.secrets or _in_clear(call, grant, account) else etags.REFERENCES
+    return _form(account, in_clear=_in_clear(call, grant, account))
 
 
 def shown(call: Call, grant: Grant, account: Account) -> tuple[Mapping[str, str], str]:
@@ -64,8 +64,12 @@ def shown(call: Call, grant: Grant, account: Account) -> tuple[Mapping[str, str]
     """
     secrets = Secrets.of(call, grant, account)
     if secrets.clear is not None and may_show(call, [secrets]):
-        return secrets.clear, etags.WHOLE
-    return secrets.references, etags.REFERENCES if secrets.references else etags.WHOLE
+        return secrets.clear, _form(account, in_clear=True)
+    return secrets.references, _form(account, in_clear=False)
+
+
+def _form(account: Account, *, in_clear: bool) -> str:
+    return etags.WHOLE if in_clear or not account.secrets else etags.REFERENCES
 
 
 def _in_clear(call: Call, grant: Grant, account: Account) -> bool:
