@@ -11,8 +11,8 @@ from tests.support.pasted import ROOT, blocks_of, newcomer, paste
 GUIDES = sorted(path for path in (ROOT / "docs" / "guides").glob("*.md") if path.name != "README.md")
 
 
-# The commands in them each take their time to start.
-@pytest.mark.timeout(300)
+# Their commands each take their time to start, and so a third of the suite may run meanwhile.
+@pytest.mark.timeout(900)
 def test_every_guide_can_be_followed(tmp_path: Path, subtests: pytest.Subtests) -> None:
     assert GUIDES
     with newcomer(tmp_path) as (port, terminal):

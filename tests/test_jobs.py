@@ -32,7 +32,7 @@ from tests.support.served import COMMAND, Commanded, Served
 from tests.support.service import Service
 
 CANARY = "canary-2c07-of-a-mail"
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 60
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 

@@ -24,7 +24,7 @@ from tests.support.served import COMMAND, Served, UnixConnection
 EMAIL = "/_signals/account/email/default"
 CANARY = "canary-4f1c8e-of-a-secret"
 
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS = 60
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

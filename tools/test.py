@@ -19,8 +19,8 @@ MEASURED = (
     "tests/families/test_explain.py",
     "tests/web/test_authentication.py",
 )
-# Twice as many as there are cores on a small machine: many tests wait for a process, or for the other one of a race.
-AT_A_TIME = ("-q", "-n", "4", "--dist", "worksteal")
+# One more than there are cores on a small machine: many tests wait for a process, or for the other one of a race.
+AT_A_TIME = ("-q", "-n", "3", "--dist", "worksteal")
 # A file system in memory, and how many bytes of it the tests may take.
 MEMORY, NEEDED = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # the folders in it are pytest's, and nobody else's
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 60
 
 
 class Forked:

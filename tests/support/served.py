@@ -24,7 +24,7 @@ from tests.support.installation import Installation
 
 COMMAND = Path(sys.executable).with_name("accounts-service")
 
-_START_SECONDS = 30
+_START_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=30)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:
@@ -107,7 +107,7 @@ class Served:
     def end(self) -> None:
         """End it as who runs it does: what it has begun is done."""
         os.kill(self.process.pid, signal.SIGTERM)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
 
     def _start(self) -> Forked | subprocess.Popen[bytes]:
         return fork(["serve"], self._environment, self.installation.folder, self.log)
@@ -129,7 +129,7 @@ class Served:
         bind = self._environment["ACCOUNTS_BIND"]
         if bind.startswith("unix:"):
             return UnixConnection(bind.removeprefix("unix:"))
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def ask(
         self,
