@@ -319,6 +319,15 @@ def test_a_process_reports_what_has_changed_and_an_outage_once(
         assert rows(database, PROCESS) == []
 
 
+def prepared(database: Database, job: Rewrap) -> tuple[Progress, Batch]:
+    """Ask for everything to be wrapped anew, and prepare the first batch."""
+    job.ask()
+    progress = job.progress()
+    assert progress is not None
+    with database.reading(Rewrappings) as store:
+        return progress, store.batch(progress, app.sealed_columns())
+
+
 def test_who_writes_meanwhile_wins_and_what_is_sealed_behind_a_pass_is_found(service: Service) -> None:
     database, vault = service.services.database, service.services.vault
     service.put(PATH, BODY)
@@ -327,11 +336,7 @@ def test_who_writes_meanwhile_wins_and_what_is_sealed_behind_a_pass_is_found(ser
     vault.look()
     columns = app.sealed_columns()
     job = Rewrap(database, columns)
-    job.ask()
-    first = job.progress()
-    assert first is not None
-    with database.reading(Rewrappings) as store:
-        batch = store.batch(first, columns)
+    first, batch = prepared(database, job)
     service.put(PATH, {**BODY, "password": "newer"})
     for expected in (False, True):
         with database.transaction(Rewrappings, AUTHOR) as store:
@@ -374,18 +379,12 @@ def test_what_was_prepared_for_a_key_that_is_not_active_any_more_is_not_written(
     sealed = rows(database, ACCOUNT)[0].secrets
     rotate(service.installation)
     vault.look()
-    columns = app.sealed_columns()
-    job = Rewrap(database, columns)
-    job.ask()
-    progress = job.progress()
-    assert progress is not None
-    with database.reading(Rewrappings) as store:
-        batch = store.batch(progress, columns)
+    progress, batch = prepared(database, Rewrap(database, app.sealed_columns()))
     assert len(batch.rewraps) == 1
     rotate(service.installation)
     vault.look()
     with database.transaction(Rewrappings, AUTHOR) as store:
-        assert store.go_on(progress, columns, batch) is None
+        assert store.go_on(progress, app.sealed_columns(), batch) is None
     assert rows(database, ACCOUNT)[0].secrets == sealed
 
 

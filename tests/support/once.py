@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Compiled, Engine
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
@@ -30,21 +30,22 @@ def _builder_of(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[
     return _builders[key]
 
 
-class _OfAllEngines(LRUCache[Any, Any]):
+class _OfAllEngines(LRUCache[tuple[object, ...], Compiled]):
     """Compiled statements, by the kind of database instead of by the engine, of which every test has its own."""
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(self._by_kind(key), default)
+    def get(self, key: tuple[object, ...], default: object = None) -> Any:  # as LRUCache has it
+        return super().get(_by_kind(key), default)
 
-    def __getitem__(self, key: Any) -> Any:
-        return super().__getitem__(self._by_kind(key))
+    def __getitem__(self, key: tuple[object, ...]) -> Compiled:
+        return super().__getitem__(_by_kind(key))
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(self._by_kind(key), value)
+    def __setitem__(self, key: tuple[object, ...], value: Compiled) -> None:
+        super().__setitem__(_by_kind(key), value)
 
-    def _by_kind(self, key: Any) -> Any:
-        dialect, *rest = key
-        return type(dialect), *rest
+
+def _by_kind(key: tuple[object, ...]) -> tuple[object, ...]:
+    dialect, *rest = key
+    return type(dialect), *rest
 
 
 _compiled = _OfAllEngines(2000)
