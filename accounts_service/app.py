@@ -15,8 +15,7 @@ import structlog
 from accounts_service import logs
 from accounts_service.access.passwords import Passwords
 from accounts_service.access.snapshot import AccessControl, BuiltIns, LastGood, uids_of
-from accounts_service.bulkhead import Bulkhead
-from accounts_service.config import Settings
+from accounts_service.config import CONNECTIONS_BESIDE, FEWEST_CONNECTIONS, Settings
 from accounts_service.families.admin.privileges import AdminPrivilege
 from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.mention.store.apps import Apps
@@ -34,9 +33,11 @@ from accounts_service.jobs.loop import Job, Stopping
 from accounts_service.jobs.mail import Mail
 from accounts_service.jobs.rewrap import Rewrap
 from accounts_service.jobs.seal import Trail
+from accounts_service.lines import Line
 from accounts_service.storage import idempotency, migrations, outbox
 from accounts_service.storage.audit import Author
-from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.checkup import connections_of
+from accounts_service.storage.database import Capacity, Database, open_database
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.idempotency import Answers
 from accounts_service.storage.key_watch import KeyWatch
@@ -50,7 +51,7 @@ from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.explaining import Explainer
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
-from accounts_service.web.services import Leftovers, MailServers, ReferencePrivileges, References, Services
+from accounts_service.web.services import Leftovers, Lines, MailServers, ReferencePrivileges, References, Services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -108,8 +109,10 @@ def create_app(settings: Settings | None = None) -> Dispatcher:
     return application
 
 
-def rehearse(settings: Settings) -> None:
+def rehearse(settings: Settings) -> Settings:
     """Go through a start and let go of everything again; raises what `create_app` does.
+
+    Returns the settings with as many connections per worker as the database allows.
 
     For the process that forks the workers: an open connection would be shared
     with them, which neither database survives
@@ -118,8 +121,24 @@ def rehearse(settings: Settings) -> None:
     services = make_services(settings)
     try:
         _start(settings, services)
+        return _with_connections_allowed(settings, services.database)
     finally:
         services.database.dispose()
+
+
+def _with_connections_allowed(settings: Settings, database: Database) -> Settings:
+    try:
+        allowed = connections_of(database)
+    except RefusedError:
+        allowed = None  # Known once the database is back; until then the settings hold.
+    each = settings.database_connections
+    if allowed is None or settings.workers * each + CONNECTIONS_BESIDE <= allowed:
+        return settings
+    fitting = max((allowed - CONNECTIONS_BESIDE) // settings.workers, FEWEST_CONNECTIONS)
+    log.warning(
+        "database.fewer_connections", allowed=allowed, wanted_per_worker=each, used_per_worker=min(each, fitting)
+    )
+    return dataclasses.replace(settings, database_connections=min(each, fitting))
 
 
 def _start(settings: Settings, services: Services) -> Dispatcher:
@@ -143,8 +162,7 @@ def jobs(settings: Settings) -> Iterator[tuple[Job, ...]]:
     """
     logs.configure(settings.log_level)
     vault = open_vault(settings.keys_file)
-    # One connection for the jobs, and one for the thread that reports.
-    database = open_database(settings.database_url, vault, Bulkhead(1), 2)
+    database = open_database(settings.database_url, vault)
     try:
         _require_schema(database)
         watch = KeyWatch(database, vault, JOBS)
@@ -208,17 +226,24 @@ def served(settings: Settings) -> list[Family]:
 def make_services(settings: Settings) -> Services:
     """Make the collaborators of all families."""
     vault = open_vault(settings.keys_file)
-    # One for each, so that who guesses passwords does not keep others from writing.
-    hashing, writing = Bulkhead(settings.threads // 4), Bulkhead(settings.threads // 4)
+    sizes, wait_s = settings.sizes, float(settings.wait_seconds)
+    lines = Lines(
+        hashing=Line(settings.hashes_at_once, sizes.hashes, wait_s),
+        # Of its own: readers of secrets do not keep writers waiting, nor the other way round.
+        disclosing=Line(1, sizes.disclosures, wait_s),
+        refusing=Line(1, 1, wait_s),
+        verifying=Line(1, 1, wait_s),
+    )
     access = AccessControl(
         settings.config_dir,
         LastGood(settings.last_good_dir),
         built_ins=built_ins(),
-        bulkhead=hashing,
+        hashing=lines.hashing,
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
-    database = open_database(settings.database_url, vault, writing, settings.threads)
-    limits = open_limits(database, vault)
+    capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
+    database = open_database(settings.database_url, vault, capacity)
+    limits = open_limits(database, vault, sizes.counts)
     return Services(
         settings,
         access,
@@ -226,16 +251,14 @@ def make_services(settings: Settings) -> Services:
         references=REFERENCES,
         reference_privileges=REFERENCE_PRIVILEGES,
         mail_servers=MAIL_SERVERS,
-        # A place of their own: who signs in at one family keeps nobody from another.
-        passwords=Passwords(settings.threads // 4),
+        passwords=Passwords(lines.hashing, settings.hashes_at_once),
         limits=limits,
-        # Who records reveals keeps as many threads at most as who writes, and keeps nobody from writing.
-        witness=Witness(database, limits, vault, settings.threads // 4),
+        witness=Witness(database, limits, vault, lines.disclosing, lines.refusing),
         vault=vault,
         stored=STORED,
         documents=Documents(),
         explainer=Explainer(),
-        verifying=Bulkhead(1),
+        lines=lines,
     )
 
 

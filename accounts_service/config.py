@@ -139,6 +139,30 @@ def _families(text: str) -> tuple[str, ...]:
     return names
 
 
+# Connections that a worker needs at least: two that write, and two that read meanwhile.
+FEWEST_CONNECTIONS = 4
+# Connections of the jobs process and of a command that runs at the same time.
+CONNECTIONS_BESIDE = 6
+
+# Threads that no line may take, so that reads and health checks find one.
+_FREE_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many threads of a worker may be in each line at once, waiting or not."""
+
+    writers: int
+    disclosures: int
+    hashes: int
+    counts: int
+
+    @property
+    def waiting(self) -> int:
+        """The threads that all lines together may take."""
+        return self.writers + self.disclosures + self.hashes + self.counts
+
+
 def _users(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) for name in names):
@@ -158,11 +182,43 @@ class Settings:
     )
     workers: int = _setting(2, _whole_number(1, 64), "2", "Worker processes.")
     threads: int = _setting(
+        256,
+        _whole_number(16, 1024),
+        "256",
+        "Threads per worker. The places in the lines below are a part of them, so that reads and health checks always "
+        "find a free thread.",
+    )
+    writer_places: int | None = _setting(
+        None,
+        _whole_number(1, 1024),
+        "(a quarter of the threads)",
+        "How many threads per worker may write or wait for their turn to write. Callers take turns; a full line is 503 "
+        "with `Retry-After`.",
+    )
+    disclosure_places: int | None = _setting(
+        None,
+        _whole_number(1, 1024),
+        "(a quarter of the threads)",
+        "How many threads per worker may wait for the record that a secret is shown.",
+    )
+    hash_places: int | None = _setting(
+        None,
+        _whole_number(1, 1024),
+        "(an eighth of the threads)",
+        "How many threads per worker may hash a password or wait for their turn to hash one. Networks take turns.",
+    )
+    hashes_at_once: int = _setting(
+        2, _whole_number(1, 64), "2", "How many passwords a worker hashes at once; each takes a processor core."
+    )
+    wait_seconds: int = _setting(
+        2, _whole_number(1, 30), "2", "How many seconds a request waits in one of these lines; then 503."
+    )
+    database_connections: int = _setting(
         16,
-        _whole_number(4, 128),
+        _whole_number(FEWEST_CONNECTIONS, 256),
         "16",
-        "Threads a worker. At most a quarter of them hash passwords and a quarter wait for SQLite's writer; "
-        "on PostgreSQL a worker's pool has as many connections.",
+        "Pooled database connections per worker; on PostgreSQL at most half of them write at once. `serve` takes fewer "
+        "where the server's `max_connections` does not allow as many for all workers.",
     )
     database_url: str = _setting(
         "sqlite:///var/accounts.db",
@@ -349,9 +405,26 @@ class Settings:
                 values[fields[name].name] = fields[name].metadata["parse"](text)
             except ValueError as error:
                 problems.append(f"{name} must be {error}")
+        # Each parser returns its field's type.
+        settings = dataclasses.replace(cls(), **values)  # type: ignore[arg-type]
+        if not problems and settings.sizes.waiting > settings.threads - _FREE_THREADS:
+            problems.append(
+                f"the places in lines, {settings.sizes.waiting} in all, must leave {_FREE_THREADS} of the "
+                f"{settings.threads} ACCOUNTS_THREADS free"
+            )
         if problems:
             raise BadSettingsError(problems)
-        return dataclasses.replace(cls(), **values)  # type: ignore[arg-type]  # each parser returns its field's type
+        return settings
+
+    @property
+    def sizes(self) -> Sizes:
+        """How many threads may be in each line of a worker."""
+        return Sizes(
+            writers=self.writer_places or self.threads // 4,
+            disclosures=self.disclosure_places or self.threads // 4,
+            hashes=max(self.hash_places or self.threads // 8, self.hashes_at_once),
+            counts=self.threads // 8,
+        )
 
     @property
     def last_good_dir(self) -> Path:

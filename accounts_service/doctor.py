@@ -36,8 +36,7 @@ from accounts_service.access.snapshot import (
     rules_of,
     uids_of,
 )
-from accounts_service.bulkhead import Bulkhead
-from accounts_service.config import BadSettingsError, Settings
+from accounts_service.config import CONNECTIONS_BESIDE, BadSettingsError, Settings
 from accounts_service.faults import RefusedError, SecretUnreadable
 from accounts_service.jobs.mail import Waiting, server_of
 from accounts_service.storage import migrations
@@ -395,7 +394,7 @@ def _database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> 
     # Without keys everything else can be looked at all the same.
     vault = Vault(keyring or Keyring.generate())
     try:
-        database = open_database(settings.database_url, vault, Bulkhead(1), 1)
+        database = open_database(settings.database_url, vault)
         name = name_of(settings.database_url)
     except ModuleNotFoundError:
         yield _fail("database", "the driver of PostgreSQL is missing", "pip install 'accounts-service[postgresql]'")
@@ -547,10 +546,13 @@ def judge_postgres(facts: PostgresFacts, settings: Settings) -> Iterator[Finding
         yield _fail("version", f"PostgreSQL {facts.version // 10000}", "13 or newer is needed")
     else:
         yield _ok("version", f"PostgreSQL {facts.version // 10000}")
-    wanted = settings.workers * settings.threads
-    text = f"{settings.workers} workers of {settings.threads} threads may take {wanted} of {facts.connections}"
+    each = settings.database_connections
+    wanted = settings.workers * each + CONNECTIONS_BESIDE
+    text = f"{settings.workers} workers of {each} connections, and jobs, may take {wanted} of {facts.connections}"
     if wanted > facts.connections:
-        yield _fail("connections", text, "raise max_connections, or lower ACCOUNTS_WORKERS or ACCOUNTS_THREADS")
+        yield _fail(
+            "connections", text, "raise max_connections, or lower ACCOUNTS_WORKERS or ACCOUNTS_DATABASE_CONNECTIONS"
+        )
     elif 2 * wanted > facts.connections:
         todo = "none is left for a second instance, as in a deployment; raise max_connections"
         yield _warn("connections", text, todo)

@@ -14,7 +14,6 @@ from pathlib import Path
 from sqlalchemy import create_engine, make_url, text
 
 from accounts_service.access.privileges import Everything, Grant
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.search import read_search
 from accounts_service.families.signals.store.accounts import Accounts, Key
@@ -80,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "accounts.db"
         SqliteDatabase.create(path)
-        database = open_database(f"sqlite:///{path}", vault, Bulkhead(1), 1)
+        database = open_database(f"sqlite:///{path}", vault)
         measure("sqlite", database)
         database.dispose()
     server = PostgresServer(durable=True)
@@ -88,7 +87,7 @@ def main() -> None:
         with create_engine(server.url, isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text("CREATE DATABASE bench"))
         url = make_url(server.url).set(database="bench").render_as_string(hide_password=False)
-        database = open_database(url, vault, Bulkhead(1), 1)
+        database = open_database(url, vault)
         measure("postgresql", database)
         database.dispose()
     finally:

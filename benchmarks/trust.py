@@ -17,7 +17,6 @@ from pathlib import Path
 from sqlalchemy import create_engine, make_url, text
 
 from accounts_service import app, logs
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.jobs.rewrap import Rewrap
 from accounts_service.jobs.seal import Trail
@@ -62,7 +61,7 @@ def measure(name: str, url: str) -> None:
     """Print one line for each act."""
     old, other = Keyring.generate(), Keyring.generate()
     new = Keyring(other.active, {**old.wrapping, **other.wrapping}, old.mac, old.fingerprint)
-    database = open_database(url, Vault(old), Bulkhead(1), 1)
+    database = open_database(url, Vault(old))
     migrations.upgrade(database)
     fill(database)
     with _timed(name, "records sealed", ACCOUNTS):
@@ -76,7 +75,7 @@ def measure(name: str, url: str) -> None:
             for number in range(KEYS):
                 change(database, number, key=key)
     database.dispose()
-    database = open_database(url, Vault(new), Bulkhead(1), 1)
+    database = open_database(url, Vault(new))
     rewrap = Rewrap(database, app.sealed_columns())
     rewrap.ask()
     # Accounts, their versions, and kept answers.

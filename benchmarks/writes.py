@@ -24,7 +24,6 @@ from accounts_service import app
 from accounts_service.access.decisions import Rules
 from accounts_service.access.privileges import Everything, Grant
 from accounts_service.access.roles import Identity, RoleMappings
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
 from accounts_service.families.signals.store.accounts import Accounts, Document, Key, references_of
@@ -80,7 +79,7 @@ def read(database: Database, number: int) -> None:
 
 def worker(url: str, keyring: str, act: Callable[[Database, int], None], seed: int, results: object) -> None:
     """Act in several threads for a while; puts the times of all acts into `results`."""
-    database = open_database(url, Vault(Keyring.from_json(keyring)), Bulkhead(THREADS), THREADS)
+    database = open_database(url, Vault(Keyring.from_json(keyring)))
     times: list[float] = []
 
     def run(offset: int) -> None:
@@ -102,7 +101,7 @@ def worker(url: str, keyring: str, act: Callable[[Database, int], None], seed: i
 
 def measure(name: str, url: str, keyring: str) -> None:
     """Print one line for each act."""
-    database = open_database(url, Vault(Keyring.from_json(keyring)), Bulkhead(1), 1)
+    database = open_database(url, Vault(Keyring.from_json(keyring)))
     migrations.upgrade(database)
     for number in range(ACCOUNTS):
         write(database, number)

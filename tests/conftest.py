@@ -12,7 +12,6 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, create_engine, insert, make_url, text
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.wavefront.tables import GROUP, SYSTEM_GROUPS
 from accounts_service.storage import migrations
 from accounts_service.storage.database import SqliteDatabase, open_database
@@ -87,7 +86,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a migrated, empty SQLite file, to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "accounts.db"
     SqliteDatabase.create(path)
-    database = open_database(f"sqlite:///{path}", _vault(), Bulkhead(1), 1)
+    database = open_database(f"sqlite:///{path}", _vault())
     migrations.upgrade(database)
     database.dispose()
     return path
@@ -124,7 +123,7 @@ def new_postgres_database() -> Iterator[Callable[[], str]]:
 def migrated_postgres(new_postgres_database: Callable[[], str]) -> str:
     """Give a migrated PostgreSQL database of this test process."""
     url = new_postgres_database()
-    database = open_database(url, _vault(), Bulkhead(1), 1)
+    database = open_database(url, _vault())
     migrations.upgrade(database)
     database.dispose()
     return url

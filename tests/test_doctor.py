@@ -727,9 +727,9 @@ FACTS = PostgresFacts(version=160002, connections=97, synchronous_commit="on", e
         ({}, []),
         ({"version": 130000}, []),
         ({"version": 120011}, [(Status.FAIL, "version")]),
-        ({"connections": 64}, []),
-        ({"connections": 63}, [(Status.WARN, "connections")]),
-        ({"connections": 31}, [(Status.FAIL, "connections")]),
+        ({"connections": 76}, []),
+        ({"connections": 75}, [(Status.WARN, "connections")]),
+        ({"connections": 37}, [(Status.FAIL, "connections")]),
         ({"synchronous_commit": "local"}, []),
         ({"synchronous_commit": "off"}, [(Status.WARN, "commit")]),
         ({"encoding": "SQL_ASCII"}, [(Status.FAIL, "encoding")]),
@@ -746,11 +746,10 @@ def test_a_server_that_cannot_do_what_we_rely_on_is_found(
 
 
 def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from accounts_service.bulkhead import Bulkhead
     from accounts_service.storage.database import open_database
     from accounts_service.storage.sealed import Vault
 
-    database = open_database(postgresql_url, Vault(Keyring.generate()), Bulkhead(1), 1)
+    database = open_database(postgresql_url, Vault(Keyring.generate()))
     facts = checkup.facts_of(database)
     assert isinstance(facts, PostgresFacts)
     assert (facts.version >= 130000, facts.connections, facts.synchronous_commit, facts.encoding) == (

@@ -19,7 +19,6 @@ import structlog
 from sqlalchemy import update
 
 from accounts_service import server
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Json
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.outbox import OUTBOX_MESSAGE, Message, Outbox
@@ -48,7 +47,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 @pytest.fixture
 def database(installation: Installation) -> Iterator[Database]:
     vault = Vault(load_keyring(installation.keys_file))
-    database = open_database(installation.database_url, vault, Bulkhead(4), 4)
+    database = open_database(installation.database_url, vault)
     yield database
     database.dispose()
 
@@ -148,7 +147,7 @@ def test_an_outage_of_the_database_is_outlived(tmp_path: Path, sqlite_url: str) 
 
 def test_told_to_end_it_ends_what_it_has_begun(tmp_path: Path, sqlite_url: str) -> None:
     installation = Installation(tmp_path / "installation", sqlite_url)
-    database = open_database(sqlite_url, Vault(load_keyring(installation.keys_file)), Bulkhead(1), 1)
+    database = open_database(sqlite_url, Vault(load_keyring(installation.keys_file)))
     add(database, 2)
     with MailServer(pause=1) as postbox:
         describe(installation, postbox.port)
@@ -266,9 +265,7 @@ def test_serve_keeps_a_jobs_process_and_takes_it_along_when_it_ends(served_with_
     assert f"socket:[{listening}]" in sockets(served.workers()[0])
     assert f"socket:[{listening}]" not in sockets(second)
     # A mail goes out by it.
-    database = open_database(
-        served.installation.database_url, Vault(load_keyring(served.installation.keys_file)), Bulkhead(1), 1
-    )
+    database = open_database(served.installation.database_url, Vault(load_keyring(served.installation.keys_file)))
     with MailServer() as postbox:
         describe(served.installation, postbox.port)
         added = add(database)

@@ -22,7 +22,6 @@ from click.testing import CliRunner, Result
 from sqlalchemy import insert, update
 
 from accounts_service import app, cli
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Json, Overloaded, RefusedError
@@ -105,7 +104,7 @@ def rotate(installation: Installation) -> tuple[str, str]:
 
 @contextmanager
 def opened(installation: Installation) -> Iterator[Database]:
-    database = open_database(installation.database_url, open_vault(installation.keys_file), Bulkhead(4), 4)
+    database = open_database(installation.database_url, open_vault(installation.keys_file))
     try:
         yield database
     finally:

@@ -10,7 +10,6 @@ from pathlib import Path
 from alembic import command
 
 from accounts_service import app
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.storage import migrations
 from accounts_service.storage.database import SqliteDatabase, open_database
 from accounts_service.storage.sealed import Keyring, Vault
@@ -24,7 +23,7 @@ def main(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "accounts.db"
         SqliteDatabase.create(path)
-        database = open_database(f"sqlite:///{path}", Vault(Keyring.generate()), Bulkhead(1), 1)
+        database = open_database(f"sqlite:///{path}", Vault(Keyring.generate()))
         migrations.upgrade(database)
         with database.begin() as connection:
             config = migrations.alembic_config()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 
 import argon2
 from argon2.exceptions import VerificationError
 
-from accounts_service.bulkhead import Bulkhead
+from accounts_service.lines import Line
 
 MEMORY_KIB = 19 * 1024
 _PASSES = 2
@@ -24,30 +25,33 @@ _HASH_BYTES = 32
 
 
 class Passwords:
-    """Hashes passwords and checks them, so many at once as there are places; the next is refused.
+    """Hashes passwords and checks them, at most `at_once` at the same time; the next ones wait in a line.
+
+    Each method takes the principal in whose name it waits: the caller, or the
+    caller's network before authentication.
 
     In threads of its own: each thread that has ever hashed keeps the memory for
     it, since glibc has an arena for each, so all of a worker's would keep theirs.
     """
 
-    def __init__(self, places: int, memory_kib: int = MEMORY_KIB) -> None:
-        self._bulkhead = Bulkhead(places)
+    def __init__(self, line: Line, at_once: int, memory_kib: int = MEMORY_KIB) -> None:
+        self._line = line
         # They start when they are first needed, and so after a fork.
-        self._threads = ThreadPoolExecutor(places, "passwords")
+        self._threads = ThreadPoolExecutor(at_once, "passwords")
         self._hasher = argon2.PasswordHasher(_PASSES, memory_kib, _LANES, type=argon2.Type.ID)
         self._nobodys = _hash_of_nothing(memory_kib)
 
-    def hash(self, password: str) -> str:
+    def hash(self, password: str, principal: Hashable = None) -> str:
         """Hash a password, with a salt of its own. Raises RefusedError(Overloaded)."""
-        with self._bulkhead.place():
+        with self._line.turn(principal):
             return self._threads.submit(self._hasher.hash, password).result()
 
-    def verify(self, stored: str | None, password: str) -> bool:
+    def verify(self, stored: str | None, password: str, principal: Hashable = None) -> bool:
         """Tell whether a password is the one that was hashed; no hash takes as long, and nobody has its password.
 
         Raises RefusedError(Overloaded).
         """
-        with self._bulkhead.place():
+        with self._line.turn(principal):
             try:
                 self._threads.submit(
                     self._hasher.verify, self._nobodys if stored is None else stored, password

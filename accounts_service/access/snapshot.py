@@ -53,10 +53,10 @@ from accounts_service.access.configuration import (
 )
 from accounts_service.access.decisions import Rules
 from accounts_service.access.log_ins import Caller
-from accounts_service.access.roles import Address, Identity, Role, plain
-from accounts_service.bulkhead import Bulkhead
+from accounts_service.access.roles import Identity, Role, plain
 from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, RefusedError
 from accounts_service.folders import make_private
+from accounts_service.lines import Line
 
 log = structlog.get_logger(__name__)
 
@@ -181,7 +181,7 @@ class Snapshot:
         configuration: Configuration,
         built_ins: BuiltIns,
         verified: VerifiedCredentials,
-        bulkhead: Bulkhead,
+        hashing: Line,
         trusted_uids: frozenset[int],
     ) -> None:
         self._configuration = configuration
@@ -190,7 +190,7 @@ class Snapshot:
         self.rules = rules_of(configuration, built_ins)
         self._network = configuration.network
         self._trusted_uids = trusted_uids
-        users = InternalUsers(configuration.users, verified, bulkhead)
+        users = InternalUsers(configuration.users, verified, hashing)
         self._domains = tuple(_authenticator(domain, users) for domain in configuration.domains)
         # Headers that say who someone is must come once; a comma is a repeat
         # that a server has joined, unless every mapping of the header splits it.
@@ -231,12 +231,12 @@ class Snapshot:
         """Tell whether `facts` have a header by which some domain finds out who sent them."""
         return not self._once.isdisjoint(facts.headers)
 
-    def address_of(self, facts: Facts) -> Address | None:
-        """Say from which address `facts` came, by the word of proxies that are trusted; None over a socket.
+    def network_of(self, facts: Facts) -> str | None:
+        """Return the network from which `facts` came, as trusted proxies report it; None over a socket.
 
         Raises RefusedError(BadOrigin).
         """
-        return self._origin(facts).address
+        return self._origin(facts).network
 
     def _joined(self, facts: Facts) -> bool:
         for header, separator in self._separators:
@@ -351,7 +351,7 @@ class AccessControl:
         last_good: LastGood,
         *,
         built_ins: BuiltIns,
-        bulkhead: Bulkhead,
+        hashing: Line,
         trusted_uids: frozenset[int] = frozenset(),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -362,7 +362,7 @@ class AccessControl:
         self._directory = directory
         self._last_good = last_good
         self._built_ins = built_ins
-        self._bulkhead = bulkhead
+        self._hashing = hashing
         self._trusted_uids = trusted_uids
         self._verified = VerifiedCredentials()
         self._clock = clock
@@ -465,7 +465,7 @@ class AccessControl:
 
     def _compile(self, texts: Mapping[str, str]) -> Snapshot:
         configuration = parse(texts, self._built_ins)
-        return Snapshot(configuration, self._built_ins, self._verified, self._bulkhead, self._trusted_uids)
+        return Snapshot(configuration, self._built_ins, self._verified, self._hashing, self._trusted_uids)
 
     def _complain(self, error: BadConfigurationError) -> None:
         self.problems = tuple(error.problems)

@@ -54,7 +54,7 @@ def serve() -> None:
         # Once before any worker: what stops the start is told on one screen, not
         # by a worker that fails to boot over and over.
         logs.configure(settings.log_level)
-        app.rehearse(settings)
+        settings = app.rehearse(settings)
     except (BadKeysFileError, UnknownUserError, migrations.SchemaMismatchError, GapError) as error:
         raise click.ClickException(str(error)) from None
     except BadConfigurationError as error:

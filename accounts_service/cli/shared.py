@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import click
 from alembic.util.exc import CommandError
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
@@ -33,7 +32,7 @@ def opened_database() -> Iterator[Database]:
     settings = settings_of_environment()
     try:
         # A command may wait, too, till what it knew of the keys is no longer so.
-        database = open_database(settings.database_url, open_vault(settings.keys_file), Bulkhead(1), 1)
+        database = open_database(settings.database_url, open_vault(settings.keys_file))
     except BadKeysFileError as error:
         raise click.ClickException(str(error)) from None
     try:

@@ -40,14 +40,24 @@ def facts_of(database: Database) -> SqliteFacts | PostgresFacts:
                 damages=tuple(line for (line,) in connection.execute(text("PRAGMA quick_check")) if line != "ok"),
                 journal_mode=_one(connection, "PRAGMA journal_mode"),
             )
-        reserved = int(_one(connection, "SHOW superuser_reserved_connections"))
         return PostgresFacts(
             version=int(_one(connection, "SHOW server_version_num")),
-            connections=int(_one(connection, "SHOW max_connections")) - reserved,
+            connections=_connections(connection),
             synchronous_commit=_one(connection, "SHOW synchronous_commit"),
             encoding=_one(connection, "SHOW server_encoding"),
             ahead_seconds=_ahead(connection),
         )
+
+
+def connections_of(database: Database) -> int | None:
+    """Return how many connections the server allows to all clients together; None on SQLite. Raises RefusedError."""
+    with database.looking() as connection:
+        return None if connection.dialect.name == "sqlite" else _connections(connection)
+
+
+def _connections(connection: Connection) -> int:
+    reserved = int(_one(connection, "SHOW superuser_reserved_connections"))
+    return int(_one(connection, "SHOW max_connections")) - reserved
 
 
 def _one(connection: Connection, statement: str) -> str:

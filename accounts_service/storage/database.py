@@ -13,8 +13,9 @@ import random
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -37,9 +38,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter, DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.folders import make_private
+from accounts_service.lines import Line, NoLine
 from accounts_service.storage import audit
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.statements import Statement, Value
@@ -50,8 +51,25 @@ log = structlog.get_logger(__name__)
 _STATEMENT_SECONDS = 5
 _STEPS = 100_000
 LOCK_SECONDS = 3
-_QUEUE_SECONDS = 5
 _CONNECT_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much of a database one process uses.
+
+    `connections` are pooled; on PostgreSQL at most half of them write at once,
+    so that reads find one. `writers` threads are inside the writers' line at
+    once, waiting ones included, each for at most `wait_s` seconds.
+    """
+
+    connections: int = 4
+    writers: int = 16
+    wait_s: float = 2.0
+
+
+# Of a command or a job, which works with one thread.
+SINGLE = Capacity()
 
 
 class TransactionRefusedError(Exception):
@@ -74,6 +92,10 @@ class Session:
         self.vault = vault
         self.now_us = now_us
         self._author = author
+
+    def by(self, author: audit.Author) -> Session:
+        """Return a session in the same transaction whose changes are recorded as another author's."""
+        return Session(self.connection, self.vault, author, self.now_us)
 
     @property
     def author(self) -> audit.Author:
@@ -181,11 +203,13 @@ def pause_after(attempt: int) -> float:
 class Database(ABC):
     """A database and how to use it well. One per process, made after the fork."""
 
-    def __init__(self, vault: Vault, clock: Callable[[], float]) -> None:
+    def __init__(self, vault: Vault, clock: Callable[[], float], capacity: Capacity, writing_at_once: int) -> None:
+        self.capacity = capacity
         self._vault = vault
         self._clock = clock
-        # One thread of a process at most waits to write what may be left out.
-        self._notes = Bulkhead(1)
+        self.writers = Line(writing_at_once, max(capacity.writers, writing_at_once), capacity.wait_s)
+        # At most one thread of a process writes or waits to write a note, which may be left out.
+        self._notes = Line(1, 1, capacity.wait_s)
         self._beside: list[Callable[[], None]] = []
 
     @contextmanager
@@ -212,46 +236,48 @@ class Database(ABC):
                 _undo(connection)
 
     @contextmanager
-    def transaction(self, store: type[S], author: audit.Author, places: Bulkhead | None = None) -> Iterator[S]:
+    def transaction(self, store: type[S], author: audit.Author, line: Line | NoLine | None = None) -> Iterator[S]:
         """Give a store for one transaction, committed when the block ends and undone when it raises.
 
-        `places`: others than those of the writers, to wait in for a turn.
+        The author waits for a turn in `line`, by default that of the writers.
 
         Raises TransactionRefusedError, or RefusedError with Overloaded (nothing
         was done) or Unavailable (nothing was done, unless the commit itself
         failed: then the outcome is unknown).
         """
-        with self.begin(places) as connection:
+        with self.begin(line, (author.realm, author.name)) as connection:
             yield store(Session(connection, self._vault, author, self.now_us()))
 
-    def written(self, store: type[S], author: audit.Author, act: Callable[[S], T], places: Bulkhead | None = None) -> T:
+    def written(
+        self, store: type[S], author: audit.Author, act: Callable[[S], T], line: Line | NoLine | None = None
+    ) -> T:
         """Do something in one transaction, and again when it lost a race; for what no view does.
 
-        `places` as in `transaction`. Raises RefusedError with Overloaded or Unavailable.
+        `line` as in `transaction`. Raises RefusedError with Overloaded or Unavailable.
         """
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(pause_after(attempt - 1))
-            with suppress(TransactionRefusedError), self.transaction(store, author, places) as opened:
+            with suppress(TransactionRefusedError), self.transaction(store, author, line) as opened:
                 return act(opened)
         raise RefusedError(Overloaded())
 
     def note(self, store: type[S], author: audit.Author, act: Callable[[S], None]) -> None:
         """Do in one transaction what is no great loss when it cannot be done; that is logged, and raises nothing."""
         try:
-            # Not in a place of those who write: what is written here must not keep a change from being made.
+            # In a line of its own: a note must not keep a change from being made.
             with self.transaction(store, author, self._notes) as opened:
                 act(opened)
         except (RefusedError, TransactionRefusedError) as error:
             log.warning("storage.not_noted", request_id=author.request_id, reason=type(error).__name__)
 
     @contextmanager
-    def begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
+    def begin(self, line: Line | NoLine | None = None, principal: Hashable = None) -> Iterator[Connection]:
         """Give a bare connection in a transaction; for migrations. Raises as `transaction` does.
 
-        `places`: others than those of the writers, to wait in for a turn.
+        `principal` waits for a turn in `line`, by default that of the writers.
         """
-        with self._telling(), self._begin(places) as connection:
+        with (line or self.writers).turn(principal), self._telling(), self._begin() as connection:
             yield connection
 
     @contextmanager
@@ -283,7 +309,7 @@ class Database(ABC):
         self._beside.append(close)
 
     @abstractmethod
-    def _begin(self, places: Bulkhead | None = None) -> AbstractContextManager[Connection]:
+    def _begin(self) -> AbstractContextManager[Connection]:
         """Begin a transaction; commit at the end of the block, roll back when it raises."""
 
     @abstractmethod
@@ -342,25 +368,24 @@ class SqliteDatabase(Database):
     """SQLite in WAL mode on a local disk: many readers, one writer in turn."""
 
     def __init__(
-        self, path: Path, vault: Vault, bulkhead: Bulkhead, threads: int, clock: Callable[[], float] = time.time
+        self, path: Path, vault: Vault, capacity: Capacity = SINGLE, clock: Callable[[], float] = time.time
     ) -> None:
-        super().__init__(vault, clock)
+        super().__init__(vault, clock, capacity, writing_at_once=1)
         path = path.absolute()
         self.path = path
         self._file: tuple[int, int] | None = None
-        self._bulkhead = bulkhead
-        self._turnstile = Turnstile(path, _QUEUE_SECONDS)
+        self._turnstile = Turnstile(path, capacity.wait_s)
         # mode=rw: a file that is missing is not made, empty, by who only wants to
         # read; `create` makes it (https://www.sqlite.org/uri.html).
         url = URL.create("sqlite", database=path.as_uri(), query={"mode": "rw", "uri": "true"})
         options: dict[str, Any] = {
-            "pool_size": threads,
+            "pool_size": capacity.connections,
             "max_overflow": 0,
-            "pool_timeout": _CONNECT_SECONDS,
+            "pool_timeout": capacity.wait_s,
             "hide_parameters": True,
             "paramstyle": "named",  # As with PostgreSQL's driver: values by name.
         }
-        connect = {"timeout": _QUEUE_SECONDS, "check_same_thread": False}
+        connect = {"timeout": capacity.wait_s, "check_same_thread": False}
         self._reader = create_engine(url, connect_args=connect, **options)
         self._writer = create_engine(url, connect_args=connect, **(options | {"pool_size": 1}))
         event.listen(self._reader, "connect", _prepare_reader)
@@ -403,8 +428,8 @@ class SqliteDatabase(Database):
         self._turnstile.close()
 
     @contextmanager
-    def _begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
-        with (places or self._bulkhead).place(), self._turnstile.turn():
+    def _begin(self) -> Iterator[Connection]:
+        with self._turnstile.turn():
             self._stay_with_the_file()
             with self._writer.connect() as connection, _committed(connection, "BEGIN IMMEDIATE", "COMMIT"):
                 yield connection
@@ -461,16 +486,18 @@ def _prepare_writer(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 
 class PostgresDatabase(Database):
-    """PostgreSQL 13 or newer through psycopg 3: one pool, as many connections as threads."""
+    """PostgreSQL 13 or newer through psycopg 3, with one pool of connections."""
 
-    def __init__(self, url: URL, vault: Vault, threads: int, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(vault, clock)
+    def __init__(
+        self, url: URL, vault: Vault, capacity: Capacity = SINGLE, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(vault, clock, capacity, writing_at_once=max(1, capacity.connections // 2))
         self._engine = create_engine(
             url,
             isolation_level="AUTOCOMMIT",
-            pool_size=threads,
+            pool_size=capacity.connections,
             max_overflow=0,
-            pool_timeout=_CONNECT_SECONDS,
+            pool_timeout=capacity.wait_s,
             hide_parameters=True,
             connect_args={
                 "connect_timeout": _CONNECT_SECONDS,
@@ -499,13 +526,12 @@ class PostgresDatabase(Database):
         self._engine.dispose()
 
     @contextmanager
-    def _begin(self, places: Bulkhead | None = None) -> Iterator[Connection]:
+    def _begin(self) -> Iterator[Connection]:
         # A commit that waits for a standby and is cancelled has happened here
         # and not there (https://github.com/patroni/patroni/issues/1412), so no
         # time-out may cut it short. Each statement of one message has its own
         # (https://www.postgresql.org/docs/15/runtime-config-client.html).
         with (
-            nullcontext() if places is None else places.place(),
             self._engine.connect() as connection,
             _committed(connection, "BEGIN", "SET LOCAL statement_timeout = 0; COMMIT"),
         ):
@@ -557,10 +583,10 @@ _OUTAGES = ("08", "53", "57P", "58", "XX", "25006", "28", "3D", "42P01", "42703"
 
 
 def open_database(
-    url: str, vault: Vault, bulkhead: Bulkhead, threads: int, clock: Callable[[], float] = time.time
+    url: str, vault: Vault, capacity: Capacity = SINGLE, clock: Callable[[], float] = time.time
 ) -> Database:
     """Make the database that `url` names; connects at the first use."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return SqliteDatabase(Path(parsed.database or ""), vault, bulkhead, threads, clock)
-    return PostgresDatabase(parsed, vault, threads, clock)
+        return SqliteDatabase(Path(parsed.database or ""), vault, capacity, clock)
+    return PostgresDatabase(parsed, vault, capacity, clock)

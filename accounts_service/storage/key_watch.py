@@ -10,8 +10,8 @@ import uuid
 
 import structlog
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import RefusedError
+from accounts_service.lines import Line
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, TransactionRefusedError
 from accounts_service.storage.rotation import Process, Processes
@@ -36,8 +36,8 @@ class KeyWatch:
         self._vault = vault
         self._kind = kind
         self._uid = uuid.uuid4().hex
-        # A place of its own: it keeps nobody from writing, and nobody keeps it from it.
-        self._places = Bulkhead(1)
+        # A line of its own: a flood of writers does not keep this process from reporting.
+        self._line = Line(1, 1, database.capacity.wait_s)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="key-watch", daemon=True)
         self._reported: Process | None = None
@@ -72,7 +72,7 @@ class KeyWatch:
         if process == self._reported and time.monotonic() < self._report_at:
             return
         try:
-            with self._database.transaction(Processes, _AUTHOR, self._places) as processes:
+            with self._database.transaction(Processes, _AUTHOR, self._line) as processes:
                 processes.report(process)
         except (RefusedError, TransactionRefusedError) as error:
             # Once, not with each try; the database's own outage is told by who is asked.

@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import structlog
 from sqlalchemy import (
@@ -40,6 +39,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it 
 from sqlalchemy.pool import QueuePool
 
 from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts, Unavailable
+from accounts_service.lines import Line
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import Database, RecordedStatement, SqliteDatabase, Store
 from accounts_service.storage.sealed import Vault
@@ -136,8 +136,10 @@ _FORGET = Statement(delete(ATTEMPT).where(ATTEMPT.c.failed == ATTEMPT.c.told, _E
 class Limits(ABC):
     """Counts of attempts. Each method raises RefusedError(Overloaded or Unavailable) where they cannot be reached."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, line: Line) -> None:
         self._vault = vault
+        # Each thing that is counted waits for its turn as a principal of its own.
+        self._line = line
 
     def take(self, limit: Limit, subject: str, whose: str = "") -> None:
         """Count an attempt before it is made; `subject` names who tries or what, `whose` the account that is tried.
@@ -145,7 +147,7 @@ class Limits(ABC):
         Raises RefusedError(TooManyAttempts) when there were enough.
         """
         now_s = self.now_us() // 1_000_000
-        with self.begin() as connection:
+        with self.begin(subject) as connection:
             values: dict[str, Value] = {
                 "kind": limit.kind,
                 "subject": whose,
@@ -161,12 +163,12 @@ class Limits(ABC):
 
     def give_back(self, limit: Limit, subject: str) -> None:
         """Take back an attempt that came to something."""
-        with self.begin() as connection:
+        with self.begin(subject) as connection:
             _GIVE_BACK.run(connection, {"key": self._key(limit, subject)})
 
     def fail(self, limit: Limit, subject: str) -> None:
         """Note that an attempt came to nothing, for the record."""
-        with self.begin() as connection:
+        with self.begin(subject) as connection:
             _FAIL.run(connection, {"key": self._key(limit, subject)})
 
     def untold(self) -> list[Failures]:
@@ -190,8 +192,8 @@ class Limits(ABC):
             _FORGET.run(connection, {"now_s": self.now_us() // 1_000_000})
 
     @abstractmethod
-    def begin(self) -> AbstractContextManager[Connection]:
-        """Begin a transaction; commit at the end of the block."""
+    def begin(self, subject: Hashable = None) -> AbstractContextManager[Connection]:
+        """Begin a transaction when it is the turn of `subject`; commit at the end of the block."""
 
     @abstractmethod
     def now_us(self) -> int:
@@ -204,13 +206,13 @@ class Limits(ABC):
 class PostgresLimits(Limits):
     """In an unlogged table of the accounts' database; a migration makes it."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
-        super().__init__(vault)
+    def __init__(self, database: Database, vault: Vault, places: int) -> None:
+        super().__init__(vault, Line(1, places, database.capacity.wait_s))
         self._database = database
 
-    def begin(self) -> AbstractContextManager[Connection]:
+    def begin(self, subject: Hashable = None) -> AbstractContextManager[Connection]:
         """Begin one of the database's own."""
-        return self._database.begin()
+        return self._database.begin(self._line, subject)
 
     def now_us(self) -> int:
         """Give the database's time."""
@@ -220,21 +222,18 @@ class PostgresLimits(Limits):
 class SqliteLimits(Limits):
     """In a file of their own, which is made when it is first used."""
 
-    _BUSY_SECONDS = 2
-
-    def __init__(self, database: SqliteDatabase, vault: Vault) -> None:
-        super().__init__(vault)
+    def __init__(self, database: SqliteDatabase, vault: Vault, places: int) -> None:
+        # Between processes SQLite's own lock is enough, since a write is short.
+        super().__init__(vault, Line(1, places, database.capacity.wait_s))
         self._database = database
         self.path = Path(f"{database.path}.limits")
-        # Every thread of this process in turn; between processes SQLite's own lock is enough, for a write is short.
-        self._turn = Lock()
         self._engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
             # Opening the file takes ten times as long as a count. One connection is kept, and used in turn.
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
-            connect_args={"timeout": self._BUSY_SECONDS, "check_same_thread": False},
+            connect_args={"timeout": database.capacity.wait_s, "check_same_thread": False},
             paramstyle="named",
             isolation_level="AUTOCOMMIT",
         )
@@ -244,23 +243,23 @@ class SqliteLimits(Limits):
         database.goes_with(self._engine.dispose)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Begin one in the file, when it is this thread's turn."""
-        if not self._turn.acquire(timeout=self._BUSY_SECONDS):
-            raise RefusedError(Overloaded())
+    def begin(self, subject: Hashable = None) -> Iterator[Connection]:
+        """Begin one in the file."""
+        with self._line.turn(subject), self._telling(), self._connected() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.exec_driver_sql("COMMIT")
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         try:
-            with self._connected() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
-                connection.exec_driver_sql("COMMIT")
+            yield
         except exc.OperationalError as error:
             raise RefusedError(Overloaded()) from error
         except (exc.DatabaseError, OSError) as error:
             if getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) in _BROKEN:
                 self._remove()
             raise RefusedError(Unavailable()) from error
-        finally:
-            self._turn.release()
 
     def _connected(self) -> Connection:
         """Connect to the file; make it where it is not there, and anew where it is none."""
@@ -340,6 +339,11 @@ class FailedAttempts(Store):
         self._session.write(Change(family, "", act, whose, failures.subject, 0, detail), _RECORD)
 
 
-def open_limits(database: Database, vault: Vault) -> Limits:
-    """Open the counts that go with a database. Nothing is made or asked before they are used."""
-    return SqliteLimits(database, vault) if isinstance(database, SqliteDatabase) else PostgresLimits(database, vault)
+def open_limits(database: Database, vault: Vault, places: int = 16) -> Limits:
+    """Open the counts that go with a database. Nothing is made or asked before they are used.
+
+    `places`: how many threads of this process count or wait to count at once.
+    """
+    if isinstance(database, SqliteDatabase):
+        return SqliteLimits(database, vault, places)
+    return PostgresLimits(database, vault, places)

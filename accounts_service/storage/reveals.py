@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,16 @@ class Reveal:
     uid: str
     version: int
     listed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """Secrets that are about to be shown to `author`, by the answer of one request; `who` names the author keyed."""
+
+    family: str
+    author: Author
+    who: str
+    reveals: tuple[Reveal, ...]
 
 
 # One that is to come yet counts as none: the clock was wrong then.
@@ -98,6 +108,16 @@ class Reveals(Store):
         for some in by_tenant.values():
             for first in range(0, len(some), MOST_LISTED):
                 self._session.write(_change(family, some[first : first + MOST_LISTED]), _RECORD)
+
+    def record_together(self, disclosures: Iterable[Disclosure]) -> None:
+        """Record disclosures of several requests; those to one author in one family share their records."""
+        shared: dict[tuple[str, str], list[Disclosure]] = {}
+        for one in disclosures:
+            shared.setdefault((one.who, one.family), []).append(one)
+        # In one order, so that no two processes each hold a row that the other waits for.
+        for (who, family), some in sorted(shared.items(), key=lambda item: item[0]):
+            reveals = dict.fromkeys(reveal for one in some for reveal in one.reveals)
+            Reveals(self._session.by(some[0].author)).record(family, who, [*reveals])
 
     def forget(self) -> None:
         """Delete what is no reason any more to leave a record out."""

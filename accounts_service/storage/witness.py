@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from accounts_service.bulkhead import Bulkhead
-from accounts_service.faults import Json, RefusedError
+from accounts_service.faults import Json, RefusedError, Unavailable
+from accounts_service.lines import Line
 from accounts_service.storage.audit import Author, Change
 from accounts_service.storage.database import (
     Database,
@@ -27,8 +27,9 @@ from accounts_service.storage.database import (
     Store,
     TransactionRefusedError,
 )
+from accounts_service.storage.disclosures import Disclosures
 from accounts_service.storage.limits import Limits
-from accounts_service.storage.reveals import Reveal, Reveals, who_of
+from accounts_service.storage.reveals import Disclosure, Reveal, Reveals, who_of
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.tallies import OTHERS, Kind, Tallies, Tally
 
@@ -118,29 +119,34 @@ def _text(value: Json) -> str:
 class Witness:
     """Records what is no change. One per process."""
 
-    def __init__(self, database: Database, limits: Limits, vault: Vault, places: int) -> None:
-        """Take the database, and how many threads may wait for it to record reveals."""
+    def __init__(self, database: Database, limits: Limits, vault: Vault, disclosing: Line, refusing: Line) -> None:
+        """Take the database, and the lines in which to wait for the record of a disclosure, or of a refusal.
+
+        A refusal that finds its line full is counted instead.
+        """
         self._database = database
         self._tallies = Tallies(limits)
         self._vault = vault
-        self._reveals = Bulkhead(places)
-        self._refusals = Bulkhead(1)
+        self._disclosures = Disclosures(database, disclosing)
+        self._refusals = refusing
         self._lock = threading.Lock()
         self._minute = 0
         self._refused: Counter[tuple[str, str]] = Counter()
 
-    def shown(self, family: str, author: Author, reveals: Sequence[Reveal]) -> bool:
-        """Record that secrets are about to be shown; tells whether that is on record. They may not be shown if not."""
+    def shown(self, family: str, author: Author, reveals: Sequence[Reveal]) -> None:
+        """Record that secrets are about to be shown, unless that was recorded recently.
+
+        Raises RefusedError with Overloaded or Unavailable when that cannot be
+        recorded; the secrets must not be shown then, and nothing in their place.
+        """
         who = who_of(self._vault, author)
         try:
             with self._database.reading(Reveals) as opened:
                 new = opened.unrecorded(who, reveals)
             if new:
-                self._database.written(Reveals, author, lambda store: store.record(family, who, new), self._reveals)
-        except (RefusedError, ReadInterruptedError) as error:
-            log.warning("reveal.not_recorded", request_id=author.request_id, reason=type(error).__name__)
-            return False
-        return True
+                self._disclosures.record(Disclosure(family, author, who, tuple(new)))
+        except ReadInterruptedError as error:
+            raise RefusedError(Unavailable(retry_after=1)) from error
 
     def refused(self, author: Author, refusal: Refusal) -> None:
         """Record a refusal; count it, where there are too many or the database is busy."""

@@ -46,10 +46,6 @@ SCHEMES: Mapping[str, JsonSchema] = {
 # Headers, of requests and answers, that mean the same in every family.
 HEADERS: Mapping[str, Term] = {
     "Accept-Patch": Term("How a patch is to be announced."),
-    "Accounts-Secrets": Term(
-        '`references; reason="not-recorded"`: who may see secrets in clear is shown references, since a record of '
-        "that could not be written; ask again. Not there otherwise.",
-    ),
     "Allow": Term("The methods there are."),
     "Cache-Control": Term("Who may keep the answer."),
     "Content-Security-Policy": Term("What the page may load."),

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import NoReturn, TypeVar, cast
 
 from flask import Request, g
@@ -106,6 +106,11 @@ class Call:
         if self.identity is None:
             raise RuntimeError("nobody was asked who he is")
         return self.identity
+
+    @property
+    def principal(self) -> Hashable:
+        """In whose name the request waits where callers take turns: the caller's, or its network's before log-in."""
+        return network_of(self) if self.identity is None else (self.identity.realm, self.identity.name)
 
     @property
     def grant(self) -> Grant:
@@ -331,15 +336,11 @@ def repeated_in(request: Request) -> frozenset[str]:
 
 
 def network_of(call: Call) -> str | None:
-    """Name where a request comes from, as far as attempts are counted by it; None over a socket.
+    """Return the network from which a request comes, as attempts are counted by it; None over a socket.
 
     Raises RefusedError(BadOrigin).
     """
-    address = call.snapshot.address_of(facts_of(call.request))
-    if address is None:
-        return None
-    # Who has one address of version 6 has all those of his site, too (RFC 6177).
-    return str(address if address.version == 4 else ip_network((address, 56), strict=False))
+    return call.snapshot.network_of(facts_of(call.request))
 
 
 def _peer(request: Request) -> Peer:

@@ -28,7 +28,6 @@ from accounts_service.faults import (
     Overloaded,
     RefusedError,
     StillRunning,
-    Unavailable,
 )
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Store
@@ -180,11 +179,11 @@ class Retry:
         return response
 
     def _reveal(self, reveals: Sequence[Reveal]) -> None:
-        """Record what is shown once more, unless that is on record of late. Raises RefusedError(Unavailable)."""
+        """Record what is shown once more; raises as Witness.shown does."""
         call = self._call
         author = Author(call.caller.realm, call.caller.name, call.request_id)
-        if reveals and not call.services.witness.shown(call.family.name, author, reveals):
-            raise RefusedError(Unavailable(retry_after=1))
+        if reveals:
+            call.services.witness.shown(call.family.name, author, reveals)
 
     def _refuse(self, then: Iterable[str]) -> NoReturn:
         lost = set(then) - self._held()

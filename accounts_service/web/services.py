@@ -17,8 +17,8 @@ from accounts_service.access.log_ins import Caller
 from accounts_service.access.passwords import Passwords
 from accounts_service.access.privileges import Grant, Privilege
 from accounts_service.access.snapshot import AccessControl
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import Settings
+from accounts_service.lines import Line
 from accounts_service.storage.database import Database, Store
 from accounts_service.storage.idempotency import Running
 from accounts_service.storage.limits import Limits
@@ -187,6 +187,19 @@ class Explainer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Where threads of this process wait for a turn, besides `Database.writers`.
+
+    To hash a password, to record that a secret is shown or a privilege refused, and to verify the audit trail.
+    """
+
+    hashing: Line
+    disclosing: Line
+    refusing: Line
+    verifying: Line
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The collaborators of every family. `references`: by the family whose objects are used."""
 
@@ -207,7 +220,6 @@ class Services:
     # Of the families that are served; app.assemble knows which those are.
     documents: Documents
     explainer: Explainer
-    # The audit trail is verified by one thread of a process at a time.
-    verifying: Bulkhead
+    lines: Lines
     # The requests with an Idempotency-Key that this process works on.
     running: Running = field(default_factory=Running)

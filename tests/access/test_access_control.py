@@ -25,7 +25,6 @@ from accounts_service.access.snapshot import (
     parse,
     read_directory,
 )
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import NotAuthenticated, NotPermitted, RefusedError
 from tests.access.configurations import (
     BASIC,
@@ -40,6 +39,7 @@ from tests.access.configurations import (
     text_of,
 )
 from tests.support import tokens
+from tests.support.lines import narrow
 from tests.support.personas import hash_of
 
 # -- A directory, a clock -----------------------------------------------------
@@ -100,9 +100,7 @@ def start(directory: Directory, kept: Path, clock: Clock) -> Callable[[], Access
     """Give what starts a worker."""
 
     def start() -> AccessControl:
-        return AccessControl(
-            directory.path, LastGood(kept.parent), built_ins=BUILT_INS, bulkhead=Bulkhead(1), clock=clock
-        )
+        return AccessControl(directory.path, LastGood(kept.parent), built_ins=BUILT_INS, hashing=narrow(), clock=clock)
 
     return start
 

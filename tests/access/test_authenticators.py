@@ -38,8 +38,8 @@ from accounts_service.access.authenticators.trusted_origin import TrustedOrigin
 from accounts_service.access.authenticators.user_mapping import Names, Source, UserMapping, parse_path
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import REALM, Identity
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError
+from tests.support.lines import narrow
 from tests.support.personas import hash_of, password
 
 ADDRESS = ip_address("192.0.2.1")
@@ -53,7 +53,7 @@ ALICE = InternalUser(
     roles=frozenset(("reader",)),
     attributes=(("level", "1"), ("room", "7")),
 )
-USERS = InternalUsers({"alice": ALICE}, VerifiedCredentials(), Bulkhead(1))
+USERS = InternalUsers({"alice": ALICE}, VerifiedCredentials(), narrow())
 
 
 def names(path: str) -> Names:
@@ -103,7 +103,7 @@ def test_the_right_password_identifies_under_the_scheme_in_any_case(scheme: str)
 
 def test_a_name_and_a_password_are_parted_at_the_first_colon() -> None:
     users = InternalUsers(
-        {"x": InternalUser(hash=hash_password("pass:word:", cost=4))}, VerifiedCredentials(), Bulkhead(1)
+        {"x": InternalUser(hash=hash_password("pass:word:", cost=4))}, VerifiedCredentials(), narrow()
     )
     facts = Facts(DIRECT.peer, {"authorization": "Basic " + token("x", "pass:word:")})
     assert identity_of(Basic(Conditions(), users).authenticate(facts, DIRECT)).name == "x"
@@ -176,9 +176,9 @@ def test_a_user_that_the_domain_is_for_is_identified(conditions: Conditions) -> 
 
 
 def test_too_many_log_ins_at_once_are_refused() -> None:
-    bulkhead = Bulkhead(1)
-    domain = Basic(Conditions(), InternalUsers({}, VerifiedCredentials(), bulkhead))
-    with bulkhead.place(), pytest.raises(RefusedError) as refused:
+    hashing = narrow()
+    domain = Basic(Conditions(), InternalUsers({}, VerifiedCredentials(), hashing))
+    with hashing.turn(), pytest.raises(RefusedError) as refused:
         domain.authenticate(Facts(DIRECT.peer, {"authorization": "Basic " + token("alice")}), DIRECT)
     assert isinstance(refused.value.fault, Overloaded)
 

@@ -16,8 +16,8 @@ from accounts_service.access.authenticators.internal_users import (
     hash_password,
 )
 from accounts_service.access.roles import REALM, Identity
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError
+from tests.support.lines import narrow
 
 
 class Clock:
@@ -38,7 +38,7 @@ def hashed(password: str) -> str:
 def users(
     named: dict[str, InternalUser], clock: Clock | None = None, verified: VerifiedCredentials | None = None
 ) -> InternalUsers:
-    return InternalUsers(named, verified or VerifiedCredentials(clock or Clock()), Bulkhead(1))
+    return InternalUsers(named, verified or VerifiedCredentials(clock or Clock()), narrow())
 
 
 def alice(password: str = "secret") -> InternalUser:
@@ -221,10 +221,10 @@ def test_different_passwords_have_different_digests(one: bytes, other: bytes) ->
 
 
 def test_when_too_many_are_hashing_the_next_is_refused_at_once_but_for_whom_is_remembered() -> None:
-    bulkhead = Bulkhead(1)
-    known = InternalUsers({"alice": alice()}, VerifiedCredentials(Clock()), bulkhead)
+    hashing = narrow()
+    known = InternalUsers({"alice": alice()}, VerifiedCredentials(Clock()), hashing)
     assert known.verify("alice", b"secret")
-    with bulkhead.place():
+    with hashing.turn():
         assert known.verify("alice", b"secret")
         for name in ("alice", "unknown"):
             with pytest.raises(RefusedError) as refused:

@@ -10,13 +10,15 @@ import pytest
 
 from accounts_service.access.passwords import MEMORY_KIB, Passwords
 from accounts_service.faults import Overloaded, RefusedError
+from accounts_service.lines import Line
+from tests.support.lines import narrow
 
 SMALL_KIB = 8
 
 
-def small(places: int = 1) -> Passwords:
-    """Make what hashes as cheaply as argon2 allows."""
-    return Passwords(places, memory_kib=SMALL_KIB)
+def small(line: Line | None = None) -> Passwords:
+    """Return what hashes as cheaply as argon2 allows."""
+    return Passwords(line or narrow(), 1, memory_kib=SMALL_KIB)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_each_hash_has_a_salt_of_its_own() -> None:
 
 
 def test_a_hash_says_how_it_was_made() -> None:
-    stored = Passwords(1).hash("Mypass1")
+    stored = Passwords(narrow(), 1).hash("Mypass1")
     assert MEMORY_KIB == 19 * 1024
     assert re.fullmatch(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}", stored)
     assert small().hash("x").startswith("$argon2id$v=19$m=8,t=2,p=1$")
@@ -118,13 +120,13 @@ def test_nobody_costs_what_somebody_costs(checked: list[str]) -> None:
     assert [*map(len, somebodys.split("$"))] == [*map(len, nobodys.split("$"))]
 
 
-def test_when_too_many_are_hashing_the_next_is_told_at_once(checked: list[str]) -> None:
-    passwords = small(places=2)
-    bulkhead = passwords._bulkhead
+def test_full_line_refuses_every_use_of_a_password(checked: list[str]) -> None:
+    line = narrow(2)
+    passwords = small(line)
     stored = passwords.hash("Mypass1")
-    with bulkhead.place():
+    with line.turn():
         assert passwords.verify(stored, "Mypass1")
-        with bulkhead.place():
+        with line.turn():
             for act in (
                 lambda: passwords.hash("Mypass1"),
                 lambda: passwords.verify(stored, "Mypass1"),
@@ -132,12 +134,12 @@ def test_when_too_many_are_hashing_the_next_is_told_at_once(checked: list[str]) 
             ):
                 with pytest.raises(RefusedError) as refused:
                     act()
-                assert refused.value.fault == Overloaded()
+                assert isinstance(refused.value.fault, Overloaded)
     assert len(checked) == 1
 
 
 def test_whatever_comes_of_it_a_place_is_free_again() -> None:
-    passwords = small(places=1)
+    passwords = small(narrow())
     stored = passwords.hash("Mypass1")
     for _ in range(3):
         assert not passwords.verify(stored, "wrong")

@@ -25,8 +25,8 @@ from accounts_service.access.snapshot import (
     parse,
     uids_of,
 )
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, Overloaded, RefusedError
+from accounts_service.lines import Line
 from tests.access.configurations import (
     BASIC,
     BUILT_INS,
@@ -39,6 +39,7 @@ from tests.access.configurations import (
     text_of,
 )
 from tests.support import tokens
+from tests.support.lines import narrow
 from tests.support.personas import hash_of
 
 # -- Who is it ----------------------------------------------------------------
@@ -56,13 +57,13 @@ def snapshot_of(
     *domains: Mapping[str, object],
     network: Mapping[str, object] | None = None,
     uids: tuple[int, ...] = (),
-    bulkhead: Bulkhead | None = None,
+    hashing: Line | None = None,
     files: Mapping[str, object] | None = None,
 ) -> Snapshot:
     authc = {"auth_domains": list(domains), "network": dict(NETWORK if network is None else network)}
     texts = {name: text_of(document) for name, document in {**FILES, **(files or {}), "sg_authc.yml": authc}.items()}
     configuration = parse(texts, BUILT_INS)
-    return Snapshot(configuration, BUILT_INS, VerifiedCredentials(), bulkhead or Bulkhead(1), frozenset(uids))
+    return Snapshot(configuration, BUILT_INS, VerifiedCredentials(), hashing or narrow(), frozenset(uids))
 
 
 WRONG = "Basic YWxpY2U6d3Jvbmc="  # alice:wrong
@@ -150,15 +151,15 @@ def test_only_a_domain_that_found_no_credentials_asks_for_them(
 
 def test_without_a_file_of_domains_users_log_in_with_their_passwords() -> None:
     texts = {name: text_of(document) for name, document in FILES.items()}
-    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), Bulkhead(1), frozenset())
+    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(), frozenset())
     assert snapshot.authenticate(facts(OUTSIDE, authorization=by_password("alice"))).name == "alice"
     assert refusal(snapshot, facts(INSIDE, x_user="alice")) == NotAuthenticated((CHALLENGE,))
 
 
 def test_too_many_passwords_at_once_are_refused_and_no_next_domain_is_asked() -> None:
-    bulkhead = Bulkhead(1)
-    snapshot = snapshot_of(BASIC, PROXY, bulkhead=bulkhead)
-    with bulkhead.place():
+    hashing = narrow()
+    snapshot = snapshot_of(BASIC, PROXY, hashing=hashing)
+    with hashing.turn():
         fault = refusal(snapshot, facts(INSIDE, x_user="carol", authorization=by_password("alice")))
     assert isinstance(fault, Overloaded)
 
@@ -569,7 +570,7 @@ def test_what_is_built_in_cannot_be_defined_again() -> None:
 def test_a_built_in_role_is_given_by_a_mapping() -> None:
     documents = {**FILES, "sg_roles_mapping.yml": {"TOY_PLAYER": {"users": ["bob"]}}}
     texts = {name: text_of(document) for name, document in documents.items()}
-    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), Bulkhead(1), frozenset())
+    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(), frozenset())
     assert allowed(snapshot, "bob")
     assert not allowed(snapshot, "alice")
 

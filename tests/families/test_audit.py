@@ -24,6 +24,7 @@ from accounts_service.storage.seals import Seals
 from accounts_service.storage.tables import METADATA
 from accounts_service.storage.verification import Verification, verify
 from tests.support import mention, netbird, wavefront
+from tests.support.lines import occupied
 from tests.support.service import Service
 
 TRAIL = "/_accounts/audit"
@@ -138,7 +139,7 @@ def test_verifying_seals_and_tells_heads_and_what_is_wrong(service: Service) -> 
 
 
 def test_one_verifies_at_a_time(service: Service) -> None:
-    with service.services.verifying.place():
+    with occupied(service.services.lines.verifying):
         answer = service.get(f"{TRAIL}/verify")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert service.get(f"{TRAIL}/verify").status_code == 200

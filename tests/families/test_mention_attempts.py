@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.installation import Installation
+from tests.support.lines import occupied
 from tests.support.mention import JANES_PASSWORD, JOHNS_PASSWORD, Mention
 from tests.support.mention_page import NOON, Browser, Clock, brought, problem_of, started, title_of
 from tests.support.service import Answer, Service
@@ -15,6 +16,8 @@ from tests.support.service import Answer, Service
 JOHNS, JANES = "j.smith@nasa.com", "jane@example.com"
 QUARTER_S = 15 * 60
 STRICT = {"ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ACCOUNT": "3", "ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ADDRESS": "5"}
+# A line in which nobody waits.
+STRICT["ACCOUNTS_HASH_PLACES"] = STRICT["ACCOUNTS_HASHES_AT_ONCE"] = "2"
 
 
 @pytest.fixture
@@ -262,8 +265,7 @@ def copy_of(mention: Mention, service: Service) -> Mention:
 def test_when_too_many_are_hashing_one_is_told_to_come_again_and_nothing_is_counted(strict: Mention) -> None:
     browser = Browser(strict.service)
     browser.open()
-    bulkhead = strict.service.services.passwords._bulkhead
-    with bulkhead.place(), bulkhead.place(), bulkhead.place(), bulkhead.place():
+    with occupied(strict.service.services.lines.hashing, 2):
         for _ in range(5):
             for answer in (browser.sign_in(JOHNS, "wrong"), put(strict, "wrong")):
                 assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

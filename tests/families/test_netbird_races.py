@@ -18,7 +18,6 @@ import pytest
 from sqlalchemy import text
 
 from accounts_service.access.configuration import NETBIRD_JWT
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.netbird.store.changes import written
 from accounts_service.families.netbird.store.native import UserTokens
 from accounts_service.storage import migrations
@@ -63,7 +62,7 @@ def serving(
         url = f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), folder / 'accounts.db')}"
     else:
         url = request.getfixturevalue("new_postgres_database")()
-        database = open_database(url, Vault(Keyring.generate()), Bulkhead(1), 1)
+        database = open_database(url, Vault(Keyring.generate()))
         migrations.upgrade(database)
         database.dispose()
     installation = Installation(folder / "installation", url)

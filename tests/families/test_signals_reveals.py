@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from accounts_service.storage.sealed import REFERENCE
 from accounts_service.storage.verification import verify
 from tests.storage.kit import rows
 from tests.support.installation import Installation
+from tests.support.lines import occupied
 from tests.support.mention_page import Clock
 from tests.support.service import Answer, Service
 
@@ -28,7 +29,6 @@ CANARY = "canary-5e1d-of-a-secret"
 BODY: dict[str, Json] = {"host": "mail.example", "port": 25, "user": "u", "password": CANARY}
 GLOBALLY = "cluster:admin:searchguard:signals:account/reveal"
 WITHIN = "cluster:admin:searchguard:tenant:signals:account/reveal"
-WITHHELD = 'references; reason="not-recorded"'
 
 
 @pytest.fixture
@@ -58,7 +58,6 @@ def test_a_reveal_is_recorded_once_in_ten_minutes_for_each_principal_object_and_
     for path in (EMAIL, EMAIL, "/_signals/account/default"):
         answer = service.get(path, headers={"X-Request-ID": "request-of-who-saw"})
         assert secret_of(answer) == CANARY
-        assert "Accounts-Secrets" not in answer.headers
     (first,) = reveals(service)
     assert (first.family, first.tenant, first.actor, first.act) == ("signals", "", "admin", GLOBALLY)
     assert (first.object, first.version, first.request_id) == ("email/default", 1, "request-of-who-saw")
@@ -182,14 +181,13 @@ def test_where_every_reader_sees_secrets_every_reader_is_on_record(installation:
 
 
 def assert_withheld(service: Service) -> None:
-    """Be sure that answers have references instead of secrets, and say so."""
+    """Be sure that secrets that cannot be recorded as shown are refused, and references are not."""
     before = len(service.audited())
-    answers = [service.get(EMAIL), service.get("/_signals/account/default"), service.ask("POST", SEARCH, json={})]
-    for answer in answers:
-        assert answer.status_code == 200
-        assert answer.headers["Accounts-Secrets"] == WITHHELD
+    for answer in (service.get(EMAIL), service.get("/_signals/account/default"), service.ask("POST", SEARCH, json={})):
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
         assert CANARY not in answer.text
-    assert REFERENCE.match(secret_of(answers[0]))
+    assert REFERENCE.match(secret_of(service.get(EMAIL, by="reader")))
     assert len(service.audited()) == before
 
 
@@ -228,16 +226,6 @@ def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pyt
         with nobody_writes(service, refusing):
             assert_withheld(service)
             assert service.put(EMAIL, BODY).status_code == 503
-    # Who is not to see secrets anyway is told nothing.
-    assert "Accounts-Secrets" not in service.get(EMAIL, by="reader").headers
-    # Those who wait for the writer to record are no more than so many.
-    places = service.services.witness._reveals
-    with ExitStack() as stack:
-        for _ in range(service.services.settings.threads // 4):
-            stack.enter_context(places.place())
-        assert_withheld(service)
-        # They keep nobody from writing.
-        assert service.put(EMAIL, BODY).status_code == 200
     with monkeypatch.context() as patched:
 
         def lost(*_: object) -> None:
@@ -252,9 +240,6 @@ def test_what_cannot_be_recorded_is_not_shown(service: Service, monkeypatch: pyt
 
 def test_who_has_references_is_shown_secrets_as_soon_as_he_may_see_them(service: Service) -> None:
     service.put(EMAIL, BODY)
-    with nobody_writes(service, refusals(service)[0]):
-        withheld = service.get(EMAIL).headers["ETag"]
-    assert withheld == service.get(EMAIL, by="reader").headers["ETag"]
     for path, body in ((EMAIL, BODY), ("/_signals/account/default", {"type": "email", **BODY})):
         references, clear = (service.get(path, by=by).headers["ETag"] for by in ("reader", "admin"))
         assert service.get(path, by="reader", headers={"If-None-Match": references}).status_code == 304
@@ -268,12 +253,17 @@ def test_who_has_references_is_shown_secrets_as_soon_as_he_may_see_them(service:
         assert service.put(path, body, headers={"If-Match": references}).status_code == 412
 
 
-def test_who_waits_for_places_of_writers_keeps_no_reveal_from_being_recorded(service: Service) -> None:
+def test_full_writers_line_keeps_no_disclosure_from_being_recorded(service: Service) -> None:
     service.put(EMAIL, BODY)
-    database: Any = service.services.database
-    with ExitStack() as stack:
-        if hasattr(database, "_bulkhead"):
-            for _ in range(service.services.settings.threads // 4):
-                stack.enter_context(database._bulkhead.place())
+    with occupied(service.services.database.writers):
         assert secret_of(service.get(EMAIL)) == CANARY
     assert len(reveals(service)) == 1
+
+
+def test_full_disclosure_line_refuses_a_reader_and_no_writer(installation: Installation) -> None:
+    service = Service(installation, ACCOUNTS_DISCLOSURE_PLACES="1")
+    service.put(EMAIL, BODY)
+    with occupied(service.services.lines.disclosing):
+        assert_withheld(service)
+        assert service.put(EMAIL, BODY).status_code == 200
+    service.close()

@@ -10,7 +10,6 @@ import structlog
 from sqlalchemy import insert, text
 
 from accounts_service import app
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.jobs.attempts import Attempts
 from accounts_service.storage.database import Database, SqliteDatabase, open_database
@@ -32,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def database(database_url: str, clock: Clock) -> Iterator[Database]:
-    database = open_database(database_url, VAULT, Bulkhead(4), 4, clock)
+    database = open_database(database_url, VAULT, clock=clock)
     emptied(database)
     yield database
     database.dispose()

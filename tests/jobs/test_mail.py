@@ -11,7 +11,6 @@ import pytest
 import structlog
 
 from accounts_service import app
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.store.accounts import Document, Key
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.faults import Overloaded, RefusedError, SecretUnreadable
@@ -43,7 +42,7 @@ def clock() -> list[float]:
 
 @pytest.fixture
 def database(database_url: str, clock: list[float]) -> Iterator[Database]:
-    database = open_database(database_url, VAULT, Bulkhead(4), 4, lambda: clock[0])
+    database = open_database(database_url, VAULT, clock=lambda: clock[0])
     yield database
     database.dispose()
 

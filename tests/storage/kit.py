@@ -9,11 +9,18 @@ from typing import Any
 from sqlalchemy import select
 
 from accounts_service.access.privileges import Everything, Grant
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.store.accounts import Accounts, Document, Key, Written
 from accounts_service.storage.audit import Author
-from accounts_service.storage.database import Database, PostgresDatabase, SqliteDatabase, Store, open_database
+from accounts_service.storage.database import (
+    SINGLE,
+    Capacity,
+    Database,
+    PostgresDatabase,
+    SqliteDatabase,
+    Store,
+    open_database,
+)
 from accounts_service.storage.sealed import Keyring, Vault
 from tests.support.trail import named
 
@@ -48,9 +55,9 @@ def document(*, secrets: Mapping[str, str] | None = None, **attributes: object) 
 
 
 @contextmanager
-def opened(url: str, *, threads: int = 4, bulkhead: Bulkhead | None = None, vault: Vault = VAULT) -> Iterator[Database]:
+def opened(url: str, capacity: Capacity = SINGLE, *, vault: Vault = VAULT) -> Iterator[Database]:
     """Open the database that `url` names."""
-    database = open_database(url, vault, bulkhead or Bulkhead(threads), threads)
+    database = open_database(url, vault, capacity)
     try:
         yield database
     finally:

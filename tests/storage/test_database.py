@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 from sqlalchemy import Insert, exc, insert, select, text
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Overloaded, PreconditionFailed, RefusedError
 from accounts_service.storage import database as module
 from accounts_service.storage.audit import AUDIT_RECORD, Change
 from accounts_service.storage.database import (
     TRIES,
+    Capacity,
     Database,
     PostgresDatabase,
     RecordedStatement,
@@ -137,7 +137,7 @@ def test_a_failing_statement_tells_no_value(database: Database, failing: Insert)
 
 
 def test_a_pool_without_a_free_connection_is_overload(database_url: str) -> None:
-    with opened(database_url, threads=1) as database:
+    with opened(database_url, Capacity(connections=1)) as database:
         engine = database._engine if isinstance(database, PostgresDatabase) else sqlite(database)._reader
         engine.pool._timeout = 0.01  # type: ignore[attr-defined]  # a QueuePool
         with database.looking(), pytest.raises(RefusedError) as caught:
@@ -146,14 +146,22 @@ def test_a_pool_without_a_free_connection_is_overload(database_url: str) -> None
         database.ping()
 
 
-def test_a_full_bulkhead_refuses_writers_at_once_on_sqlite(sqlite_url: str) -> None:
-    with opened(sqlite_url, bulkhead=Bulkhead(1)) as database:
-        # Waiting would be for ever: it is this thread that has the place.
-        sqlite(database)._turnstile._timeout = 1_000_000
+def test_full_line_refuses_a_writer_on_sqlite(sqlite_url: str) -> None:
+    # Waiting would be for ever: it is this thread that has the only turn.
+    with opened(sqlite_url, Capacity(writers=1, wait_s=1_000_000)) as database:
         with database.begin(), pytest.raises(RefusedError) as caught, database.begin():
             pass
-        assert caught.value.fault == Overloaded()
+        assert isinstance(caught.value.fault, Overloaded)
         put(database)
+
+
+def test_writers_leave_connections_to_readers_on_postgresql(postgresql_url: str) -> None:
+    with opened(postgresql_url, Capacity(connections=4, writers=2, wait_s=1)) as database, ExitStack() as writing:
+        for _ in range(2):
+            writing.enter_context(database.begin())
+        with pytest.raises(RefusedError), database.begin():
+            pass
+        database.ping()
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:

@@ -14,9 +14,8 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import Fault, Overloaded, RefusedError, TooManyAttempts, Unavailable
-from accounts_service.storage.database import Database, SqliteDatabase, open_database
+from accounts_service.storage.database import Capacity, Database, SqliteDatabase, open_database
 from accounts_service.storage.limits import FailedAttempts, Failures, Limit, Limits, SqliteLimits, open_limits
 from accounts_service.storage.sealed import Keyring, Vault
 from tests.storage.kit import AUTHOR, VAULT, audited, sqlite
@@ -42,7 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def database(database_url: str, clock: Clock) -> Iterator[Database]:
-    database = open_database(database_url, VAULT, Bulkhead(4), 16, clock)
+    database = open_database(database_url, VAULT, clock=clock)
     if not isinstance(database, SqliteDatabase):
         with database.begin() as connection:
             # No table of the accounts: nobody else empties it between two tests.
@@ -63,11 +62,10 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def counted(sqlite_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteLimits]:
+def counted(sqlite_url: str, clock: Clock) -> Iterator[SqliteLimits]:
     """Give counts in a file, for which nobody waits for long."""
-    monkeypatch.setattr(SqliteLimits, "_BUSY_SECONDS", 0.05)
-    database = open_database(sqlite_url, VAULT, Bulkhead(4), 4, clock)
-    yield SqliteLimits(sqlite(database), VAULT)
+    database = open_database(sqlite_url, VAULT, Capacity(wait_s=0.05), clock)
+    yield SqliteLimits(sqlite(database), VAULT, places=16)
     database.dispose()
 
 
@@ -170,14 +168,14 @@ def test_who_was_refused_takes_nobodys_place(limits: Limits) -> None:
 def test_counts_outlast_who_counts(limits: Limits, database: Database, database_url: str, clock: Clock) -> None:
     assert let_through(limits, 2) == 2
     database.dispose()
-    again = open_database(database_url, VAULT, Bulkhead(4), 4, clock)
+    again = open_database(database_url, VAULT, clock=clock)
     assert let_through(open_limits(again, VAULT), 5) == 1
     again.dispose()
 
 
 def test_of_many_at_once_so_many_get_through(database: Database, database_url: str, clock: Clock) -> None:
     # As two processes.
-    other = open_database(database_url, VAULT, Bulkhead(4), 16, clock)
+    other = open_database(database_url, VAULT, clock=clock)
     counting = (open_limits(database, VAULT), open_limits(other, VAULT))
     ten, barrier = Limit("test-ten", 10, 60), threading.Barrier(200)
 
@@ -194,8 +192,9 @@ def test_of_many_at_once_so_many_get_through(database: Database, database_url: s
     assert let_through(counting[0], 1, "ann", ten) == 0
 
 
-def test_of_many_who_give_back_at_once_none_is_lost(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteLimits, "_BUSY_SECONDS", 60)  # However slow the machine is.
+def test_of_many_who_give_back_at_once_none_is_lost(database_url: str, clock: Clock) -> None:
+    # However slow the machine is.
+    database = open_database(database_url, VAULT, Capacity(wait_s=60), clock)
     limits = open_limits(database, VAULT)
     many, barrier = Limit("test-many", 1000, 60), threading.Barrier(8)
 
@@ -212,6 +211,7 @@ def test_of_many_who_give_back_at_once_none_is_lost(database: Database, monkeypa
             one.result()
     assert let_through(limits, 5, "ann", Limit("test-many", 10, 60)) == 2
     assert [failures.number for failures in limits.untold()] == [8]
+    database.dispose()
 
 
 # -- What failed ----------------------------------------------------------------
@@ -458,13 +458,13 @@ def test_what_goes_wrong_in_a_turn_ends_it_and_is_undone(counted: SqliteLimits) 
 
 
 def test_on_postgresql_counts_that_cannot_be_reached_let_nobody_through() -> None:
-    database = open_database("postgresql+psycopg://nobody@127.0.0.1:1/none", VAULT, Bulkhead(1), 1)
+    database = open_database("postgresql+psycopg://nobody@127.0.0.1:1/none", VAULT)
     overloaded(open_limits(database, VAULT))
     database.dispose()
 
 
 def test_on_postgresql_the_counts_cost_no_write_ahead(postgresql_url: str) -> None:
-    database = open_database(postgresql_url, VAULT, Bulkhead(1), 1)
+    database = open_database(postgresql_url, VAULT)
     with database.looking() as connection:
         kind = connection.execute(text("SELECT relpersistence FROM pg_class WHERE relname = 'attempt'")).scalar_one()
     assert kind == "u"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete, insert
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.wavefront.tables import GROUP, GROUP_ROLE
 from accounts_service.faults import Internal, Overloaded, RefusedError
 from accounts_service.storage.audit import AUDIT_RECORD
-from accounts_service.storage.database import ForeignKeyError, TransactionRefusedError
+from accounts_service.storage.database import Capacity, ForeignKeyError, TransactionRefusedError
 from accounts_service.storage.statements import Statement, given
 from tests.storage.kit import AUTHOR, Bare, opened, rows
 
@@ -50,10 +49,10 @@ def test_a_note_that_cannot_be_made_is_logged_and_no_more(
     assert type(error).__name__ in written
 
 
-def test_a_note_waits_for_no_place(sqlite_url: str) -> None:
-    bulkhead = Bulkhead(1)
-    with opened(sqlite_url, bulkhead=bulkhead) as database, bulkhead.place():
+def test_note_does_not_wait_in_the_writers_line(postgresql_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with opened(postgresql_url, Capacity(connections=2, writers=1, wait_s=1)) as database, database.begin():
         database.note(Bare, AUTHOR, lambda store: store.session.note(_DELETE, uid="x"))
+    assert "storage.not_noted" not in "".join(capfd.readouterr())
 
 
 def test_a_bug_in_a_note_stays_one(database_url: str) -> None:

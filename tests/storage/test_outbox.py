@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.faults import SecretUnreadable
 from accounts_service.storage.database import Database, Store, open_database
 from accounts_service.storage.envelopes import Envelopes
@@ -52,7 +51,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def database(database_url: str, clock: Clock) -> Iterator[Database]:
-    database = open_database(database_url, VAULT, Bulkhead(4), 4, clock)
+    database = open_database(database_url, VAULT, clock=clock)
     yield database
     database.dispose()
 

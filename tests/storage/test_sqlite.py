@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, exc, func, insert, literal, select, text
 
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import database as module
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, SqliteDatabase
+from accounts_service.storage.database import Capacity, Database, SqliteDatabase
 from tests.storage.kit import CANARY, VAULT, Bare, audited, document, opened, put, rows, sqlite
+
+IMPATIENT = Capacity(wait_s=0.05)
 
 
 @pytest.fixture
-def database(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteDatabase]:
+def database(sqlite_url: str) -> Iterator[SqliteDatabase]:
     """Give a database that does not wait for long."""
-    monkeypatch.setattr(module, "_QUEUE_SECONDS", 0.05)
-    with opened(sqlite_url) as database:
+    with opened(sqlite_url, IMPATIENT) as database:
         yield sqlite(database)
 
 
@@ -104,7 +104,7 @@ def test_a_missing_folder_is_an_outage(tmp_path: Path) -> None:
 def test_the_files_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     SqliteDatabase.create(path)
-    database = SqliteDatabase(path, VAULT, Bulkhead(1), 1)
+    database = SqliteDatabase(path, VAULT)
     with database.begin() as connection:
         connection.execute(text("CREATE TABLE here (id INTEGER)"))
     database.dispose()
@@ -142,13 +142,13 @@ def test_another_writer_that_stands_in_no_line_is_overload(database: SqliteDatab
     assert put(database).version == 2
 
 
-def test_a_file_that_is_locked_when_it_is_first_opened_is_overload(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_QUEUE_SECONDS", 0.05)
+def test_a_file_that_is_locked_when_it_is_first_opened_is_overload(tmp_path: Path) -> None:
     path = tmp_path / "accounts.db"
     SqliteDatabase.create(path)
-    with opened(f"sqlite:///{path}") as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with (
+        opened(f"sqlite:///{path}", IMPATIENT) as database,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
         other.execute("BEGIN EXCLUSIVE")
         with refused(Overloaded()):
             put(database)
@@ -176,20 +176,24 @@ def test_a_queue_that_cannot_be_made_is_an_outage(database: SqliteDatabase) -> N
     put(database)
 
 
-def test_a_writer_in_trouble_leaves_its_place_to_the_next(database: SqliteDatabase) -> None:
+def test_a_writer_in_trouble_leaves_its_place_to_the_next(sqlite_url: str) -> None:
+    with opened(sqlite_url, Capacity(wait_s=60)) as database:
+        _fail_at_once(database)
+        for _ in range(8):
+            put(database)
+        assert len(audited(database)) == 8
+
+
+def _fail_at_once(database: Database) -> None:
     def fail() -> None:
         with pytest.raises(ZeroDivisionError), database.begin():
             raise ZeroDivisionError
 
     threads = [threading.Thread(target=fail) for _ in range(4)]
-    database._turnstile._timeout = 60
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for _ in range(8):
-        put(database)
-    assert len(audited(database)) == 8
 
 
 def test_a_full_disk_is_an_outage_that_loses_nothing_and_passes(database: SqliteDatabase) -> None:

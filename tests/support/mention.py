@@ -20,6 +20,7 @@ from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.store.tokens import Tokens
 from accounts_service.storage.audit import Author
 from accounts_service.web.services import Services
+from tests.support.lines import narrow
 from tests.support.service import Answer, Service
 
 AUTHOR = Author("test", "fixture", "fixture-0001")
@@ -35,7 +36,7 @@ BEGAN_US = 1453128577 * 1_000_000
 @cache
 def hash_of(password: str) -> str:
     """Hash a password as cheaply as argon2id allows; how it is to be checked stands in the hash."""
-    return Passwords(1, memory_kib=8).hash(password)
+    return Passwords(narrow(), 1, memory_kib=8).hash(password)
 
 
 def furnish(services: Services) -> dict[str, str]:

@@ -42,7 +42,7 @@ def page_at(root: str = "/mention", /, **changed: str | None) -> str:
 
 def cheaply(services: Services) -> Services:
     """Let passwords be hashed as cheaply as argon2 allows."""
-    return dataclasses.replace(services, passwords=Passwords(4, memory_kib=8))
+    return dataclasses.replace(services, passwords=Passwords(services.lines.hashing, 4, memory_kib=8))
 
 
 def started(installation: Installation, clock: Clock, **settings: str) -> Service:

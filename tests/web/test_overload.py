@@ -1,65 +1,78 @@
-"""When too many hash passwords or wait for the writer, the next is told to come again and nobody else waits."""
+"""Requests that wait for a hash or for the writer are served in turns, and keep nobody from reading."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 import pytest
 
 from accounts_service.families.signals import examples
 from tests.support.installation import Installation
+from tests.support.lines import occupied
 from tests.support.service import Service
 
 EMAIL = "/_signals/account/email/default"
+UNKNOWN = {"Authorization": "Basic bm9ib2R5Ong="}
 
 
 @pytest.fixture
-def few_threads(tmp_path: Path, sqlite_url: str) -> Iterator[Service]:
-    """Give a service of four threads, of which one may hash and one may write."""
-    service = Service(Installation(tmp_path / "installation", sqlite_url), ACCOUNTS_THREADS="4")
+def narrow(installation: Installation) -> Iterator[Service]:
+    """Return a service that hashes one password at a time and in which two threads may write or wait to write."""
+    service = Service(
+        installation,
+        ACCOUNTS_HASHES_AT_ONCE="1",
+        ACCOUNTS_HASH_PLACES="1",
+        ACCOUNTS_WRITER_PLACES="1",
+        ACCOUNTS_DATABASE_CONNECTIONS="4",
+    )
     yield service
     service.close()
 
 
-def test_hashing_never_takes_all_threads(few_threads: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    few_threads.put(EMAIL, examples.GOOD["email"], by="admin")
-    hashing, done = threading.Event(), threading.Event()
+def test_full_hashing_line_is_503_and_keeps_nobody_known_waiting(narrow: Service) -> None:
+    narrow.put(EMAIL, examples.GOOD["email"], by="admin")
+    with occupied(narrow.services.lines.hashing):
+        for answer in (narrow.get(EMAIL, by="manager"), narrow.get(EMAIL, headers=UNKNOWN, by=None)):
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        # A caller who was recognised a moment ago needs no hash, and health checks need no caller.
+        assert narrow.put(EMAIL, examples.GOOD["email"], by="admin").status_code == 200
+        assert narrow.get("/livez", by=None).status_code == 200
+    assert narrow.get(EMAIL, by="manager").status_code == 200
+
+
+def test_full_writers_line_is_503_and_keeps_nobody_from_reading(narrow: Service) -> None:
+    narrow.put(EMAIL, examples.GOOD["email"], by="admin")
+    turns = 1 if narrow.installation.database_url.startswith("sqlite") else 2
+    with occupied(narrow.services.database.writers, turns):
+        refused = narrow.put(EMAIL, examples.GOOD["email"], by="admin")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert narrow.get(EMAIL, by="admin").status_code == 200
+        assert narrow.get("/readyz", by=None).status_code == 200
+    assert narrow.put(EMAIL, examples.GOOD["email"], by="admin").json["_version"] == 2
+
+
+def test_many_connections_with_one_password_hash_it_once(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(installation, ACCOUNTS_HASHES_AT_ONCE="1")
+    hashed: list[bytes] = []
+    all_wait = threading.Event()
     real = bcrypt.checkpw
 
     def slow(password: bytes, stored: bytes) -> bool:
-        hashing.set()
-        assert done.wait(30)
+        hashed.append(password)
+        assert all_wait.wait(30)
         return real(password, stored)
 
     monkeypatch.setattr(bcrypt, "checkpw", slow)
-    first: list[int] = []
-    thread = threading.Thread(target=lambda: first.append(few_threads.get(EMAIL, by="reader").status_code))
-    thread.start()
-    assert hashing.wait(30)
-    try:
-        refused = few_threads.get(EMAIL, by="manager")
-        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-        # Nor does it keep anybody from writing.
-        assert few_threads.put(EMAIL, examples.GOOD["email"], by="admin").status_code == 200
-        unknown = few_threads.get(EMAIL, headers={"Authorization": "Basic bm9ib2R5Ong="}, by=None)
-        assert unknown.status_code == 503
-        # Who was recognised a moment ago needs no hash, and nobody to read the health.
-        assert few_threads.get(EMAIL, by="admin").status_code == 200
-        assert few_threads.get("/livez", by=None).status_code == 200
-    finally:
-        done.set()
-        thread.join()
-    assert first == [200]
-    assert few_threads.get(EMAIL, by="manager").status_code == 200
-
-
-def test_waiting_for_the_writer_never_takes_all_threads(few_threads: Service) -> None:
-    few_threads.put(EMAIL, examples.GOOD["email"], by="admin")
-    with few_threads.services.database.begin():
-        refused = few_threads.put(EMAIL, examples.GOOD["email"], by="admin")
-        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-        assert few_threads.get(EMAIL, by="admin").status_code == 200
-    assert few_threads.put(EMAIL, examples.GOOD["email"], by="admin").json["_version"] == 2
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(lambda: service.get("/_searchguard/authinfo").status_code) for _ in range(8)]
+        while service.services.lines.hashing.waiting < 7:
+            pass
+        all_wait.set()
+        assert [one.result() for one in asked] == [200] * 8
+    assert len(hashed) == 1
+    service.close()

@@ -14,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import DataError
 
 from accounts_service import app
-from accounts_service.bulkhead import Bulkhead
 from accounts_service.families.signals import examples
 from accounts_service.storage.database import open_database
 from accounts_service.storage.limits import TALLY, open_limits
@@ -24,6 +23,7 @@ from accounts_service.storage.witness import SINGLE_REFUSALS, Records
 from tests.storage.kit import sqlite
 from tests.support import netbird, wavefront
 from tests.support.installation import Installation
+from tests.support.lines import occupied
 from tests.support.mention_page import Clock
 from tests.support.served import Served
 from tests.support.service import Service
@@ -166,8 +166,7 @@ def test_of_many_refusals_some_have_records_and_the_others_are_counted(service: 
 
 
 def test_a_refusal_that_cannot_be_recorded_at_once_is_counted(service: Service, clock: Clock) -> None:
-    witness = service.services.witness
-    with witness._refusals.place():
+    with occupied(service.services.lines.refusing):
         for by in ("reader", "reader", "native"):
             assert ask(service, "PUT", EMAIL, json={}, by=by) == 403
         # It keeps nobody from writing.
@@ -271,7 +270,7 @@ def test_what_cannot_be_counted_is_in_the_log(
 ) -> None:
     service = Service(Installation(tmp_path / "installation", sqlite_url))
     Path(f"{sqlite(service.services.database).path}.limits").mkdir()
-    with service.services.witness._refusals.place():
+    with occupied(service.services.lines.refusing):
         assert ask(service, "PUT", EMAIL, json={}, by="reader") == 403
     assert failing(service) == [401] * 8
     assert "".join(capfd.readouterr()).count("witness.not_counted") == 9
@@ -292,7 +291,7 @@ def test_failed_log_ins_of_two_workers_add_up(tmp_path: Path, sqlite_url: str) -
         # They count once they have answered.
         served.end()
     vault = Vault(load_keyring(installation.keys_file))
-    database = open_database(installation.database_url, vault, Bulkhead(1), 1, lambda: time.time() + 120)
+    database = open_database(installation.database_url, vault, clock=lambda: time.time() + 120)
     ended = Tallies(open_limits(database, vault)).ended()
     assert {(tally.kind, tally.subject) for tally in ended} == {("wavefront log-ins", "127.0.0.1")}
     assert sum(tally.number for tally in ended) == 24

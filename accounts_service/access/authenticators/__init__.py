@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Protocol, TypeAlias
 
 from accounts_service.access.patterns import Matcher
@@ -44,6 +45,16 @@ class Origin:
     peer: Peer
     trusted: bool
     address: Address | None
+
+    @property
+    def network(self) -> str | None:
+        """The network of the first client, as attempts are counted by it; None over a socket.
+
+        A site has all addresses of its prefix in IP version 6 (RFC 6177), so these count as one.
+        """
+        if self.address is None:
+            return None
+        return str(self.address if self.address.version == 4 else ip_network((self.address, 56), strict=False))
 
 
 @dataclass(frozen=True, slots=True)

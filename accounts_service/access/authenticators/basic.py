@@ -52,7 +52,7 @@ class Basic:
         name, password = credentials
         if not self.conditions.for_user(name):
             return Rejected()
-        user = self.users.verify(name, password)
+        user = self.users.verify(name, password, origin.network)
         if user is None:
             return Rejected()
         entry: dict[str, Json] = {"attributes": dict(user.attributes), "backend_roles": [*sorted(user.backend_roles)]}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import bcrypt
 
 from accounts_service.access.roles import Identity
-from accounts_service.bulkhead import Bulkhead
+from accounts_service.lines import Line
 
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}\Z")
 _LONGEST_PASSWORD = 72  # bytes; bcrypt looks at no more, so a longer one is refused
@@ -74,26 +74,30 @@ class VerifiedCredentials:
 class InternalUsers:
     """All internal users of a snapshot."""
 
-    def __init__(self, users: Mapping[str, InternalUser], verified: VerifiedCredentials, bulkhead: Bulkhead) -> None:
+    def __init__(self, users: Mapping[str, InternalUser], verified: VerifiedCredentials, hashing: Line) -> None:
         self._users = dict(users)
         self._verified = verified
-        self._bulkhead = bulkhead
+        self._hashing = hashing
         costs = {name: cost for name, user in users.items() if (cost := user.cost) is not None}
         # Of the dearest cost in use, so that an unknown user, or one without a
         # hash that is one, takes as long as a known one.
         self._nobody = InternalUser(hash=f"$2b${max(costs.values(), default=12):02d}$" + "." * 53)
         self._with_password = {name: users[name] for name in costs}
 
-    def verify(self, name: str, password: bytes) -> InternalUser | None:
+    def verify(self, name: str, password: bytes, network: str | None = None) -> InternalUser | None:
         """Return the user whose password it is, or None; both take the same time.
 
-        Raises RefusedError(Overloaded) when too many are hashing already.
+        A password that must be hashed waits for its turn among those of other
+        networks. Raises RefusedError(Overloaded) when the line is full or the wait too long.
         """
         user = self._with_password.get(name, self._nobody)
         digest = self._verified.digest(user.hash, password)
         if self._verified.knows(digest):
             return user
-        with self._bulkhead.place():
+        with self._hashing.turn(network):
+            # A client that opens many connections at once sends the same password on each.
+            if self._verified.knows(digest):
+                return user
             right = _check(user.hash, password)
         if user is self._nobody or not right:
             return None

@@ -103,7 +103,7 @@ FOUND = Answer(
         "_primary_term": 1,
         "_source": SHOWN,
     },
-    headers=("Accounts-Secrets", "Cache-Control", "ETag"),
+    headers=("Cache-Control", "ETag"),
 )
 
 UNCHANGED = Answer(
@@ -316,7 +316,7 @@ HITS = Answer(
             "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": SHOWN}],
         },
     },
-    headers=("Accounts-Secrets", "Cache-Control"),
+    headers=("Cache-Control"),
 )
 
 CURSOR = Takes(

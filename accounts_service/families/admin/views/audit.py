@@ -71,7 +71,7 @@ def verify_audit(call: Call) -> Response:
         given = [Head.parse(text) for text in call.request.args.getlist("head")]
     except ValueError as error:
         raise RefusedError(BadParameter("head", str(error))) from None
-    with call.services.verifying.place():
+    with call.services.lines.verifying.turn():
         report = verify(call.services.database, call.services.stored, given)
     heads: dict[str, Json] = {head.tenant: str(head) for head in report.heads}
     findings: list[Json] = [_told(finding) for finding in report.findings]

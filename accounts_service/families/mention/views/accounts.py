@@ -41,7 +41,7 @@ _VERSION = "Accept-Version"
 def create_account(call: Call) -> Response:
     """Make an account for somebody else, whose it is then alone."""
     wanted = schemas.new_account(call.json, call.services.settings.mention_password_policy, partial(_taken, call, None))
-    password = call.services.passwords.hash(wanted.password)
+    password = call.services.passwords.hash(wanted.password, call.principal)
     with call.transaction(Accounts) as accounts:
         account = accounts.create(wanted, password, call.grant.privilege or MentionPrivilege.OWN_POST)
     return _answer(call, account, int(call.services.settings.mention_created_status))
@@ -91,8 +91,9 @@ def put_account(call: Call, account_id: str) -> Response:
     """Change what is sent of an account, and nothing else. A new password needs the old one."""
     before = call.asked(Accounts, lambda accounts: accounts.get(call.grant, account_id))
     wish = schemas.account(call.json, call.services.settings.mention_password_policy, partial(_against, call, before))
-    # Hashed before the transaction: nobody else waits for SQLite's writer meanwhile.
-    new = None if wish.new_password is None else call.services.passwords.hash(wish.new_password)
+    # Hashed before the transaction, which other writers wait for.
+    wanted = wish.new_password
+    new = None if wanted is None else call.services.passwords.hash(wanted, call.principal)
     password = None if new is None else (before.password, new)
     with call.transaction(Accounts) as accounts:
         account = accounts.put(call.grant, account_id, wish, password, call.conditions)

@@ -49,7 +49,8 @@ def is_right(call: Call, account: Account | None, email: str, password: str) -> 
         if account is not None:
             # Of right ones as well, since each is hashed: this is not given back.
             limits.take(_CHECKS, account.id)
-        right = call.services.passwords.verify(None if account is None else account.password, password)
+        stored = None if account is None else account.password
+        right = call.services.passwords.verify(stored, password, call.principal)
     except RefusedError:
         _give_back(limits, taken)
         raise

@@ -22,7 +22,7 @@ from accounts_service.families.signals.schemas.search import (
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
 from accounts_service.families.signals.views.accounts import answer, source
-from accounts_service.families.signals.views.shown import Secrets, may_show
+from accounts_service.families.signals.views.shown import Secrets, disclose
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
 from accounts_service.web.body import has_body
 from accounts_service.web.family import Body, Routes
@@ -190,8 +190,9 @@ def _sources(
         for (_, secrets), as_referred in zip(several, sources, strict=True)
         if secrets.clear is not None and _holds_any(as_referred, secrets.references.values())
     ]
-    if not revealed or not may_show(call, revealed):
+    if not revealed:
         return [(hit, as_referred) for (hit, _), as_referred in zip(several, sources, strict=True)]
+    disclose(call, revealed)
     return [
         (hit, search.source.of(source(hit.account, secrets.references if secrets.clear is None else secrets.clear)))
         for hit, secrets in several

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from flask import Response, after_this_request
 
 from accounts_service.access.privileges import Grant
 from accounts_service.families.signals.store.accounts import FAMILY_NAME, Account, references_of, revealing, reveals
@@ -18,10 +17,6 @@ from accounts_service.web import etags
 from accounts_service.web.gate import Call
 
 log = structlog.get_logger(__name__)
-
-# Says that somebody who may see secrets in clear is shown references, and why (RFC 9651: a token with a parameter).
-WITHHELD = "Accounts-Secrets"
-_NOT_RECORDED = 'references; reason="not-recorded"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +55,11 @@ def form_for(call: Call, grant: Grant, account: Account) -> str:
 def shown(call: Call, grant: Grant, account: Account) -> tuple[Mapping[str, str], str]:
     """Give the account's secrets as its one reader may see them, and the form that the answer has by that.
 
-    Raises RefusedError(SecretUnreadable).
+    Raises RefusedError(SecretUnreadable), and what `disclose` raises.
     """
     secrets = Secrets.of(call, grant, account)
-    if secrets.clear is not None and may_show(call, [secrets]):
+    if secrets.clear is not None:
+        disclose(call, [secrets])
         return secrets.clear, _form(account, in_clear=True)
     return secrets.references, _form(account, in_clear=False)
 
@@ -76,18 +72,15 @@ def _in_clear(call: Call, grant: Grant, account: Account) -> bool:
     return call.services.settings.signals_secrets_in_reads == "clear" or reveals(grant, account.key)
 
 
-def may_show(call: Call, several: Sequence[Secrets]) -> bool:
-    """Record that secrets are about to be shown in clear; tells whether they may be.
+def disclose(call: Call, several: Sequence[Secrets]) -> None:
+    """Record that secrets are about to be shown in clear.
 
-    What cannot be recorded is not shown, and the answer's headers say so.
+    Raises RefusedError with Overloaded or Unavailable when that cannot be recorded:
+    an alert engine would take a reference in its place for the password.
     """
     author = Author(call.caller.realm, call.caller.name, call.request_id)
-    recorded = not several or call.services.witness.shown(
-        FAMILY_NAME, author, [_reveal(one.account) for one in several]
-    )
-    if not recorded:
-        after_this_request(_withheld)
-    return recorded
+    if several:
+        call.services.witness.shown(FAMILY_NAME, author, [_reveal(one.account) for one in several])
 
 
 def _opened(vault: Vault, account: Account) -> dict[str, str]:
@@ -99,8 +92,3 @@ def _opened(vault: Vault, account: Account) -> dict[str, str]:
 def _reveal(account: Account) -> Reveal:
     key = account.key
     return Reveal(key.tenant, revealing(key).action, key.scoped_id, account.uid, account.version)
-
-
-def _withheld(response: Response) -> Response:
-    response.headers[WITHHELD] = _NOT_RECORDED
-    return response
