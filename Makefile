@@ -52,6 +52,7 @@ migration: $(VENV)/.dev ## Draft a migration from the tables: make migration NAM
 
 bench: $(VENV)/.dev ## Measure; prints the figures that documents quote.
 	@PYTHONPATH=. $(BIN)/python benchmarks/writes.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/callers.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/searches.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/wavefront.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/trust.py

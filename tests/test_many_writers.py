@@ -105,3 +105,27 @@ def test_sixty_readers_of_one_secret_share_its_record(served: Served) -> None:
     assert statuses == {200: 60}
     trail = served.ask("GET", "/_accounts/audit?action=cluster:admin:searchguard:signals:account/reveal").json
     assert len(trail["records"]) == 1
+
+
+def test_reads_and_health_checks_are_answered_while_every_line_is_full(tmp_path: Path, sqlite_url: str) -> None:
+    done = threading.Event()
+    settings = {"ACCOUNTS_WORKERS": "1", "ACCOUNTS_THREADS": "16"}
+    with Served(Installation(tmp_path / "installation", sqlite_url), **settings) as served:
+        assert served.ask("PUT", f"{EMAIL}/read", body=examples.GOOD["email"]).status == 201
+
+        def flood(number: int) -> Counter[int]:
+            statuses: Counter[int] = Counter()
+            while not done.is_set():
+                statuses += send(served, "admin", "PUT", [f"{EMAIL}/{number}"] * EACH, examples.GOOD["email"])
+            return statuses
+
+        with ThreadPoolExecutor(40) as pool:
+            flooding = [pool.submit(flood, number) for number in range(40)]
+            try:
+                read = send(served, "admin", "GET", [f"{EMAIL}/read", "/livez", "/readyz"] * 20)
+            finally:
+                done.set()
+            statuses = set().union(*(one.result() for one in flooding))
+    assert read == {200: 60}
+    # The flood is more than this service has places for, and nobody but its sender is told so.
+    assert statuses == {200, 201, 503}
