@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -284,6 +286,23 @@ def test_an_app_with_another_secret_gets_no_token(
 
 
 # -- The service as a whole ----------------------------------------------------
+
+
+def test_ten_parallel_mention_writers_all_succeed(client: Any, root: str, names: dict[str, str]) -> None:
+    barrier = threading.Barrier(10)
+
+    def write(number: int) -> list[int]:
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {names['TOKEN_JOHN']}"
+            barrier.wait()
+            return [
+                session.put(f"{root}/api/accounts/{JOHN}", json={"name": f"John {number}.{turn}"}).status_code
+                for turn in range(5)
+            ]
+
+    with ThreadPoolExecutor(10) as pool:
+        assert {status for statuses in pool.map(write, range(10)) for status in statuses} == {200}
+    assert client.AppDataAPI(names["TOKEN_JOHN"]).query() == APP_DATA
 
 
 def test_netbird_answers_at_the_same_path_of_other_hosts(served: Served, names: dict[str, str]) -> None:
