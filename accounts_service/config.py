@@ -192,6 +192,13 @@ class Settings:
         "How Signals tells that an element of a list is wrong: `documented` under the attribute's name, as its manual "
         "prints it, `flx` under the name and the element's index, as Search Guard FLX does.",
     )
+    signals_unknown_attributes: str = _setting(
+        "ignore",
+        _choice("ignore", "refuse"),
+        "ignore",
+        "What Signals does with attributes of an account that it does not know, such as `pasword`: `ignore` them, as "
+        "Search Guard does, and name them in the header `Accounts-Ignored`, or `refuse` the account with 400.",
+    )
     signals_secrets_in_reads: str = _setting(
         "references",
         _choice("references", "clear"),

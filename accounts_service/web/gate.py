@@ -43,7 +43,8 @@ from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.storage.paths import without_tokens
 from accounts_service.storage.reveals import Reveal
-from accounts_service.web import body
+from accounts_service.validation.ignored import Ignored
+from accounts_service.web import body, ignored
 from accounts_service.web.dispatcher import CONTROL, NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import ANNOUNCED, SAFE, Body, Dialect, Family, Route, refuses
@@ -176,6 +177,15 @@ class Call:
         """The fields of a form; the last of those of one name. Raises RefusedError(MalformedBody or BodyTooLarge)."""
         return body.read_form(self.request)
 
+    @cached_property
+    def ignored(self) -> tuple[Ignored, ...]:
+        """The attributes of the body that the route ignores. Raises as `json` and `form` do."""
+        route = _route(self)
+        if route.takes is None or route.takes.ignores is None:
+            return ()
+        sent: Json = {**self.form} if route.body is Body.FORM else self.json
+        return tuple(route.takes.ignores(sent, self.arguments))
+
     def reading(self, store: type[S]) -> AbstractContextManager[S]:
         """Open a store for one read; see Database.reading."""
         return self.services.database.reading(store)
@@ -198,7 +208,7 @@ class Call:
 
         A view opens one: when it is refused for a race, the whole view runs again.
         """
-        author = Author(self.caller.realm, self.caller.name, self.request_id)
+        author = Author(self.caller.realm, self.caller.name, self.request_id, ignored.recorded(self.ignored))
         if self.retry is not None:
             return self.retry.transaction(store, author)
         return self.services.database.transaction(store, author)

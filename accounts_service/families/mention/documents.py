@@ -41,11 +41,14 @@ TERMS = {
 
 _NOTE = "What is not known is passed over, and null is an absent member."
 NEW_ACCOUNT = Takes(
-    {**schemas.NEW_ACCOUNT.taken("Account to create"), "description": _NOTE}, {"account": examples.GOOD["account"]}
+    {**schemas.NEW_ACCOUNT.taken("Account to create"), "description": _NOTE},
+    {"account": examples.GOOD["account"]},
+    ignores=schemas.ignored_of_new,
 )
 CHANGED_ACCOUNT = Takes(
     {**schemas.ACCOUNT.taken("Account to change"), "type": "object", "description": _NOTE},
     {"some": examples.GOOD["change"], "password": examples.GOOD["password"]},
+    ignores=schemas.ignored_of_changed,
 )
 TOKEN_ORDER = Takes(
     {

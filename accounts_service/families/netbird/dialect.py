@@ -303,7 +303,7 @@ def _invalid(problems: tuple[Problem, ...]) -> Response:
     return error(400 if bad else 422, "; ".join(messages))
 
 
-def _worded(problem: Problem) -> str:  # noqa: PLR0911  # one case a flaw
+def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
     attribute = ".".join(map(str, problem.path))
     match problem.flaw:
         case faults.Unfit(rule):
@@ -322,6 +322,8 @@ def _worded(problem: Problem) -> str:  # noqa: PLR0911  # one case a flaw
             return f"{attribute} has to be one of {', '.join(choices)}"
         case faults.NeededBy(other):
             return f"{attribute} is needed by {other}"
+        case faults.NotKnown(meant):
+            return f"{attribute} is not known" + ("" if meant is None else f", did you mean {meant}?")
         case faults.StaleReference() | faults.DestinationChanged():
             return f"{attribute} cannot be kept"
         case _:
