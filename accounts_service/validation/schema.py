@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -33,12 +33,11 @@ class BodySchema(Schema):
         if errors:
             raise ValidationError(errors)
 
-    def check(self, document: Json, besides: Sequence[Problem] = ()) -> dict[str, Any]:
+    def check(self, document: Json) -> dict[str, Any]:
         """Return the attributes of `document` as they are to be kept.
 
         A null is an absent attribute, and what is no object has no attributes,
-        as with Search Guard. Raises RefusedError(InvalidBody) with every problem,
-        those found `besides` after the others.
+        as with Search Guard. Raises RefusedError(InvalidBody) with every problem.
         """
         attributes = document if isinstance(document, dict) else {}
         try:
@@ -46,9 +45,7 @@ class BodySchema(Schema):
         except ValidationError as error:
             order = list(self.fields)
             problems = sorted(problems_of(error), key=lambda problem: order.index(str(problem.path[0])))
-            raise RefusedError(InvalidBody((*problems, *besides))) from None
-        if besides:
-            raise RefusedError(InvalidBody(tuple(besides)))
+            raise RefusedError(InvalidBody(tuple(problems))) from None
         return loaded
 
     def read_as(self, document: Mapping[str, Json]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, g, request
 
+from accounts_service.faults import InvalidBody, RefusedError
 from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
 from accounts_service.web import cors, errors, etags, ignored, retries, trail
 from accounts_service.web.body import LARGEST_BODY
@@ -73,8 +74,18 @@ def route_of(app: Flask, asked: Request) -> Route | None:
 
 
 def _answer(route: Route, call: Call, **arguments: str) -> Response:
-    """Run a view, and say what it ignored of the body. What an Idempotency-Key keeps of the answer has it, too."""
-    response = route.view(call, **arguments)
+    """Run a view, and say what it ignored of the body, or refuse that along with what else is wrong.
+
+    What an Idempotency-Key keeps of the answer has it, too.
+    """
+    try:
+        response = route.view(call, **arguments)
+        call.refuse_unknown()
+    except RefusedError as error:
+        unknown = call.refused_attributes
+        if not unknown or not isinstance(error.fault, InvalidBody) or error.fault.problems is unknown:
+            raise
+        raise RefusedError(InvalidBody((*error.fault.problems, *unknown))) from error
     if response.status_code // 100 == 2 and call.ignored:
         response.headers[ignored.IGNORED] = ignored.header_of(call.ignored)
     return response

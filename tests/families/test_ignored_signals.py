@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +16,7 @@ from accounts_service.families.signals.schemas.accounts import SCHEMAS, ignored
 from accounts_service.faults import Json
 from accounts_service.validation.ignored import Ignored
 from accounts_service.web.ignored import IGNORED, header_of
-from tests.support.installation import Installation
-from tests.support.service import Answer, Service
+from tests.support.service import Service
 
 EMAIL = "/_signals/account/email/x"
 PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -171,72 +169,3 @@ def items_of(value: str) -> Iterator[str]:
 def test_what_is_kept_of_a_body_is_never_called_ignored(body: dict[str, Json], account_type: str) -> None:
     named = {one.path[0] for one in ignored(body, {"account_type": account_type.upper()})}
     assert named.isdisjoint(SCHEMAS[account_type].fields)
-
-
-# -- Refused instead -----------------------------------------------------------
-
-
-@contextmanager
-def refusing(installation: Installation) -> Iterator[Service]:
-    service = Service(installation, ACCOUNTS_SIGNALS_UNKNOWN_ATTRIBUTES="refuse")
-    try:
-        yield service
-    finally:
-        service.close()
-
-
-def _put(path: str) -> Callable[[Service, dict[str, Json]], Answer]:
-    return lambda service, body: service.put(path, body)
-
-
-EVERY_PUT = {
-    "current": _put(EMAIL),
-    "of a tenant": _put("/_signals/account/_main/email/x"),
-    "2019": lambda service, body: service.put("/_signals/account/x", {"type": "email", **body}),
-}
-
-
-@pytest.mark.parametrize("put", EVERY_PUT.values(), ids=EVERY_PUT)
-def test_where_they_are_refused_all_that_is_wrong_is_told(
-    installation: Installation, put: Callable[[Service, dict[str, Json]], Answer]
-) -> None:
-    with refusing(installation) as service:
-        answer = put(service, {"port": 0, **TYPING_ERRORS, "nonsense": {}})
-        assert answer.status_code == 400
-        assert answer.json["error"] == "5 errors; see detail."
-        assert list(answer.json["detail"]) == ["host", "port", "enable_tsl", "pasword", "nonsense"]
-        told = {name: answer.json["detail"][name] for name in ("enable_tsl", "pasword", "nonsense")}
-        assert told == {
-            "enable_tsl": [{"error": "Unsupported attribute; did you mean enable_tls?", "value": None}],
-            "pasword": [{"error": "Unsupported attribute; did you mean password?", "value": None}],
-            "nonsense": [{"error": "Unsupported attribute", "value": None}],
-        }
-        assert "hunter2" not in answer.text
-        assert put(service, email(type="email", _id="x", mime_layout="default")).status_code == 201
-        assert details(service) == [None]
-
-
-def test_where_they_are_refused_a_patch_is_too(installation: Installation) -> None:
-    with refusing(installation) as service:
-        service.put(EMAIL, email())
-        for value in (True, None):
-            answer = service.ask("PATCH", EMAIL, data=json.dumps({"enable_tsl": value, "port": 0}), headers=PATCH)
-            assert (answer.status_code, list(answer.json["detail"])) == (400, ["port", "enable_tsl"])
-        assert service.get(EMAIL).json["_version"] == 1
-        answer = service.ask("PATCH", EMAIL, data='{"port": 26}', headers=PATCH)
-        assert (answer.status_code, answer.json["result"]) == (200, "updated")
-
-
-def test_a_refused_name_that_may_be_a_secret_is_not_told(installation: Installation) -> None:
-    key = "0123456789abcdef0123456789abcdef"
-    with refusing(installation) as service:
-        answer = service.put("/_signals/account/pagerduty/x", {key: "integration_key", "https://x/T0": 1})
-        assert list(answer.json["detail"]) == ["integration_key", "<swapped>", "<token>"]
-        assert key not in answer.text
-
-
-def test_a_body_full_of_unknown_names_is_answered_in_bounds(installation: Installation) -> None:
-    with refusing(installation) as service:
-        answer = service.put(EMAIL, email(**{f"{number:06}-{'x' * 60}": 0 for number in range(12_000)}))
-        assert answer.status_code == 400
-        assert len(answer.json["detail"]) == 1000

@@ -307,7 +307,9 @@ def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
         case faults.NeededBy(other):
             return f"This value is needed by {other}."
         case faults.NotKnown(meant):
-            return "This field was not expected." + ("" if meant is None else f" Did you mean {meant}?")
+            # No child of the form is called so.
+            name = ".".join(map(str, problem.path))
+            return f"There is no field {name}." + ("" if meant is None else f" Did you mean {meant}?")
         case faults.StaleReference() | faults.DestinationChanged():
             return "This value cannot be kept."
         case _:

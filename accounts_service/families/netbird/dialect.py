@@ -297,9 +297,10 @@ def _updating(request: Request) -> str:
 def _invalid(problems: tuple[Problem, ...]) -> Response:
     # Go's reader refuses what is of another type before anything else is looked at; a text is a text to it.
     if any(isinstance(problem.flaw, faults.NotA) and problem.flaw.kind is not Kind.LINE for problem in problems):
-        return error(400, _PARSE, lower=False)
+        unknown = [_worded(problem) for problem in problems if isinstance(problem.flaw, faults.NotKnown)]
+        return error(400, "; ".join((_PARSE, *unknown)), lower=False)
     messages = [_worded(problem) for problem in problems]
-    bad = any(isinstance(problem.flaw, faults.Missing) for problem in problems)
+    bad = any(isinstance(problem.flaw, faults.Missing | faults.NotKnown) for problem in problems)
     return error(400 if bad else 422, "; ".join(messages))
 
 

@@ -8,7 +8,7 @@ several languages write nothing in these three ways.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -123,11 +123,11 @@ class _Schema(BodySchema):
 
         unknown = EXCLUDE
 
-    def check(self, document: Json, besides: Sequence[Problem] = ()) -> dict[str, Any]:
+    def check(self, document: Json) -> dict[str, Any]:
         """Return the attributes of `document`; nothing has none, and what is no object is refused."""
         if document is not None and not isinstance(document, dict):
             raise RefusedError(InvalidBody((Problem(("body",), NotA(Kind.OBJECT)),)))
-        return super().check(document, besides)
+        return super().check(document)
 
 
 class UserToCreateSchema(_Schema):

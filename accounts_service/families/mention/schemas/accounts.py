@@ -7,7 +7,7 @@ over: a fetched account may be sent back whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
@@ -169,11 +169,11 @@ class _AccountSchema(BodySchema):
 
         unknown = EXCLUDE
 
-    def check(self, document: Json, besides: Sequence[Problem] = ()) -> dict[str, Any]:
+    def check(self, document: Json) -> dict[str, Any]:
         """Return the attributes of `document`. Raises RefusedError(InvalidBody) with every problem."""
         if not isinstance(document, dict):
             raise RefusedError(InvalidBody((Problem((), NotA(Kind.OBJECT), document),)))
-        return super().check(document, besides)
+        return super().check(document)
 
 
 class NewAccountSchema(_AccountSchema):

@@ -8,7 +8,7 @@ Kinds are looked at here, and whether values fit where what is stored is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE
@@ -39,14 +39,14 @@ class GoSchema(BodySchema):
         """Give the members that are known, under their own names; null ones included."""
         return {name: document[sent] for sent, name in self.read_as(document).items()}
 
-    def check(self, document: Json, besides: Sequence[Problem] = ()) -> dict[str, Any]:
+    def check(self, document: Json) -> dict[str, Any]:
         """Return the members of `document` that are there and known; null has none.
 
         Raises RefusedError(InvalidBody) with everything that is of the wrong kind.
         """
         if document is not None and not isinstance(document, dict):
             raise RefusedError(InvalidBody((Problem((), NotA(Kind.OBJECT)),)))
-        return super().check(self.known(document or {}), besides)
+        return super().check(self.known(document or {}))
 
 
 class Part(Attribute[dict[str, Any]]):

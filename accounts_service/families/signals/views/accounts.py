@@ -24,7 +24,7 @@ from accounts_service.faults import (
     RefusedError,
     SecretUnreadable,
 )
-from accounts_service.web import etags, ignored
+from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
@@ -187,7 +187,7 @@ def _get(call: Call, key: Key) -> Response:
 
 
 def _put(call: Call, account_type: str, name: str, tenant: str = "") -> Response:
-    document = document_of(call, schema_of(account_type), call.json)
+    document = document_of(schema_of(account_type), call.json)
     key = Key(account_type.lower(), name, tenant)
     with call.transaction(Accounts) as accounts:
         written = accounts.put(call.grant, key, document, call.conditions)
@@ -226,7 +226,7 @@ def _patch(call: Call, account_type: str, name: str, tenant: str = "") -> Respon
     key = Key(account_type.lower(), name, tenant)
 
     def patch(attributes: Mapping[str, Json], references: Mapping[str, str]) -> Document:
-        return document_of(call, schema, merged(schema.shown(attributes, references), sent))
+        return document_of(schema, merged(schema.shown(attributes, references), sent))
 
     with call.transaction(Accounts) as accounts:
         written = accounts.patch(call.grant, key, patch, call.conditions)
@@ -234,14 +234,9 @@ def _patch(call: Call, account_type: str, name: str, tenant: str = "") -> Respon
     return answer(call, result(key.scoped_id, written.version, done), tag_of(written.version))
 
 
-def document_of(call: Call, schema: AccountSchema, wanted: Json) -> Document:
-    """Check what an account is to be. Raises RefusedError(InvalidBody) with every problem.
-
-    Where the installation has it so, an attribute of the body that would be ignored is one, too.
-    """
-    refuses = call.services.settings.signals_unknown_attributes == "refuse"
-    unknown = ignored.problems_of(call.ignored) if refuses else ()
-    return Document.of(schema.check(wanted, unknown), schema.marked("secret"), schema.marked("destination"))
+def document_of(schema: AccountSchema, sent: Json) -> Document:
+    """Check what an account is to be. Raises RefusedError(InvalidBody) with every problem."""
+    return Document.of(schema.check(sent), schema.marked("secret"), schema.marked("destination"))
 
 
 def found(call: Call, account: Account, identifier: str, kind: str = "") -> Response:

@@ -62,7 +62,7 @@ def get_account_by_id(call: Call, account_id: str) -> Response:
 def put_account_by_id(call: Call, account_id: str) -> Response:
     """Create an account, or replace it as a whole, its `type` included."""
     account_type = sent_type(call.json)
-    document = document_of(call, schema_of(account_type), call.json)
+    document = document_of(schema_of(account_type), call.json)
     key = Key(account_type.lower(), account_id, call.tenant or "")
     with call.transaction(PreviewAccounts) as accounts:
         written = accounts.put_by_id(call.grant, key, document, call.conditions)
