@@ -12,8 +12,9 @@ _TOKENS = re.compile(
     r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
 )
 _LONGEST = 1000
-# Addresses, some of which are secrets, and runs of letters and figures as keys have them.
-_LIKE_A_SECRET = re.compile(r"://|(?=[A-Za-z]*[0-9])[0-9A-Za-z]{20}")
+# Addresses, some of which are secrets and others those of people, who must be forgotten when they want to be; and runs
+# of letters and figures as keys have them.
+_LIKE_A_SECRET = re.compile(r"://|.@|(?=[A-Za-z]*[0-9])[0-9A-Za-z]{20}")
 
 
 def without_tokens(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from accounts_service.faults import Json
 from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.json_schema import JsonSchema
+from accounts_service.validation.schema import BodySchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Term:
 
 # From a body and the arguments of the path to what is ignored of it.
 Ignores: TypeAlias = Callable[[Json, Mapping[str, str]], Iterable[Ignored]]
+
+
+def ignored_by(schema: BodySchema) -> Ignores:
+    """Return what finds the attributes that `schema` ignores, where the body is as the schema has it."""
+    return lambda document, _: schema.ignored(document)
 
 
 @dataclass(frozen=True, slots=True)

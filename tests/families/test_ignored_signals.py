@@ -116,6 +116,7 @@ def test_a_replayed_answer_names_them_again(service: Service) -> None:
         ("9c0e6a1a-8f5f-4a4e-9d0c-0e3c9a1b2c3d", '"<uuid>"'),
         ("https://hooks.slack.com/services/T0/B0/X", '"<token>"'),
         ("0123456789abcdef0123456789abcdef", '"<token>"'),
+        ("someone@mycompany.example", '"<token>"'),
     ),
 )
 def test_a_name_is_written_as_one_item_of_a_structured_field(service: Service, name: str, item: str) -> None:

@@ -34,7 +34,8 @@ def details(service: Service) -> list[Any]:
 
 @contextmanager
 def refusing(installation: Installation, family: str = "signals") -> Iterator[Service]:
-    service = Service(installation, **{f"ACCOUNTS_{family.upper()}_UNKNOWN_ATTRIBUTES": "refuse"})
+    setting = {f"ACCOUNTS_{family.upper()}_UNKNOWN_ATTRIBUTES": "refuse"}
+    service = Service(installation, None, **setting)
     try:
         yield service
     finally:

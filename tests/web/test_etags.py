@@ -72,9 +72,9 @@ def test_a_coding_that_a_proxy_appended_does_not_change_the_version(coding: str,
         sent = weak + tag_of(3, kind, form).removesuffix('"') + f'-{coding}"'
         conditions(If_Match=sent).check(3, kind)
         assert conditions(If_None_Match=sent).unmodified(3, kind, form)
-        for other in ({"version": 2, "kind": kind}, {"version": 3, "kind": "jira"}):
+        for version, another in ((2, kind), (3, "jira")):
             with pytest.raises(RefusedError):
-                conditions(If_Match=sent).check(**other)
+                conditions(If_Match=sent).check(version, another)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from accounts_service.faults import Json
 from accounts_service.validation import fields
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.web.description import SCHEMES as DOMAINS
-from accounts_service.web.description import Answer, Ignores, Takes, Term
+from accounts_service.web.description import Answer, Takes, Term, ignored_by
 
 _TEXT: JsonSchema = {"type": "string"}
 _TEXTS: JsonSchema = {"type": "array", "items": _TEXT}
@@ -79,10 +79,6 @@ def _onboarding(title: str) -> JsonSchema:
     return nullable({**bodies.ONBOARDING.taken(title), "type": "object"})
 
 
-def _ignored_by(schema: bodies.GoSchema) -> Ignores:
-    return lambda document, _: schema.ignored(document)
-
-
 ACCOUNT_TO_PUT = Takes(
     {
         "title": "Account to put",
@@ -94,7 +90,7 @@ ACCOUNT_TO_PUT = Takes(
         },
     },
     {"the two that are always enough": examples.GOOD["account"]},
-    ignores=_ignored_by(bodies.ACCOUNT),
+    ignores=ignored_by(bodies.ACCOUNT),
 )
 ACCOUNT_TO_PATCH = Takes(
     {
@@ -107,7 +103,7 @@ ACCOUNT_TO_PATCH = Takes(
         },
     },
     {"some": examples.GOOD["patch"]},
-    ignores=_ignored_by(bodies.ACCOUNT),
+    ignores=ignored_by(bodies.ACCOUNT),
 )
 _LINE = fields.ExactText().taken()
 _LINES: JsonSchema = {"type": "array", "items": _LINE, "maxItems": fields.MOST_ELEMENTS}
@@ -135,7 +131,7 @@ CHANGED_USER = Takes(
         "properties": {"role": _ROLE_IN, "auto_groups": _LINES, "is_blocked": nullable(_FLAG)},
     },
     {"user": examples.GOOD["user"]},
-    ignores=_ignored_by(bodies.USER),
+    ignores=ignored_by(bodies.USER),
 )
 NEW_TOKEN = Takes(
     {
@@ -148,7 +144,7 @@ NEW_TOKEN = Takes(
         },
     },
     {"token": examples.GOOD["token"]},
-    ignores=_ignored_by(bodies.TOKEN),
+    ignores=ignored_by(bodies.TOKEN),
 )
 
 # -- What is answered ---------------------------------------------------------

@@ -14,7 +14,7 @@ from accounts_service.validation.fields import MOST_ELEMENTS
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.validation.schema import BodySchema
 from accounts_service.web import description
-from accounts_service.web.description import Answer, Ignores, Takes, Term
+from accounts_service.web.description import Answer, Takes, Term, ignored_by
 
 _TEXT: JsonSchema = {"type": "string"}
 _TEXTS: JsonSchema = {"type": "array", "items": _TEXT}
@@ -83,18 +83,14 @@ SOME_ROLES = Takes(
 )
 
 
-def _ignored_by(schema: BodySchema) -> Ignores:
-    return lambda document, _: schema.ignored(document)
-
-
 def _taken(schema: BodySchema, title: str, name: str) -> Takes:
-    return Takes(schema.taken(title), {name: examples.GOOD[name]}, ignores=_ignored_by(schema))
+    return Takes(schema.taken(title), {name: examples.GOOD[name]}, ignores=ignored_by(schema))
 
 
 def _optional(schema: BodySchema, title: str, example: dict[str, Json]) -> Takes:
     # Without any attribute there is nothing to change, and with no body no attribute.
     taken: JsonSchema = {"type": ["object", "null"], **schema.taken(title)}
-    return Takes(taken, {"some": example}, needed=False, ignores=_ignored_by(schema))
+    return Takes(taken, {"some": example}, needed=False, ignores=ignored_by(schema))
 
 
 USER_TO_CREATE = _taken(schemas.USER_TO_CREATE, "User to create", "user")
@@ -122,7 +118,7 @@ TOKEN_NAME = _optional(schemas.TOKEN_NAME, "Token request", {"tokenName": "of th
 WHICH_TOKEN = Takes(
     schemas.TOKEN.taken("Token to revoke"),
     {"token": {"tokenID": "00000000-0000-4000-8000-000000000000"}},
-    ignores=_ignored_by(schemas.TOKEN),
+    ignores=ignored_by(schemas.TOKEN),
 )
 PERMISSION_FORM = Takes(
     {"title": "Permission form", "type": "object", "required": ["group"], "properties": {"group": _PERMISSION}},

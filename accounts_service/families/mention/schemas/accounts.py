@@ -253,11 +253,6 @@ def new_account(document: Json, policy: str, besides: Besides) -> NewAccount:
     )
 
 
-def ignored_of_new(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
-    """Return the attributes of an account to be made that are ignored."""
-    return NEW_ACCOUNT.ignored(document)
-
-
 def ignored_of_changed(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
     """Return the attributes of an account to be changed that are ignored; an old password alone is one."""
     yield from ACCOUNT.ignored(document)
