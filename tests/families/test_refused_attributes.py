@@ -34,7 +34,7 @@ def details(service: Service) -> list[Any]:
 
 @contextmanager
 def refusing(installation: Installation, family: str = "signals") -> Iterator[Service]:
-    setting = {f"ACCOUNTS_{family.upper()}_UNKNOWN_ATTRIBUTES": "refuse"}
+    setting: dict[str, Any] = {f"ACCOUNTS_{family.upper()}_UNKNOWN_ATTRIBUTES": "refuse"}
     service = Service(installation, None, **setting)
     try:
         yield service
@@ -107,6 +107,13 @@ def test_a_reference_that_does_not_hold_is_told_with_them(installation: Installa
         assert (answer.status_code, list(answer.json["detail"])) == (400, ["password", "enable_tsl"])
 
 
+@pytest.mark.parametrize("body", ({"a": 1}, [], 7))
+def test_of_a_type_that_there_is_not_nothing_is_known(installation: Installation, body: Json) -> None:
+    with refusing(installation) as service:
+        answer = service.put("/_signals/account/fax/x", body)
+        assert (answer.status_code, list(answer.json["detail"])) == (400, ["type"])
+
+
 def test_a_refused_request_can_be_sent_again_with_its_key(installation: Installation) -> None:
     with refusing(installation) as service:
         key = {"Idempotency-Key": "once-and-again"}
@@ -147,6 +154,7 @@ def test_netbird_refuses_an_attribute_that_is_not_known(installation: Installati
             )
         wrong = {"settings": {"peer_login_expiration": "x"}, "tpyo": 1}
         assert netbird.refused(400, "PUT", "/accounts/{A}", wrong) == "couldn't parse JSON request; tpyo is not known"
+        assert netbird.refused(400, "PUT", "/accounts/{A}", []) == "couldn't parse JSON request"
         assert netbird.account() == before
         netbird.ok("PUT", "/accounts/{A}", before)
 
