@@ -248,6 +248,13 @@ class Settings:
         "How Signals tells that an element of a list is wrong: `documented` under the attribute's name, as its manual "
         "prints it, `flx` under the name and the element's index, as Search Guard FLX does.",
     )
+    signals_unknown_attributes: str = _setting(
+        "ignore",
+        _choice("ignore", "refuse"),
+        "ignore",
+        "What Signals does with attributes of an account that it does not know, such as `pasword`: `ignore` them, as "
+        "Search Guard does, and name them in the header `Accounts-Ignored`, or `refuse` the account with 400.",
+    )
     signals_secrets_in_reads: str = _setting(
         "references",
         _choice("references", "clear"),
@@ -281,6 +288,13 @@ class Settings:
         "email",
         "What the name of a Wavefront user may be: an e-mail address, or any text of up to 255 characters.",
     )
+    wavefront_unknown_attributes: str = _setting(
+        "ignore",
+        _choice("ignore", "refuse"),
+        "ignore",
+        "What Wavefront does with attributes of a body that it does not know: `ignore` them, as the original does, and "
+        "name them in the header `Accounts-Ignored`, or `refuse` the request with 400.",
+    )
     wavefront_default_permissions: tuple[str, ...] = _setting(
         (),
         _permissions,
@@ -292,6 +306,13 @@ class Settings:
         _flag,
         "false",
         "Whether users of Wavefront come from an identity provider, so that none is made through the API.",
+    )
+    netbird_unknown_attributes: str = _setting(
+        "ignore",
+        _choice("ignore", "refuse"),
+        "ignore",
+        "What NetBird does with attributes of a body that it does not know: `ignore` them, as the original does, and "
+        "name them in the header `Accounts-Ignored`, or `refuse` the request with 400.",
     )
     mention_hosts: tuple[str, ...] = _setting(
         ("api.mention.net", "api.mention.com", "web.mention.net", "web.mention.com"),
@@ -327,6 +348,13 @@ class Settings:
         "documented",
         "Which passwords Mention's accounts may have: `documented`, six characters with letters and figures, or "
         "`nist`, fifteen characters that are no common password (NIST SP 800-63B).",
+    )
+    mention_unknown_attributes: str = _setting(
+        "ignore",
+        _choice("ignore", "refuse"),
+        "ignore",
+        "What Mention does with attributes of a body that it does not know: `ignore` them, as the original does, and "
+        "name them in the header `Accounts-Ignored`, or `refuse` the request with 400.",
     )
     mention_wrong_passwords_per_account: int = _setting(
         10, _whole_number(1, 100_000), "10", "Wrong passwords of one Mention account in 15 minutes; then 429."

@@ -94,6 +94,13 @@ class NeededBy:
 
 
 @dataclass(frozen=True, slots=True)
+class NotKnown:
+    """There is no attribute of this name. `meant` is one with a similar name, if there is one."""
+
+    meant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StaleReference:
     """A secret reference that is not that of the stored secret (or nothing is stored)."""
 
@@ -106,7 +113,17 @@ class DestinationChanged:
 
 
 Flaw: TypeAlias = (
-    Missing | NotA | OutOfRange | TooMany | TooLong | NotOneOf | Unfit | NeededBy | StaleReference | DestinationChanged
+    Missing
+    | NotA
+    | OutOfRange
+    | TooMany
+    | TooLong
+    | NotOneOf
+    | Unfit
+    | NeededBy
+    | NotKnown
+    | StaleReference
+    | DestinationChanged
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -10,7 +11,9 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -50,27 +53,53 @@ class Proxy:
     log: Path
 
     def put(self, *headers: tuple[str, str], person: str | None = None, path: str = EMAIL) -> int:
-        """PUT an account as a person with a certificate, or without one; gives the status."""
+        """PUT an account as a person with a certificate, or without one; returns the status."""
+        status, _, _ = self.ask("PUT", *headers, person=person, path=path)
+        return status
+
+    def ask(
+        self, method: str, *headers: tuple[str, str], person: str | None = None, path: str = EMAIL
+    ) -> tuple[int, Message, bytes]:
+        """Send a request, with an account if it is a PUT; returns the status, the headers and the body as sent."""
         context = ssl.create_default_context(cafile=self.authority.certificate)
         if person:
             context.load_cert_chain(*self.authority.issue("client", [(NameOID.COMMON_NAME, person)]))
+        body = BODY if method == "PUT" else b""
+        framing = (("Content-Type", "application/json"), ("Content-Length", str(len(body)))) if body else ()
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
         try:
-            connection.putrequest("PUT", path)
-            for name, value in (*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))):
+            # http.client asks for `identity` by itself.
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in (*headers, *framing):
                 connection.putheader(name, value)
-            connection.endheaders(BODY)
+            connection.endheaders(body)
             response = connection.getresponse()
-            response.read()
-            return response.status
+            return response.status, response.headers, response.read()
         finally:
             connection.close()
+
+
+COMPRESSING = "gzip on; gzip_types application/json; gzip_min_length 1;"
 
 
 @pytest.fixture
 def proxy(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[Proxy]:
     """Start the service and nginx."""
     del socket_enabled
+    with _proxy(tmp_path, sqlite_url) as started:
+        yield started
+
+
+@pytest.fixture
+def compressing(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[Proxy]:
+    """Start the service, and an nginx that compresses its answers."""
+    del socket_enabled
+    with _proxy(tmp_path, sqlite_url, ("gzip off;", COMPRESSING)) as started:
+        yield started
+
+
+@contextmanager
+def _proxy(tmp_path: Path, sqlite_url: str, *changed: tuple[str, str]) -> Iterator[Proxy]:
     files = personas.configuration() | {
         "sg_authc.yml": AUTHC,
         "sg_roles_mapping.yml": {
@@ -86,7 +115,7 @@ def proxy(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[Pro
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with Served(Installation(tmp_path / "installation", sqlite_url, files), **settings):
-        process = _start_nginx(tmp_path, port)
+        process = _start_nginx(tmp_path, port, *changed)
         try:
             yield Proxy(port, authority, tmp_path / "access.log")
         finally:
@@ -94,7 +123,7 @@ def proxy(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterator[Pro
             process.wait(30)
 
 
-def _start_nginx(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _start_nginx(folder: Path, port: int, *changed: tuple[str, str]) -> subprocess.Popen[bytes]:
     shipped = SHIPPED.read_text()
     for there, here in (
         ("listen 443 ssl http2;", f"listen 127.0.0.1:{port} ssl http2;"),
@@ -102,6 +131,7 @@ def _start_nginx(folder: Path, port: int) -> subprocess.Popen[bytes]:
         ("/var/log/nginx/accounts.log", str(folder / "access.log")),
         ("/etc/accounts/tls/clients-ca.crt", str(folder / "ca.crt")),
         ("/etc/accounts/tls/", f"{folder}/"),
+        *changed,
     ):
         assert there in shipped
         shipped = shipped.replace(there, here)
@@ -159,3 +189,32 @@ def test_an_encoded_slash_passes_the_proxy_as_it_was_sent(proxy: Proxy) -> None:
     assert proxy.put(person="alice", path="/_signals/account/email/a%2Fb") == 400
     assert proxy.put(person="alice", path="/_signals/account/email%2Fdefault") == 400
     assert proxy.put(person="alice", path="/_signals/account/email/%C3%BC") == 201
+
+
+ZIPPED = ("Accept-Encoding", "gzip")
+
+
+def test_the_weak_tag_of_a_compressed_answer_names_its_version(compressing: Proxy) -> None:
+    basic = tuple(personas.authorization("admin").items())
+    assert compressing.put(*basic) == 201
+    status, headers, body = compressing.ask("GET", *basic, ZIPPED)
+    assert (status, headers["Content-Encoding"], headers["ETag"]) == (200, "gzip", 'W/"1"')
+    assert json.loads(gzip.decompress(body))["_version"] == 1
+    # The answer to a change is compressed, too.
+    status, headers, _ = compressing.ask("PUT", *basic, ZIPPED, ("If-Match", 'W/"1"'))
+    assert (status, headers["ETag"]) == (200, 'W/"2"')
+    assert compressing.put(*basic, ZIPPED, ("If-Match", 'W/"1"')) == 412
+    assert compressing.put(*basic, ZIPPED, ("If-None-Match", 'W/"2"')) == 412
+    status, headers, body = compressing.ask("GET", *basic, ZIPPED, ("If-None-Match", 'W/"2"'))
+    assert (status, body) == (304, b"")
+    assert compressing.ask("DELETE", *basic, ZIPPED, ("If-Match", 'W/"1"'))[0] == 412
+    assert compressing.ask("DELETE", *basic, ZIPPED, ("If-Match", 'W/"2"'))[0] == 200
+
+
+def test_the_shipped_configuration_compresses_no_answer(proxy: Proxy) -> None:
+    basic = tuple(personas.authorization("admin").items())
+    assert proxy.put(*basic) == 201
+    for path in (EMAIL, "/openapi.json", "/docs"):
+        status, headers, _ = proxy.ask("GET", *basic, ZIPPED, path=path)
+        assert (status, headers["Content-Encoding"]) == (200, None)
+    assert proxy.ask("GET", *basic, ZIPPED)[1]["ETag"] == '"1"'

@@ -132,11 +132,12 @@ AUDIT_REVEAL = Table(
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a change, and in which request."""
+    """Who makes a change, and in which request; and the attributes that the request named in vain."""
 
     realm: str
     name: str
     request_id: str
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ NAMING = (
 
 def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str, Value]:
     """Make the values of RECORDING and NAMING for `change`."""
+    detail = change.detail | ({"ignored": [*author.ignored]} if author.ignored else {})
     row: dict[str, str | int] = {
         "at_us": at_us,
         "family": change.family,
@@ -187,7 +189,7 @@ def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str
         "object": reference(vault, OBJECT, change.family, change.object),
         "uid": change.uid,
         "version": change.version,
-        "detail": json.dumps(change.detail, ensure_ascii=False, sort_keys=True),
+        "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True),
         "request_id": author.request_id,
     }
     return {

@@ -12,6 +12,9 @@ _TOKENS = re.compile(
     r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
 )
 _LONGEST = 1000
+# Addresses, some of which are secrets and others those of people, who must be forgotten when they want to be; and runs
+# of letters and figures as keys have them.
+_LIKE_A_SECRET = re.compile(r"://|.@|(?=[A-Za-z]*[0-9])[0-9A-Za-z]{20}")
 
 
 def without_tokens(text: str) -> str:
@@ -46,6 +49,14 @@ def recorded_part(part: str) -> str:
     A slash within it stays encoded: it is no end of it, and another path would be another object.
     """
     return _printable(_hidden(_decoded(part).replace("/", "%2F")))
+
+
+def recorded_name(name: str) -> str:
+    """Return the name of an attribute that a caller made up, for a record or an answer.
+
+    Printable, and without what looks like a secret, since a client may have put the value in the place of the name.
+    """
+    return "<token>" if _LIKE_A_SECRET.search(name) else _printable(_hidden(name))
 
 
 def is_hidden(part: str) -> bool:

@@ -14,6 +14,7 @@ what it accepts, `kept` what comes of it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields, missing
@@ -44,6 +45,7 @@ from accounts_service.validation.checks import (
     is_uri,
     is_web_address,
 )
+from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.json_schema import JsonSchema, in_any_case
 from accounts_service.validation.problems import flawed
 
@@ -87,6 +89,10 @@ class Attribute(fields.Field[T]):
     def kept(self) -> JsonSchema:
         """Say in JSON Schema what `accept` returns."""
         return self.taken()
+
+    def ignored(self, value: Json, path: tuple[str | int, ...]) -> Iterator[Ignored]:  # noqa: ARG002  # for objects
+        """Return what `accept` ignores within `value`, which is at `path`: nothing, where it is not an object."""
+        return iter(())
 
     def described(self, schema: JsonSchema) -> JsonSchema:
         """Add to the schema of the attribute what its marks mean to a reader."""

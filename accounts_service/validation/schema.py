@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, validates_schema
 
 from accounts_service.faults import InvalidBody, Json, Kind, NeededBy, NotA, Problem, RefusedError, TooMany
 from accounts_service.validation.fields import Attribute
+from accounts_service.validation.ignored import SWAPPED, Ignored
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.validation.problems import Found, problems_of
 
@@ -19,6 +20,8 @@ class BodySchema(Schema):
 
     # attribute: the other one that has to be there as well
     needs: ClassVar[Mapping[str, str]] = {}
+    # Attributes that are ignored, and of which no caller is told: clients send back what they have read.
+    echoed: ClassVar[frozenset[str]] = frozenset()
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _has_what_is_needed(self, _attributes: dict[str, Any], sent: dict[str, Any], **_: object) -> None:
@@ -45,6 +48,22 @@ class BodySchema(Schema):
             raise RefusedError(InvalidBody(tuple(problems))) from None
         return loaded
 
+    def read_as(self, document: Mapping[str, Json]) -> dict[str, str]:
+        """Return which attribute each name in `document` is read as; names that are ignored are not there."""
+        return {name: name for name in document if name in self.fields}
+
+    def ignored(self, document: Json, path: tuple[str | int, ...] = ()) -> Iterator[Ignored]:
+        """Return the attributes of `document`, which is at `path`, that `check` ignores, and those within others."""
+        if not isinstance(document, dict):
+            return
+        read, known, secrets = self.read_as(document), tuple(self.fields), self.marked("secret")
+        for name, value in document.items():
+            field = self.fields[read[name]] if name in read else None
+            if isinstance(field, Attribute):
+                yield from field.ignored(value, (*path, name))
+            elif name not in self.echoed:
+                yield Ignored((*path, SWAPPED if value in secrets else name), known)
+
     def each(self, documents: Json, *, most: int, attribute: str) -> list[dict[str, Any]]:
         """Return the attributes of each of a list of documents; null is the empty list.
 
@@ -67,6 +86,11 @@ class BodySchema(Schema):
         if problems:
             raise RefusedError(InvalidBody(tuple(problems)))
         return checked
+
+    def ignored_in_each(self, documents: Json, attribute: str) -> Iterator[Ignored]:
+        """Return what is ignored of each of a list of documents; `attribute` names the list, as in `each`."""
+        for number, document in enumerate(documents if isinstance(documents, list) else ()):
+            yield from self.ignored(document, (attribute, number))
 
     def marked(self, mark: str) -> tuple[str, ...]:
         """Name the attributes marked `secret` or `destination`."""

@@ -7,8 +7,9 @@ from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, g, request
 
+from accounts_service.faults import InvalidBody, RefusedError
 from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
-from accounts_service.web import cors, errors, etags, retries, trail
+from accounts_service.web import cors, errors, etags, ignored, retries, trail
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
@@ -72,13 +73,31 @@ def route_of(app: Flask, asked: Request) -> Route | None:
     return routes.get(asked.endpoint or "")
 
 
+def _answer(route: Route, call: Call, **arguments: str) -> Response:
+    """Run a view, and say what it ignored of the body, or refuse that along with what else is wrong.
+
+    What an Idempotency-Key keeps of the answer has it, too.
+    """
+    try:
+        response = route.view(call, **arguments)
+        call.refuse_unknown()
+    except RefusedError as error:
+        unknown = call.refused_attributes
+        if not unknown or not isinstance(error.fault, InvalidBody) or error.fault.problems is unknown:
+            raise
+        raise RefusedError(InvalidBody((*error.fault.problems, *unknown))) from error
+    if response.status_code // 100 == 2 and call.ignored:
+        response.headers[ignored.IGNORED] = ignored.header_of(call.ignored)
+    return response
+
+
 def _run(route: Route, **arguments: str) -> Response:
     """Run a view; again when its transaction lost a race, or once more when its read was cut off."""
     call = current_call()
     etags.require(call)
     key = retries.key_of(call)
     call.retry = None if key is None else Retry(call, key)
-    view = partial(route.view, call, **arguments)
+    view = partial(_answer, route, call, **arguments)
     for attempt in range(TRIES):
         try:
             return view() if call.retry is None else call.retry.answer(view)

@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 _METHODS = "HEAD, GET, POST, PUT, PATCH, DELETE"
 _NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}")
 _LONGEST_SECONDS = "7200"
+_EXPOSED = "Accounts-Ignored, ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
 
 
 def register(app: Flask) -> None:
@@ -35,5 +36,5 @@ def register(app: Flask) -> None:
     def readable(response: Response) -> Response:
         if "Origin" in request.headers:
             response.headers["Access-Control-Allow-Origin"] = "*"
-            response.headers["Access-Control-Expose-Headers"] = "ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
         return response

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from accounts_service.faults import Json
+from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.json_schema import JsonSchema
+from accounts_service.validation.schema import BodySchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +20,28 @@ class Term:
     schema: JsonSchema = field(default_factory=lambda: {"type": "string"})
 
 
+# From a body and the arguments of the path to what is ignored of it.
+Ignores: TypeAlias = Callable[[Json, Mapping[str, str]], Iterable[Ignored]]
+
+
+def ignored_by(schema: BodySchema) -> Ignores:
+    """Return what finds the attributes that `schema` ignores, where the body is as the schema has it."""
+    return lambda document, _: schema.ignored(document)
+
+
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """The body a route takes, and one good one of each kind by name. `needed`: a request without one is refused."""
+    """The body a route takes, and one good one of each kind by name. `needed`: a request without one is refused.
+
+    `ignores` finds the attributes of a body that the route ignores, of which the
+    caller is told (web/ignored.py); None where it refuses what it does not know,
+    or where a body has no attributes.
+    """
 
     schema: JsonSchema
     examples: Mapping[str, Json]
     needed: bool = True
+    ignores: Ignores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,11 @@ SCHEMES: Mapping[str, JsonSchema] = {
 # Headers, of requests and answers, that mean the same in every family.
 HEADERS: Mapping[str, Term] = {
     "Accept-Patch": Term("How a patch is to be announced."),
+    "Accounts-Ignored": Term(
+        "The attributes of the body that were ignored, for example `enable_tsl, pasword`: a list (RFC 9651) of tokens, "
+        "of strings for other names, and of display strings beyond ASCII; at most 20, then `*;more=N`. Not there where "
+        "nothing was ignored, or only what clients are known to send."
+    ),
     "Allow": Term("The methods there are."),
     "Cache-Control": Term("Who may keep the answer."),
     "Content-Security-Policy": Term("What the page may load."),

@@ -2,13 +2,17 @@
 
 A version never comes twice for one name, not even after the object was
 deleted and made again, so the version alone is a strong entity tag. What shows
-references instead of secrets is another form of it: who has that one has not
-what others are shown, but changes the same version.
+references instead of secrets is another form of it: a reader of that form has not
+seen what others are shown, but changes the same version.
+
+Proxies that compress an answer change its tag: nginx, HAProxy and CDNs make it
+weak, Apache and Caddy append the coding (`"7-gzip"`). Both still name one of our
+versions, and If-Match asks about the version, not about the bytes of an answer,
+so they count as the tag they were made from (docs/adr/0039).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +31,10 @@ HEADERS = ("If-Match", "If-None-Match")
 
 # The forms of a version; what has no secrets has one form only.
 WHOLE, REFERENCES = "", "references"
+
+# What proxies append inside the quotes when they compress (Apache's DeflateAlterETag and BrotliAlterETag, and Caddy's
+# `encode`). No tag of ours ends so: a version is a number, and the forms are the two above.
+_CODINGS = ("", "-gzip", "-br", "-zstd")
 
 
 def tag_of(version: int, kind: str = "", form: str = WHOLE) -> str:
@@ -56,20 +64,14 @@ class Conditions:
         Raises RefusedError(PreconditionFailed).
         """
         forms = (WHOLE, REFERENCES)
-        if self.if_match is not None and not any(
-            _names(self.if_match, version, kind, form, self.if_match.is_strong) for form in forms
-        ):
+        if self.if_match is not None and not any(_names(self.if_match, version, kind, form) for form in forms):
             raise RefusedError(PreconditionFailed())
         if any(self.unmodified(version, kind, form) for form in forms):
             raise RefusedError(PreconditionFailed())
 
     def unmodified(self, version: int | None, kind: str = "", form: str = WHOLE) -> bool:
-        """Tell whether If-None-Match names this version in this form: its sender has it already.
-
-        It compares weakly, If-Match strongly (sections 13.1.1 and 13.1.2).
-        """
-        tags = self.if_none_match
-        return tags is not None and _names(tags, version, kind, form, tags.contains_weak)
+        """Return whether If-None-Match names this version in this form: its sender has it already."""
+        return self.if_none_match is not None and _names(self.if_none_match, version, kind, form)
 
     def say_what_is_changed(self) -> bool:
         """Tell whether they name what a change is one of, or that nothing is to be changed.
@@ -113,5 +115,13 @@ def _tags(request: Request, name: str) -> ETags | None:
     return parse_etags(request.headers[name]) if name in request.headers else None
 
 
-def _names(tags: ETags, version: int | None, kind: str, form: str, contains: Callable[[str], bool]) -> bool:
-    return version is not None and (tags.star_tag or contains(_opaque(version, kind, form)))
+def _names(tags: ETags, version: int | None, kind: str, form: str) -> bool:
+    """Return whether one of `tags` is that of the version and form, weak or not, as it was sent or as a proxy left it.
+
+    Section 8.8.3.2 has a weak tag equal none in If-Match, since weak ones may
+    stand for different bytes. Ours are compared by the version that they name.
+    """
+    if version is None:
+        return False
+    opaque = _opaque(version, kind, form)
+    return tags.star_tag or any(tags.contains_weak(opaque + coding) for coding in _CODINGS)

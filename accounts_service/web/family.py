@@ -200,6 +200,10 @@ def _no_tenant(_: Request) -> str | None:
     return None
 
 
+def _never(_: Settings) -> bool:
+    return False
+
+
 def _as_he_came(identity: Identity) -> Identity:
     return identity
 
@@ -235,6 +239,8 @@ class Family:
     tokens: type[NativeTokens] | None = None
     # Pages of any origin may ask and read the answers, with a token and without what the browser knows of its user.
     cross_origin: bool = False
+    # Whether attributes of a body that the family ignores are refused instead, as the installation has it.
+    refuses_unknown: Callable[[Settings], bool] = _never
     # The ways to say who one is (OpenAPI's security schemes).
     schemes: Mapping[str, JsonSchema] = field(default_factory=lambda: SCHEMES)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from ipaddress import ip_address
 from typing import NoReturn, TypeVar, cast
@@ -28,12 +28,14 @@ from accounts_service.faults import (
     BadParameter,
     BadPath,
     Fault,
+    InvalidBody,
     Json,
     MethodNotAllowed,
     NoSuchRoute,
     NotAuthenticated,
     NotPermitted,
     Overloaded,
+    Problem,
     RefusedError,
     UnexpectedBody,
     UnknownParameters,
@@ -43,7 +45,8 @@ from accounts_service.storage.audit import Author
 from accounts_service.storage.database import ReadInterruptedError, Store
 from accounts_service.storage.paths import without_tokens
 from accounts_service.storage.reveals import Reveal
-from accounts_service.web import body
+from accounts_service.validation.ignored import Ignored
+from accounts_service.web import body, ignored
 from accounts_service.web.dispatcher import CONTROL, NOWHERE, PATH_FAULT, host_of
 from accounts_service.web.etags import Conditions
 from accounts_service.web.family import ANNOUNCED, SAFE, Body, Dialect, Family, Route, refuses
@@ -181,6 +184,25 @@ class Call:
         """The fields of a form; the last of those of one name. Raises RefusedError(MalformedBody or BodyTooLarge)."""
         return body.read_form(self.request)
 
+    @cached_property
+    def ignored(self) -> tuple[Ignored, ...]:
+        """The attributes of the body that the route ignores. Raises as `json` and `form` do."""
+        route = _route(self)
+        if route.takes is None or route.takes.ignores is None:
+            return ()
+        sent: Json = {**self.form} if route.body is Body.FORM else self.json
+        return tuple(route.takes.ignores(sent, self.arguments))
+
+    @cached_property
+    def refused_attributes(self) -> tuple[Problem, ...]:
+        """A problem for each attribute that would be ignored, where the installation refuses these."""
+        return ignored.problems_of(self.ignored) if self.family.refuses_unknown(self.services.settings) else ()
+
+    def refuse_unknown(self) -> None:
+        """Raise RefusedError(InvalidBody) where the body has attributes that are refused since nothing knows them."""
+        if self.refused_attributes:
+            raise RefusedError(InvalidBody(self.refused_attributes))
+
     def reading(self, store: type[S]) -> AbstractContextManager[S]:
         """Open a store for one read; see Database.reading."""
         return self.services.database.reading(store)
@@ -198,12 +220,20 @@ class Call:
         """Tell whether the caller holds a privilege, where a route that asks for none shows more to who does."""
         return self.snapshot.rules.allows(self.caller, privilege)
 
-    def transaction(self, store: type[S]) -> AbstractContextManager[S]:
+    @contextmanager
+    def transaction(self, store: type[S]) -> Iterator[S]:
         """Open a store for one transaction, recorded as the caller's; see Database.transaction.
 
         A view opens one: when it is refused for a race, the whole view runs again.
+        It is undone for attributes of the body that are refused, and only then: so
+        all that is wrong with what is stored is found before.
         """
-        author = Author(self.caller.realm, self.caller.name, self.request_id)
+        with self._begun(store) as opened:
+            yield opened
+            self.refuse_unknown()
+
+    def _begun(self, store: type[S]) -> AbstractContextManager[S]:
+        author = Author(self.caller.realm, self.caller.name, self.request_id, ignored.recorded(self.ignored))
         if self.retry is not None:
             return self.retry.transaction(store, author)
         return self.services.database.transaction(store, author)

@@ -25,7 +25,7 @@ from accounts_service.access.privileges import Open, Privilege, describe, privil
 from accounts_service.config import Settings
 from accounts_service.faults import Fault, Json, RefusedError
 from accounts_service.validation.json_schema import JsonSchema
-from accounts_service.web import gate, retries
+from accounts_service.web import gate, ignored, retries
 from accounts_service.web.body import DEEPEST, LARGEST_BODY
 from accounts_service.web.description import HEADERS, Answer, Term
 from accounts_service.web.dispatcher import CONTROL, LONGEST_SEGMENT
@@ -283,6 +283,8 @@ class _Writer:
             found[status].add_answer(answer, self._named)
             if route.takes_keys(method):
                 found[status].add_header(retries.REPLAYED)
+            if status // 100 == 2 and route.takes is not None and route.takes.ignores is not None:
+                found[status].add_header(ignored.IGNORED)
         told, errors = samples(method, path), self._named(self._dialect.errors)
         for one in faults_of(self._family, route, method):
             fault = told[one] if isinstance(one, type) else one

@@ -167,6 +167,22 @@ def test_a_change_is_made_only_of_the_version_that_it_names(
         assert thing.ask("DELETE", thing.path, None, {"If-Match": third}).status_code in (200, 204)
 
 
+@pytest.mark.parametrize("thing_of", EVERY)
+@pytest.mark.parametrize("change", (lambda tag: f"W/{tag}", lambda tag: f'{tag[:-1]}-gzip"'), ids=("nginx", "Apache"))
+def test_a_tag_that_a_compressing_proxy_changed_names_its_version(
+    service: Service, thing_of: Callable[[Service], Thing], change: Callable[[str], str]
+) -> None:
+    thing = thing_of(service)
+    first = tag_of(thing)
+    changed = thing.ask(thing.method, thing.path, thing.body, {"If-Match": change(first)})
+    assert changed.status_code == 200, changed.text
+    second, trail = changed.headers["ETag"], len(service.audited())
+    for stale in ({"If-Match": change(first)}, {"If-None-Match": change(second)}):
+        assert thing.ask(thing.method, thing.path, thing.other, stale).status_code == 412, stale
+    assert len(service.audited()) == trail
+    assert thing.ask(thing.method, thing.path, thing.other, {"If-None-Match": change(first)}).status_code == 200
+
+
 def test_the_paths_of_one_wavefront_account_share_its_version_and_its_parts_count(service: Service) -> None:
     admin, ask = _wavefront(service)
     admin.user("one@example.com")

@@ -408,6 +408,8 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
     faults.NotOneOf(("email", "slack")): {"error": "Invalid value", "value": "v", "expected": "email|slack"},
     faults.Unfit("rule"): {"error": "Invalid value", "value": "v", "expected": "rule"},
     faults.NeededBy("password"): {"error": "A user must be specified if a password is specified"},
+    faults.NotKnown(): {"error": "Unsupported attribute", "value": None},
+    faults.NotKnown("user"): {"error": "Unsupported attribute; did you mean user?", "value": None},
     faults.StaleReference(): {
         "error": "Invalid value",
         "value": "v",
@@ -475,6 +477,8 @@ FLAWS_OF_WAVEFRONT: dict[Flaw, str] = {
     faults.NotOneOf(("true", "false")): "x must be one of true, false",
     faults.Unfit("rule"): "x: rule",
     faults.NeededBy("y"): "x is required with y",
+    faults.NotKnown(): "x is not known",
+    faults.NotKnown("y"): "x is not known; did you mean y?",
     faults.StaleReference(): "x is not the current reference of a secret",
     faults.DestinationChanged(("host", "port")): "x cannot be kept while host, port changes",
 }

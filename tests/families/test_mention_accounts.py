@@ -756,11 +756,11 @@ def test_with_which_status_an_account_is_deleted_is_a_setting(installed: Callabl
 
 
 MET = (
-    *(("If-Match", "{tag}"), ("If-Match", '"x", {tag}'), ("If-Match", "*")),
+    *(("If-Match", "{tag}"), ("If-Match", '"x", {tag}'), ("If-Match", "*"), ("If-Match", "W/{tag}")),
     *(("If-None-Match", '"x"'), ("If-None-Match", 'W/"x"'), ("If-None-Match", "")),
 )
 UNMET = (
-    *(("If-Match", "W/{tag}"), ("If-Match", '"x"'), ("If-Match", "")),
+    *(("If-Match", 'W/"x"'), ("If-Match", '"x"'), ("If-Match", "")),
     *(
         ("If-None-Match", "{tag}"),
         ("If-None-Match", "W/{tag}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,7 +183,7 @@ def test_every_account_is_answered_as_the_table_says(
     for who, name in WHO.items():
         if not is_as_made:
             callers.things.renew()
-        whose = {"account": name, "mine": callers.spare(who)} if own else {}
+        whose: dict[str, Any] = {"account": name, "mine": callers.spare(who)} if own else {}
         answer = callers.things.ask(method, rule, by=None, headers=bearer(callers.tokens[who]), **whose)
         found[who] = answer.status_code
         is_as_made = method == "GET" or answer.status_code >= 400  # Who was refused has changed nothing.

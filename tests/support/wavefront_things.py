@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -36,8 +37,21 @@ class Things:
     def _is_there(self, path: str) -> bool:
         return self._admin.ask("GET", path).status_code == 200
 
-    def ask(self, method: str, path: str, *, account: str = TARGET, mine: str | None = None, **who: Any) -> Answer:
-        """Send a good request to a route. `account`: whose path it is, `mine`: a token of the caller's own."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str = TARGET,
+        mine: str | None = None,
+        more: Mapping[str, Json] | None = None,
+        **who: Any,
+    ) -> Answer:
+        """Send a good request to a route.
+
+        `account`: whose path it is, `mine`: a token of the caller's own, `more`: attributes besides those of the body,
+        or of each object in it.
+        """
         asked = path.removeprefix(ROOT)
         filled = path
         for argument, value in {
@@ -52,9 +66,10 @@ class Things:
             filled = filled.replace(argument, value)
         options: dict[str, Any] = {}
         if asked in ("/user/<user:id>/grant", "/user/<user:id>/revoke"):
-            options["data"] = {"group": "alerts_management"}
+            options["data"] = {"group": "alerts_management", **(more or {})}
         elif method in ("POST", "PUT"):
-            options["json"] = self._body(method, asked)
+            body = self._body(method, asked)
+            options["json"] = [_with(one, more) for one in body] if isinstance(body, list) else _with(body, more)
         return self._admin.service.ask(method, filled, **who, **options)
 
     def _body(self, method: str, path: str) -> Json:  # noqa: C901, PLR0911  # one case a body
@@ -84,3 +99,7 @@ class Things:
                 return [TARGET]
             case _:
                 return {}
+
+
+def _with(body: Json, more: Mapping[str, Json] | None) -> Json:
+    return {**body, **more} if isinstance(body, dict) and more else body

@@ -63,7 +63,7 @@ def cors_headers(answer: Answer) -> dict[str, str]:
 # What every answer to a page has, and no more.
 READABLE = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "ETag, Idempotency-Replayed, Retry-After, X-Request-ID",
+    "Access-Control-Expose-Headers": "Accounts-Ignored, ETag, Idempotency-Replayed, Retry-After, X-Request-ID",
 }
 
 

@@ -288,7 +288,7 @@ def _page(status: int, reason: str) -> Response:
     return Response(text, status, headers, content_type="text/html; charset=UTF-8")
 
 
-def _worded(problem: Problem) -> str:  # noqa: PLR0911  # one case a flaw
+def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
     match problem.flaw:
         case faults.Missing():
             return "This value should not be blank."
@@ -306,6 +306,10 @@ def _worded(problem: Problem) -> str:  # noqa: PLR0911  # one case a flaw
             return _UNFIT.get(rule, rule)
         case faults.NeededBy(other):
             return f"This value is needed by {other}."
+        case faults.NotKnown(meant):
+            # No child of the form is called so.
+            name = ".".join(map(str, problem.path))
+            return f"There is no field {name}." + ("" if meant is None else f" Did you mean {meant}?")
         case faults.StaleReference() | faults.DestinationChanged():
             return "This value cannot be kept."
         case _:

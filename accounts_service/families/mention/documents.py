@@ -8,7 +8,7 @@ from accounts_service.families.mention.schemas import vocabulary
 from accounts_service.faults import Json
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.web.description import SCHEMES as DOMAINS
-from accounts_service.web.description import Answer, Takes, Term
+from accounts_service.web.description import Answer, Takes, Term, ignored_by
 
 _TEXT: JsonSchema = {"type": "string"}
 _FLAG: JsonSchema = {"type": "boolean"}
@@ -41,11 +41,14 @@ TERMS = {
 
 _NOTE = "What is not known is passed over, and null is an absent member."
 NEW_ACCOUNT = Takes(
-    {**schemas.NEW_ACCOUNT.taken("Account to create"), "description": _NOTE}, {"account": examples.GOOD["account"]}
+    {**schemas.NEW_ACCOUNT.taken("Account to create"), "description": _NOTE},
+    {"account": examples.GOOD["account"]},
+    ignores=ignored_by(schemas.NEW_ACCOUNT),
 )
 CHANGED_ACCOUNT = Takes(
     {**schemas.ACCOUNT.taken("Account to change"), "type": "object", "description": _NOTE},
     {"some": examples.GOOD["change"], "password": examples.GOOD["password"]},
+    ignores=schemas.ignored_of_changed,
 )
 TOKEN_ORDER = Takes(
     {

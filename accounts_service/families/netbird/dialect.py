@@ -297,13 +297,14 @@ def _updating(request: Request) -> str:
 def _invalid(problems: tuple[Problem, ...]) -> Response:
     # Go's reader refuses what is of another type before anything else is looked at; a text is a text to it.
     if any(isinstance(problem.flaw, faults.NotA) and problem.flaw.kind is not Kind.LINE for problem in problems):
-        return error(400, _PARSE, lower=False)
+        unknown = [_worded(problem) for problem in problems if isinstance(problem.flaw, faults.NotKnown)]
+        return error(400, "; ".join((_PARSE, *unknown)), lower=False)
     messages = [_worded(problem) for problem in problems]
-    bad = any(isinstance(problem.flaw, faults.Missing) for problem in problems)
+    bad = any(isinstance(problem.flaw, faults.Missing | faults.NotKnown) for problem in problems)
     return error(400 if bad else 422, "; ".join(messages))
 
 
-def _worded(problem: Problem) -> str:  # noqa: PLR0911  # one case a flaw
+def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
     attribute = ".".join(map(str, problem.path))
     match problem.flaw:
         case faults.Unfit(rule):
@@ -322,6 +323,8 @@ def _worded(problem: Problem) -> str:  # noqa: PLR0911  # one case a flaw
             return f"{attribute} has to be one of {', '.join(choices)}"
         case faults.NeededBy(other):
             return f"{attribute} is needed by {other}"
+        case faults.NotKnown(meant):
+            return f"{attribute} is not known" + ("" if meant is None else f", did you mean {meant}?")
         case faults.StaleReference() | faults.DestinationChanged():
             return f"{attribute} cannot be kept"
         case _:

@@ -10,7 +10,7 @@ from accounts_service.faults import Json
 from accounts_service.validation import fields
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.web.description import SCHEMES as DOMAINS
-from accounts_service.web.description import Answer, Takes, Term
+from accounts_service.web.description import Answer, Takes, Term, ignored_by
 
 _TEXT: JsonSchema = {"type": "string"}
 _TEXTS: JsonSchema = {"type": "array", "items": _TEXT}
@@ -90,6 +90,7 @@ ACCOUNT_TO_PUT = Takes(
         },
     },
     {"the two that are always enough": examples.GOOD["account"]},
+    ignores=ignored_by(bodies.ACCOUNT),
 )
 ACCOUNT_TO_PATCH = Takes(
     {
@@ -102,6 +103,7 @@ ACCOUNT_TO_PATCH = Takes(
         },
     },
     {"some": examples.GOOD["patch"]},
+    ignores=ignored_by(bodies.ACCOUNT),
 )
 _LINE = fields.ExactText().taken()
 _LINES: JsonSchema = {"type": "array", "items": _LINE, "maxItems": fields.MOST_ELEMENTS}
@@ -119,6 +121,7 @@ NEW_USER = Takes(
         },
     },
     {"service user": examples.GOOD["service user"]},
+    ignores=bodies.ignored_of_new_user,
 )
 CHANGED_USER = Takes(
     {
@@ -128,6 +131,7 @@ CHANGED_USER = Takes(
         "properties": {"role": _ROLE_IN, "auto_groups": _LINES, "is_blocked": nullable(_FLAG)},
     },
     {"user": examples.GOOD["user"]},
+    ignores=ignored_by(bodies.USER),
 )
 NEW_TOKEN = Takes(
     {
@@ -140,6 +144,7 @@ NEW_TOKEN = Takes(
         },
     },
     {"token": examples.GOOD["token"]},
+    ignores=ignored_by(bodies.TOKEN),
 )
 
 # -- What is answered ---------------------------------------------------------

@@ -263,6 +263,10 @@ def _worded(problem: Problem) -> dict[str, Json]:  # noqa: C901, PLR0911  # one 
             return _wrong(problem, rule)
         case faults.NeededBy(attribute):
             return {"error": f"A user must be specified if a {attribute} is specified"}
+        case faults.NotKnown(meant):
+            # Search Guard's word for it, for roles and the like; `value` is null, since it may be a secret.
+            hint = "" if meant is None else f"; did you mean {meant}?"
+            return {"error": f"Unsupported attribute{hint}", "value": None}
         case faults.StaleReference():
             return _wrong(problem, "The secret itself, or its current reference")
         case faults.DestinationChanged(attributes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accounts_service.families.signals import examples
-from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.signals.schemas.accounts import SCHEMAS, ignored
 from accounts_service.families.signals.schemas.search import (
     LARGEST_WINDOW,
     LONGEST_PATTERN,
@@ -68,6 +68,7 @@ ACCOUNT = Takes(
     # Which of them holds is decided by the type in the path.
     {"anyOf": [schema.taken(_title(account_type)) for account_type, schema in SCHEMAS.items()]},
     examples.GOOD,
+    ignores=ignored,
 )
 
 SHOWN: dict[str, Json] = {
@@ -133,6 +134,7 @@ PATCH = Takes(
         "merge, and everything else replaces. What comes of it must be an account of its type.",
     },
     {"another host": {"host": "new.mycompany.example"}, "without": {"password": None, "headers": {"X-Key": None}}},
+    ignores=ignored,
 )
 PATCHED = Answer(
     "The account was changed; or, with `noop`, is what it should be, and still in the same version.",
@@ -157,6 +159,7 @@ def _typed(account_type: str) -> JsonSchema:
 ACCOUNT_BY_ID = Takes(
     {"anyOf": [_typed(account_type) for account_type in SCHEMAS]},
     {account_type: {"type": account_type, **good} for account_type, good in examples.GOOD.items()},
+    ignores=ignored,
 )
 
 FOUND_BY_ID = replace(FOUND, example={**_as_dict(FOUND.example), "_id": "default"})

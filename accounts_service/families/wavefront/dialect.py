@@ -243,6 +243,8 @@ def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911, PLR0912  # one cas
             return f"{attribute}: {rule}"
         case faults.NeededBy(other):
             return f"{attribute} is required with {other}"
+        case faults.NotKnown(meant):
+            return f"{attribute} is not known" + ("" if meant is None else f"; did you mean {meant}?")
         case faults.StaleReference():
             return f"{attribute} is not the current reference of a secret"
         case faults.DestinationChanged(attributes):

@@ -14,7 +14,7 @@ from accounts_service.validation.fields import MOST_ELEMENTS
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.validation.schema import BodySchema
 from accounts_service.web import description
-from accounts_service.web.description import Answer, Takes, Term
+from accounts_service.web.description import Answer, Takes, Term, ignored_by
 
 _TEXT: JsonSchema = {"type": "string"}
 _TEXTS: JsonSchema = {"type": "array", "items": _TEXT}
@@ -84,12 +84,13 @@ SOME_ROLES = Takes(
 
 
 def _taken(schema: BodySchema, title: str, name: str) -> Takes:
-    return Takes(schema.taken(title), {name: examples.GOOD[name]})
+    return Takes(schema.taken(title), {name: examples.GOOD[name]}, ignores=ignored_by(schema))
 
 
 def _optional(schema: BodySchema, title: str, example: dict[str, Json]) -> Takes:
     # Without any attribute there is nothing to change, and with no body no attribute.
-    return Takes({"type": ["object", "null"], **schema.taken(title)}, {"some": example}, needed=False)
+    taken: JsonSchema = {"type": ["object", "null"], **schema.taken(title)}
+    return Takes(taken, {"some": example}, needed=False, ignores=ignored_by(schema))
 
 
 USER_TO_CREATE = _taken(schemas.USER_TO_CREATE, "User to create", "user")
@@ -102,6 +103,7 @@ USERS_TO_CREATE = Takes(
         "items": schemas.USER_TO_CREATE.taken("User to create"),
     },
     {"users": [examples.GOOD["user"]]},
+    ignores=schemas.ignored_in_users,
 )
 USER_REQUEST = _optional(schemas.USER_REQUEST, "User request", {"groups": ["alerts_management"]})
 NEW_SERVICE_ACCOUNT = _taken(schemas.SERVICE_ACCOUNT, "Service account to create", "service account")
@@ -114,11 +116,14 @@ NEW_ROLE = _taken(schemas.ROLE, "Role to create", "role")
 CHANGED_ROLE = _optional(schemas.ROLE_UPDATE, "Role request", {"permissions": ["events_management"]})
 TOKEN_NAME = _optional(schemas.TOKEN_NAME, "Token request", {"tokenName": "of the collector"})
 WHICH_TOKEN = Takes(
-    schemas.TOKEN.taken("Token to revoke"), {"token": {"tokenID": "00000000-0000-4000-8000-000000000000"}}
+    schemas.TOKEN.taken("Token to revoke"),
+    {"token": {"tokenID": "00000000-0000-4000-8000-000000000000"}},
+    ignores=ignored_by(schemas.TOKEN),
 )
 PERMISSION_FORM = Takes(
     {"title": "Permission form", "type": "object", "required": ["group"], "properties": {"group": _PERMISSION}},
     {"form": {"group": "host_tag_management"}},
+    ignores=schemas.ignored_in_form,
 )
 
 
@@ -143,7 +148,8 @@ def _search(kind: Kind, example: dict[str, Json]) -> Takes:
         "type": ["object", "null"],
         "properties": {**asked, **(part if isinstance(part, dict) else {})},
     }
-    return Takes(schema, {"one": {"query": [example]}, "all": {"query": None, "limit": 1000}}, needed=False)
+    searches: dict[str, Json] = {"one": {"query": [example]}, "all": {"query": None, "limit": 1000}}
+    return Takes(schema, searches, needed=False, ignores=schemas.ignored_in_search)
 
 
 _BY_ID: dict[str, Json] = {"key": "id", "value": "someone@mycompany.example", "matchingMethod": "EXACT"}

@@ -8,8 +8,9 @@ several languages write nothing in these three ways.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, ValidationError
 
@@ -18,6 +19,7 @@ from accounts_service.faults import InvalidBody, Json, Kind, Missing, NotA, NotO
 from accounts_service.validation import fields
 from accounts_service.validation.checks import ADDRESS, is_address
 from accounts_service.validation.fields import MOST_ELEMENTS, Attribute
+from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.validation.problems import problems_of
 from accounts_service.validation.schema import BodySchema
@@ -146,6 +148,10 @@ class AnyUserToCreateSchema(UserToCreateSchema):
 class UserRequestSchema(_Schema):
     """A user to be changed. Who it is stands in the path; a password in `credential` is of no use here."""
 
+    echoed: ClassVar[frozenset[str]] = frozenset(
+        ("identifier", "customer", "lastSuccessfulLogin", "unitedRoles", "unitedPermissions")
+    )
+
     groups = _permissions()
     userGroups = _ids()  # noqa: N815  # the API's name
     roles = _ids()
@@ -154,6 +160,10 @@ class UserRequestSchema(_Schema):
 
 class ServiceAccountUpdateSchema(_Schema):
     """A service account to be changed. Its tokens have routes of their own; what is sent of them is not looked at."""
+
+    echoed: ClassVar[frozenset[str]] = frozenset(
+        ("identifier", "tokens", "lastUsed", "unitedRoles", "unitedPermissions")
+    )
 
     active = fields.Flag()
     description = fields.ExactText(line=False, longest=LONGEST_DESCRIPTION)
@@ -171,6 +181,11 @@ class ServiceAccountSchema(ServiceAccountUpdateSchema):
 class UserGroupUpdateSchema(_Schema):
     """A user group to be changed."""
 
+    # The vendor's Go client always sends `Roles`, and `roles` is what answers show; neither changes anything.
+    echoed: ClassVar[frozenset[str]] = frozenset(
+        ("id", "customer", "properties", "users", "userCount", "roles", "Roles", "roleCount", "createdEpochMillis")
+    )
+
     name = fields.ExactText(filled=True)
     description = fields.ExactText(line=False, longest=LONGEST_DESCRIPTION)
     roleIDs = _ids()  # noqa: N815  # the API's name
@@ -185,6 +200,14 @@ class UserGroupSchema(UserGroupUpdateSchema):
 class RoleUpdateSchema(_Schema):
     """A role to be changed."""
 
+    echoed: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("id", "customer", "properties", "restrictedPermissions", "createdEpochMillis", "lastUpdatedMs"),
+            *("lastUpdatedAccountId", "sampleLinkedGroups", "linkedGroupsCount"),
+            *("sampleLinkedAccounts", "linkedAccountsCount"),
+        )
+    )
+
     name = fields.ExactText(filled=True)
     description = fields.ExactText(line=False, longest=LONGEST_DESCRIPTION)
     permissions = _permissions()
@@ -196,14 +219,21 @@ class RoleSchema(RoleUpdateSchema):
     name = fields.ExactText(filled=True, required=True)
 
 
+_OF_TOKENS = frozenset(("tokenID", "account", "accountType", "dateGenerated", "lastUsed"))
+
+
 class TokenNameSchema(_Schema):
     """What a token is to be called."""
+
+    echoed: ClassVar[frozenset[str]] = _OF_TOKENS
 
     tokenName = fields.ExactText()  # noqa: N815  # the API's name
 
 
 class TokenSchema(_Schema):
     """Which token is meant."""
+
+    echoed: ClassVar[frozenset[str]] = _OF_TOKENS | {"tokenName"}
 
     tokenID = fields.ExactText(required=True, secret=True)  # noqa: N815  # the API's name
 
@@ -219,12 +249,18 @@ class ConditionSchema(_Schema):
 class SortSchema(_Schema):
     """By what the found are ordered."""
 
+    # Answers say with it that nobody asked for an order.
+    echoed: ClassVar[frozenset[str]] = frozenset(("default",))
+
     field = fields.ExactText(required=True)
     ascending = fields.Flag(required=True)
 
 
 class PartSchema(_Schema):
     """Which part of what is found to give."""
+
+    # In a search they are next to it.
+    echoed: ClassVar[frozenset[str]] = frozenset(("query", "sort"))
 
     offset = fields.WholeNumber(low=0, high=2**31 - 1)
     limit = fields.WholeNumber(low=1, high=MOST_ELEMENTS)
@@ -341,6 +377,27 @@ def search(document: Json) -> Looked:
         # What our own answers call the order that nobody asked for.
         None if field in (None, "default") else str(field),
         bool(sort.get("ascending", True)),
+    )
+
+
+def ignored_in_search(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
+    """Return the attributes of a search that are ignored."""
+    if not isinstance(document, dict):
+        return
+    yield from PART.ignored(document)
+    yield from SORT.ignored(document.get("sort"), ("sort",))
+    yield from CONDITION.ignored_in_each(document.get("query"), "query")
+
+
+def ignored_in_users(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
+    """Return the attributes of several users to be made that are ignored."""
+    return USER_TO_CREATE.ignored_in_each(document, "users")
+
+
+def ignored_in_form(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
+    """Return the fields of a form that are ignored; there is one that is not."""
+    return (
+        Ignored((name,), ("group",)) for name in (document if isinstance(document, dict) else ()) if name != "group"
     )
 
 

@@ -7,9 +7,9 @@ over: a fetched account may be sent back whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from marshmallow import EXCLUDE, ValidationError
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
@@ -19,6 +19,7 @@ from accounts_service.faults import InvalidBody, Json, Kind, Missing, NotA, Prob
 from accounts_service.validation import fields
 from accounts_service.validation.checks import ADDRESS, is_address
 from accounts_service.validation.fields import Attribute
+from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.validation.problems import flawed
 from accounts_service.validation.schema import BodySchema
@@ -146,6 +147,12 @@ class SmsPhone(Attribute[str]):
             raise self.flawed(NotA(Kind.PHONE), value)
         return number
 
+    def ignored(self, value: Json, path: tuple[str | int, ...]) -> Iterator[Ignored]:
+        """Return what is beside the number."""
+        for name in value if isinstance(value, dict) else ():
+            if name != "number":
+                yield Ignored((*path, name), ("number",))
+
     def taken(self) -> JsonSchema:
         """Say in JSON Schema what `accept` takes."""
         number: JsonSchema = {"type": ["string", "integer"], "pattern": r"^[+]?[0-9][0-9 ().\-]{2,39}$", "minimum": 100}
@@ -182,6 +189,15 @@ class NewAccountSchema(_AccountSchema):
 
 class AccountSchema(_AccountSchema):
     """An account to be changed: whatever is sent."""
+
+    echoed: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("id", "created_at", "updated_at", "permissions", "email_subscriptions", "grouped_email_notification"),
+            *("default_email_notification_frequency", "default_desktop_notification_frequency"),
+            *("default_push_notification_frequency", "default_trending_email_notification_frequency"),
+            "default_trending_sms_notification_frequency",
+        )
+    )
 
     name = Name()
     email = Email()
@@ -235,6 +251,14 @@ def new_account(document: Json, policy: str, besides: Besides) -> NewAccount:
         phone=loaded.get("phone") or None,
         client=loaded.get("client") or None,
     )
+
+
+def ignored_of_changed(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
+    """Return the attributes of an account to be changed that are ignored; an old password alone is one."""
+    yield from ACCOUNT.ignored(document)
+    sent = document if isinstance(document, dict) else {}
+    if isinstance(sent.get("old_password"), str) and sent.get("new_password") is None:
+        yield Ignored(("old_password",), ("new_password",))
 
 
 def account(document: Json, policy: str, besides: Besides) -> AccountWish:

@@ -61,6 +61,7 @@ FAMILY = Family(
     ),
     dialect=MentionDialect,
     privileges=MentionPrivilege,
+    refuses_unknown=lambda settings: settings.mention_unknown_attributes == "refuse",
     views=(accounts.ROUTES, appdata.ROUTES, oauth.ROUTES, consent.ROUTES),
     action_groups=ACTION_GROUPS,
     roles=ROLES,

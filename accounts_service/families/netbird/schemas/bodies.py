@@ -8,14 +8,15 @@ Kinds are looked at here, and whether values fit where what is stored is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE
 
 from accounts_service.faults import InvalidBody, Json, Kind, NotA, Problem, RefusedError
 from accounts_service.validation import fields
 from accounts_service.validation.fields import Attribute
+from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.validation.schema import BodySchema
 
@@ -28,14 +29,15 @@ class GoSchema(BodySchema):
 
         unknown = EXCLUDE
 
+    def read_as(self, document: Mapping[str, Json]) -> dict[str, str]:
+        """Return which member each name in `document` is read as; of several spellings of one, one is read."""
+        folded = {name.lower(): name for name in document}
+        spelled = {name: name if name in document else folded.get(name.lower()) for name in self.fields}
+        return {sent: name for name, sent in spelled.items() if sent is not None}
+
     def known(self, document: Mapping[str, Json]) -> dict[str, Json]:
         """Give the members that are known, under their own names; null ones included."""
-        folded = {name.lower(): value for name, value in document.items()}
-        return {
-            name: document[name] if name in document else folded[name.lower()]
-            for name in self.fields
-            if name in document or name.lower() in folded
-        }
+        return {name: document[sent] for sent, name in self.read_as(document).items()}
 
     def check(self, document: Json) -> dict[str, Any]:
         """Return the members of `document` that are there and known; null has none.
@@ -63,6 +65,10 @@ class Part(Attribute[dict[str, Any]]):
             {name: member for name, member in members.items() if member is not None}
         )
         return loaded
+
+    def ignored(self, value: Json, path: tuple[str | int, ...]) -> Iterator[Ignored]:
+        """Return the members of the part that are ignored."""
+        return self.schema_of_part.ignored(value, path)
 
     def taken(self) -> JsonSchema:
         """Say in JSON Schema what `accept` takes."""
@@ -101,6 +107,9 @@ class FeaturesSchema(GoSchema):
 class SettingsSchema(GoSchema):
     """The settings of an account, in the order in which they are shown."""
 
+    # They follow from how the server runs.
+    echoed: ClassVar[frozenset[str]] = frozenset(("embedded_idp_enabled", "local_auth_disabled"))
+
     peer_login_expiration_enabled = fields.Flag()
     peer_login_expiration = fields.ExactNumber()
     peer_inactivity_expiration_enabled = fields.Flag()
@@ -137,6 +146,8 @@ class OnboardingSchema(GoSchema):
 class AccountSchema(GoSchema):
     """An account to be changed."""
 
+    echoed: ClassVar[frozenset[str]] = frozenset(("id", "domain", "domain_category", "created_at", "created_by"))
+
     settings = Part(SettingsSchema())
     onboarding = Part(OnboardingSchema())
 
@@ -153,6 +164,13 @@ class NewUserSchema(GoSchema):
 
 class UserSchema(GoSchema):
     """A user to be changed."""
+
+    echoed: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("id", "email", "name", "status", "is_current", "is_service_user", "pending_approval"),
+            *("issued", "last_login", "permissions"),
+        )
+    )
 
     role = _ruled()
     auto_groups = _texts()
@@ -174,3 +192,10 @@ ACCOUNT = AccountSchema()
 NEW_USER = NewUserSchema()
 USER = UserSchema()
 TOKEN = TokenSchema()
+
+
+def ignored_of_new_user(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
+    """Return the members of a service user to be made that are ignored; it has no address, though one may be sent."""
+    yield from NEW_USER.ignored(document)
+    if isinstance(document, dict) and NEW_USER.known(document).get("email"):
+        yield Ignored(("email",), tuple(NEW_USER.fields))

@@ -59,6 +59,7 @@ FAMILY = Family(
     ),
     dialect=NetBirdDialect,
     privileges=NetBirdPrivilege,
+    refuses_unknown=lambda settings: settings.netbird_unknown_attributes == "refuse",
     views=(accounts.ROUTES, users.ROUTES, tokens.ROUTES, events.ROUTES),
     action_groups=ACTION_GROUPS,
     roles=ROLES,

@@ -6,18 +6,24 @@ order in which attributes are shown and problems are told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, post_load
 
 from accounts_service.faults import InvalidBody, Json, Missing, NotOneOf, Problem, RefusedError
 from accounts_service.validation import fields
+from accounts_service.validation.ignored import Ignored
 from accounts_service.validation.schema import BodySchema
+
+# What the path says already. Kibana sends the first two with every account, and a fetched account has the others.
+_SAID_BY_THE_PATH = frozenset(("type", "_id", "_name", "_tenant"))
 
 
 class AccountSchema(BodySchema):
     """What all types share."""
+
+    echoed: ClassVar[frozenset[str]] = _SAID_BY_THE_PATH
 
     class Meta:
         """Search Guard drops attributes it does not know, and its clients send some (`type`, `mime_layout`)."""
@@ -39,6 +45,8 @@ class EmailSchema(AccountSchema):
     """
 
     needs: ClassVar[Mapping[str, str]] = {"password": "user"}
+    # Kibana's form has it in every account, and no version of Search Guard looks at it.
+    echoed: ClassVar[frozenset[str]] = _SAID_BY_THE_PATH | {"mime_layout"}
 
     host = fields.Text(required=True, destination=True)
     port = fields.WholeNumber(low=1, high=65535, required=True, destination=True)
@@ -124,3 +132,14 @@ def schema_of(account_type: str) -> AccountSchema:
     """
     fields.require_choice("type", account_type, tuple(sorted(SCHEMAS)))
     return SCHEMAS[account_type.lower()]
+
+
+def ignored(document: Json, arguments: Mapping[str, str]) -> Iterable[Ignored]:
+    """Return the attributes of an account, or of a patch of one, that are ignored.
+
+    The type is the one in the path, or where there is none that of the body; of
+    a type that there is not nothing is known.
+    """
+    in_body = document.get("type") if isinstance(document, dict) else None
+    schema = SCHEMAS.get(str(arguments.get("account_type", in_body)).lower())
+    return () if schema is None else schema.ignored(document)

@@ -90,6 +90,7 @@ FAMILY = Family(
     ),
     dialect=SignalsDialect,
     privileges=SignalsPrivilege,
+    refuses_unknown=lambda settings: settings.signals_unknown_attributes == "refuse",
     views=(accounts.ROUTES, versions.ROUTES, deleted.ROUTES, preview.ROUTES, search.ROUTES, searchguard.ROUTES),
     action_groups=ACTION_GROUPS,
     json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),

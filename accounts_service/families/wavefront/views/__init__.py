@@ -39,6 +39,7 @@ FAMILY = Family(
     checks=(gate.authenticated, gate.routed, gate.of_one_site, gate.permitted),
     dialect=WavefrontDialect,
     privileges=WavefrontPrivilege,
+    refuses_unknown=lambda settings: settings.wavefront_unknown_attributes == "refuse",
     views=(
         accounts.ROUTES,
         users.ROUTES,
