@@ -319,7 +319,7 @@ HITS = Answer(
             "hits": [{"_index": ".signals_accounts", "_id": "email/default", "_score": 1.0, "_source": SHOWN}],
         },
     },
-    headers=("Cache-Control"),
+    headers=("Cache-Control",),
 )
 
 CURSOR = Takes(
