@@ -54,6 +54,9 @@ _RULES = {
     Rule.NOT_FOR_SERVICE_ACCOUNTS: "A service account cannot hold the permission: {}",
     Rule.SYSTEM_GROUP: "Cannot change the name or the members of a system group, or delete it: {}",
     Rule.TOO_MANY_TOKENS: "Cannot have more than {} API tokens",
+    Rule.OWN_MANAGEMENT: (
+        "Cannot take user_management from your own account by leaving groups or userGroups out, send both lists: {}"
+    ),
     Rule.NO_KNOWN_ASSIGNEE: "No valid user or user group IDs were found",
 }
 
