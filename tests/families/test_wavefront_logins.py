@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
+from typing import NoReturn
 
 import pytest
 
@@ -115,10 +114,8 @@ def test_a_refused_token_is_no_login(client: Client, clock: list[float]) -> None
 def test_a_failing_writer_keeps_no_caller_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     token = bearer(token_of(client.service, ANN))
 
-    @contextmanager
-    def begin(*_: object) -> Iterator[Any]:
+    def begin(*_: object) -> NoReturn:
         raise RefusedError(Unavailable())
-        yield
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "begin", begin)
@@ -143,7 +140,7 @@ def test_a_login_waits_for_no_change_of_the_account(client: Client, clock: list[
 # -- Callers of sg_authc.yml, and ssoId ---------------------------------------
 
 
-def configure(service: Service, *domains: dict[str, object]) -> None:
+def configure(service: Service, *domains: Mapping[str, object]) -> None:
     files = personas.configuration()
     users = files["sg_internal_users.yml"]
     assert isinstance(users, dict)
@@ -227,10 +224,8 @@ def test_a_failing_database_keeps_no_caller_of_single_sign_on_out(
 ) -> None:
     configure(client.service, JWT)
 
-    @contextmanager
-    def reading(*_: object) -> Iterator[Any]:
+    def reading(*_: object) -> NoReturn:
         raise RefusedError(Unavailable())
-        yield
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "reading", reading)

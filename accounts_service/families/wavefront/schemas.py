@@ -273,6 +273,29 @@ class SortSchema(_Schema):
     ascending = fields.Flag(required=True)
 
 
+class FacetSchema(_Schema):
+    """Which values of an attribute to list."""
+
+    facetQuery = fields.ExactText()  # noqa: N815  # the API's name
+    facetQueryMatchingMethod = fields.ExactChoice(  # noqa: N815  # the API's name
+        "CONTAINS", "STARTSWITH", "EXACT", "TAGPATH", otherwise="CONTAINS"
+    )
+    offset = fields.WholeNumber(low=0, high=2**31 - 1)
+    limit = fields.WholeNumber(low=1, high=MOST_ELEMENTS)
+
+
+class FacetsSchema(FacetSchema):
+    """The values of which attributes to list, from the first of each on."""
+
+    class Meta:
+        """They have no common offset."""
+
+        exclude = ("offset",)
+        unknown = EXCLUDE
+
+    facets = fields.Listed(fields.ExactText(), required=True)
+
+
 class PartSchema(_Schema):
     """Which part of what is found to give."""
 
@@ -295,6 +318,8 @@ TOKEN = TokenSchema()
 CONDITION = ConditionSchema()
 SORT = SortSchema()
 PART = PartSchema()
+FACET = FacetSchema()
+FACETS = FacetsSchema()
 
 _NOT_ENFORCED = ("groups", "userGroups")
 
@@ -416,6 +441,33 @@ def ignored_in_form(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
     return (
         Ignored((name,), ("group",)) for name in (document if isinstance(document, dict) else ()) if name != "group"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LookedFor:
+    """A checked search for facets. `attributes`: those of its schema."""
+
+    conditions: list[dict[str, str]]
+    attributes: dict[str, Any]
+
+
+def facet_search(document: Json, schema: BodySchema) -> LookedFor:
+    """Check the body of a search for facets. Raises RefusedError(InvalidBody) with every problem."""
+    problems: list[Problem] = []
+    conditions: list[dict[str, str]] = []
+    attributes: dict[str, Any] = {}
+    try:
+        attributes = schema.check(document)
+    except RefusedError as error:
+        problems += _problems(error)
+    try:
+        asked = document.get("query") if isinstance(document, dict) else None
+        conditions = CONDITION.each(asked, most=MOST_CONDITIONS, attribute="query")
+    except RefusedError as error:
+        problems += _problems(error)
+    if problems:
+        raise RefusedError(InvalidBody(tuple(problems)))
+    return LookedFor(conditions, attributes)
 
 
 def _problems(error: RefusedError) -> tuple[Problem, ...]:
