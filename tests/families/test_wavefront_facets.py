@@ -179,3 +179,14 @@ def test_a_plain_user_lists_no_values(client: Client) -> None:
 def test_a_facet_is_read_by_post_alone(client: Client) -> None:
     assert client.ask("GET", "/search/user/id").status_code == 405
     assert client.ask("POST", "/search/nothing/id").status_code == 404
+
+
+def test_an_ignored_attribute_of_a_facet_search_is_named(client: Client) -> None:
+    body = {"facets": [], "offset": 1, "query": [{"key": "id", "value": "", "valeu": 1}]}
+    answer = client.ask("POST", "/search/user/facets", body)
+    assert (answer.status_code, answer.headers["Accounts-Ignored"]) == (200, "offset, query.0.valeu")
+    del body["facets"]
+    answer = client.ask("POST", "/search/user/id", body)
+    assert answer.headers["Accounts-Ignored"] == "query.0.valeu"
+    body = {"query": [{"key": "id", "value": ""}], "limit": 5}
+    assert "Accounts-Ignored" not in client.ask("POST", "/search/user/id", body).headers

@@ -9,7 +9,7 @@ from accounts_service.families.wavefront.store.facets import Facetted
 from accounts_service.faults import Json
 from accounts_service.validation.json_schema import JsonSchema, record
 from accounts_service.validation.schema import BodySchema
-from accounts_service.web.description import Takes
+from accounts_service.web.description import Ignores, Takes
 
 _NUMBER: JsonSchema = {"type": "integer", "minimum": 0}
 _TEXTS: JsonSchema = {"type": "array", "items": {"type": "string"}}
@@ -21,10 +21,15 @@ def _body(schema: BodySchema, facetted: Facetted, more: JsonSchema) -> JsonSchem
     return {"properties": {**(properties if isinstance(properties, dict) else {}), **query, **more}}
 
 
+def _ignored(schema: BodySchema) -> Ignores:
+    return lambda document, _: schemas.ignored_in_facet_search(schema, document)
+
+
 def _one(facetted: Facetted) -> Takes:
     schema: JsonSchema = {"type": ["object", "null"], **_body(schemas.FACET, facetted, {})}
     narrow: dict[str, Json] = {"facetQuery": "a", "facetQueryMatchingMethod": "STARTSWITH", "limit": 10}
-    return Takes(schema, {"all": {"query": None}, "some": narrow}, needed=False)
+    ignores = _ignored(schemas.FACET)
+    return Takes(schema, {"all": {"query": None}, "some": narrow}, needed=False, ignores=ignores)
 
 
 def _some(facetted: Facetted) -> Takes:
@@ -32,7 +37,7 @@ def _some(facetted: Facetted) -> Takes:
     body = _body(schemas.FACETS, facetted, {"facets": names})
     schema: JsonSchema = {"type": "object", "required": ["facets"], **body}
     first: list[Json] = [*[*facetted.values][:2]]
-    return Takes(schema, {"some": {"facets": first, "limit": 10}})
+    return Takes(schema, {"some": {"facets": first, "limit": 10}}, ignores=_ignored(schemas.FACETS))
 
 
 ONE_OF_USERS, SOME_OF_USERS = _one(facets.USERS), _some(facets.USERS)

@@ -276,6 +276,9 @@ class SortSchema(_Schema):
 class FacetSchema(_Schema):
     """Which values of an attribute to list."""
 
+    # The conditions are checked by themselves.
+    echoed: ClassVar[frozenset[str]] = frozenset(("query",))
+
     facetQuery = fields.ExactText()  # noqa: N815  # the API's name
     facetQueryMatchingMethod = fields.ExactChoice(  # noqa: N815  # the API's name
         "CONTAINS", "STARTSWITH", "EXACT", "TAGPATH", otherwise="CONTAINS"
@@ -449,6 +452,13 @@ class LookedFor:
 
     conditions: list[dict[str, str]]
     attributes: dict[str, Any]
+
+
+def ignored_in_facet_search(schema: BodySchema, document: Json) -> Iterator[Ignored]:
+    """Return the attributes of a search for facets that are ignored."""
+    if isinstance(document, dict):
+        yield from schema.ignored(document)
+        yield from CONDITION.ignored_in_each(document.get("query"), "query")
 
 
 def facet_search(document: Json, schema: BodySchema) -> LookedFor:
