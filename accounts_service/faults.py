@@ -378,6 +378,7 @@ class Rule(Enum):
     NO_INVITATIONS = "users come by logging in; nobody is invited"
     TOO_MANY_SERVICE_USERS = "an account has so many service users at most"
     NOT_A_PERSON = "this is for people, not for service users"
+    OWN_MANAGEMENT = "a caller does not give up managing accounts by leaving a list out"
 
 
 @dataclass(frozen=True, slots=True)

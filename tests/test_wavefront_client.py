@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -249,3 +250,44 @@ def test_every_search(apis: Apis, served: Served) -> None:
             assert search(body=body).response.total_items == everything.total_items
         body = {"query": [{"key": "id", "value": "none", "matchingMethod": "EXACT"}]}
         assert search(body=body).response.items == []
+
+
+def test_every_search_for_facets(apis: Apis, served: Served) -> None:
+    token_of(served, ROBOT)
+    apis.role.create_role(wavefront.RoleCreateDTO(name="role", permissions=["ingestion"]))
+    for kind, facet in (
+        ("account", "id"),
+        ("role", "permissions"),
+        ("service_account", "id"),
+        ("token", "account"),
+        ("user", "groups"),
+        ("user_group", "name"),
+    ):
+        one, some = (getattr(apis.search, f"search_{kind}_for_{name}") for name in ("facet", "facets"))
+        found = one(facet, body=wavefront.FacetSearchRequestContainer(limit=10, offset=0)).response
+        assert found.total_items == len(found.items) >= 1, kind
+        assert one(facet).response.items == found.items
+        body = wavefront.FacetsSearchRequestContainer(facets=[facet], limit=10)
+        assert some(body=body).response.facets == {facet: found.items}
+        body = wavefront.FacetSearchRequestContainer(facet_query=found.items[0], facet_query_matching_method="EXACT")
+        assert one(facet, body=body).response.items == found.items[:1]
+
+
+def test_ten_parallel_wavefront_writers_all_succeed(served: Served) -> None:
+    token = admin_of(served)
+
+    def write(number: int) -> list[tuple[str, list[str]]]:
+        written: list[tuple[str, list[str]]] = []
+        with connected(served, token, "X-AUTH-TOKEN") as apis:
+            for turn in range(5):
+                identifier = f"user{number}.{turn}@example.com"
+                body = wavefront.UserToCreate(email_address=identifier, groups=["ingestion"], user_groups=[])
+                apis.account.create_or_update_user_account(body=body)
+                apis.account.grant_account_permission(identifier, "log_management")
+                user = apis.user.update_user(identifier, body=wavefront.UserRequestDTO(identifier=identifier))
+                written.append((user.identifier, user.groups))
+            return written
+
+    with ThreadPoolExecutor(10) as pool:
+        done = [one for many in pool.map(write, range(10)) for one in many]
+    assert sorted(done) == [(f"user{number}.{turn}@example.com", []) for number in range(10) for turn in range(5)]

@@ -144,10 +144,10 @@ def test_a_role_is_made_read_changed_and_deleted(client: Client) -> None:
     path = f"/role/{role['id']}"
     assert (role["name"], role["description"], role["permissions"]) == ("R", "d", ["ingestion", "log_management"])
     assert client.ok("GET", path) == role
-    assert client.ok("PUT", path, {"id": "x"}) == role
+    assert client.ok("PUT", path, {"id": "x", "description": "d"}) == role
     client.ok("POST", f"{path}/addAssignees", [ANN])
-    changed = client.ok("PUT", path, {"name": "S", "permissions": ["log_management"]})
-    assert (changed["name"], changed["permissions"], changed["description"]) == ("S", ["log_management"], "d")
+    changed = client.ok("PUT", path, {"name": "S", "permissions": ["log_management"], "description": "e"})
+    assert (changed["name"], changed["permissions"], changed["description"]) == ("S", ["log_management"], "e")
     assert client.ok("DELETE", path) == changed
     assert client.ok("GET", f"/account/{ANN}")["unitedPermissions"] == []
     client.refused("GET", path, status=404)

@@ -107,6 +107,10 @@ QUESTIONS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/search/user", {"query": [{"key": "userGroups", "value": "Everyone"}], "limit": 1000}),
     ("POST", "/search/usergroup", {"query": [{"key": "users", "value": "user"}]}),
     ("POST", "/search/role", None),
+    ("POST", "/search/user/id", {"query": [{"key": "roles", "value": "role"}], "limit": 1000}),
+    ("POST", "/search/user/facets", {"facets": ["groups", "roles", "userGroups"]}),
+    ("POST", "/search/usergroup/users", None),
+    ("PUT", f"/user/{name_of(7)}", {"identifier": name_of(7), "groups": ["embedded_charts"]}),
     ("POST", "/account/user", {"emailAddress": name_of(7), "groups": ["ingestion"]}),
     ("POST", f"/account/{name_of(7)}/revoke/ingestion", None),
 )

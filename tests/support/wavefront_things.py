@@ -62,6 +62,7 @@ class Things:
             "<id>": self._group if asked.startswith("/usergroup") else SERVICE,
             "<token>": self._token,
             "<permission>": "alerts_management",
+            "<facet>": "account" if asked.startswith("/search/token") else "id",
         }.items():
             filled = filled.replace(argument, value)
         options: dict[str, Any] = {}
@@ -75,8 +76,8 @@ class Things:
     def _body(self, method: str, path: str) -> Json:  # noqa: C901, PLR0911  # one case a body
         new = f"new{next(self._numbers)}"
         match method, path.split("/")[1:]:
-            case "POST", ["search", _]:
-                return {"query": None}
+            case "POST", ["search", *_]:
+                return {"query": None, "facets": []}
             case "POST", ["user"] | ["account", "user"]:
                 return {"emailAddress": TARGET}
             case "POST", ["user", "invite"] | ["account", "user", "invite"]:

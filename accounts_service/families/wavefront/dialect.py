@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar, assert_never
 
 from flask import Request, Response, after_this_request
 
 from accounts_service import faults
+from accounts_service.access.authenticators import ANONYMOUS, JWT, TRUSTED_ORIGIN
 from accounts_service.access.roles import Identity
 from accounts_service.config import Settings
 from accounts_service.families.wavefront.privileges import roles_of
 from accounts_service.families.wavefront.store.directory import FAMILY_NAME
+from accounts_service.families.wavefront.store.logins import Logins
 from accounts_service.families.wavefront.store.tokens import Bearer, Tokens
 from accounts_service.faults import Fault, Kind, NotAuthenticated, Problem, RefusedError, Rule
 from accounts_service.storage.audit import Author
+from accounts_service.storage.database import ReadInterruptedError
 from accounts_service.storage.paths import without_tokens
 from accounts_service.validation.checks import is_address
 from accounts_service.validation.json_schema import JsonSchema, record
@@ -54,6 +59,9 @@ _RULES = {
     Rule.NOT_FOR_SERVICE_ACCOUNTS: "A service account cannot hold the permission: {}",
     Rule.SYSTEM_GROUP: "Cannot change the name or the members of a system group, or delete it: {}",
     Rule.TOO_MANY_TOKENS: "Cannot have more than {} API tokens",
+    Rule.OWN_MANAGEMENT: (
+        "Cannot take user_management from your own account by leaving groups or userGroups out, send both lists: {}"
+    ),
     Rule.NO_KNOWN_ASSIGNEE: "No valid user or user group IDs were found",
 }
 
@@ -93,7 +101,10 @@ class WavefrontDialect:
                 return _identified(call, match[1])
         if _TOKEN_HEADER in call.request.headers:
             raise RefusedError(NotAuthenticated(_CHALLENGES))
-        return call.snapshot.authenticate(facts_of(call.request))
+        identity = call.snapshot.authenticate(facts_of(call.request))
+        if identity.domain != ANONYMOUS:
+            after_this_request(partial(_afterwards, partial(_note_named, call, identity)))
+        return identity
 
     def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
         """Word a fault."""
@@ -190,19 +201,37 @@ def _identified(call: Call, token: str) -> Identity:
         raise RefusedError(NotAuthenticated(_CHALLENGES))
     identity = Identity(FAMILY_NAME, bearer.identifier, roles=roles_of(bearer.permissions), own=bearer.account_uid)
     if bearer.is_to_be_noted(call.services.database.now_us()):
-        after_this_request(partial(_noting, call, bearer))
+        after_this_request(partial(_afterwards, partial(_note, call, bearer)))
     return identity
 
 
-def _noting(call: Call, bearer: Bearer, response: Response) -> Response:
+def _afterwards(act: Callable[[], None], response: Response) -> Response:
     # When the answer is on its way: who asks does not wait for SQLite's writer.
-    response.call_on_close(partial(_note, call, bearer))
+    response.call_on_close(act)
     return response
 
 
 def _note(call: Call, bearer: Bearer) -> None:
     author = Author(FAMILY_NAME, bearer.identifier, call.request_id)
-    call.services.database.note(Tokens, author, lambda tokens: tokens.note_use(bearer.token_uid))
+    call.services.database.note(Tokens, author, lambda tokens: tokens.note_use(bearer))
+
+
+# The domains of sg_authc.yml by which a caller comes who has signed on elsewhere.
+_SINGLE_SIGN_ON = (JWT, TRUSTED_ORIGIN)
+
+
+def _note_named(call: Call, identity: Identity) -> None:
+    """Note a request of a caller of sg_authc.yml for the user of the same name, if there is one.
+
+    Most callers have none, and most requests tell nothing new: these only read.
+    """
+    database = call.services.database
+    sso_id = identity.name if identity.domain in _SINGLE_SIGN_ON else ""
+    with suppress(RefusedError, ReadInterruptedError):
+        seen = call.asked(Logins, lambda logins: logins.of_user(identity.name))
+        if seen is not None and seen.is_to_be_noted(database.now_us(), sso_id):
+            author = Author(identity.realm, identity.name, call.request_id)
+            database.note(Logins, author, lambda logins: logins.note(seen.uid, sso_id))
 
 
 def _not_found(request: Request) -> Response:

@@ -52,6 +52,10 @@ TERMS = {
         ),
     ),
     "permission": Term("A permission.", _PERMISSION),
+    "facet": Term(
+        "The attribute whose values are listed: one of those that `facets` of the same search takes.",
+        _no_word("facets"),
+    ),
     "token": Term("A token, by itself.", _no_word("grant", "revoke", "serviceaccount", "customertokens")),
     "offset": Term("How many to pass over.", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
     "limit": Term("How many to give.", {"type": "integer", "minimum": 1, "maximum": 1000}),
@@ -127,7 +131,8 @@ PERMISSION_FORM = Takes(
 )
 
 
-def _search(kind: Kind, example: dict[str, Json]) -> Takes:
+def conditions_of(kind: Kind) -> JsonSchema:
+    """Return the schema of the `query` of a search in objects of a kind."""
     taken = schemas.CONDITION.taken("Condition")
     properties = taken["properties"]
     keys: JsonSchema = {"key": {"type": "string", "enum": [*kind.keys]}}
@@ -136,14 +141,17 @@ def _search(kind: Kind, example: dict[str, Json]) -> Takes:
         "required": taken["required"],
         "properties": {**properties, **keys} if isinstance(properties, dict) else keys,
     }
+    return nullable({"type": "array", "maxItems": schemas.MOST_CONDITIONS, "items": condition})
+
+
+def _search(kind: Kind, example: dict[str, Json]) -> Takes:
     order: JsonSchema = {
         "type": "object",
         "required": ["field", "ascending"],
         "properties": {"field": {"type": "string", "enum": ["default", *kind.sorts]}, "ascending": _FLAG},
     }
-    conditions: JsonSchema = {"type": "array", "maxItems": schemas.MOST_CONDITIONS, "items": condition}
     part = schemas.PART.taken("Part")["properties"]
-    asked: JsonSchema = {"query": nullable(conditions), "sort": nullable(order)}
+    asked: JsonSchema = {"query": conditions_of(kind), "sort": nullable(order)}
     schema: JsonSchema = {
         "type": ["object", "null"],
         "properties": {**asked, **(part if isinstance(part, dict) else {})},
@@ -435,12 +443,13 @@ def _envelope(title: str, schema: JsonSchema) -> JsonSchema:
     return record(title, {"status": _STATUS, "response": schema})
 
 
-def _wrapped(title: str, sentence: str, schema: JsonSchema, example: Json) -> Answer:
+def wrapped(title: str, sentence: str, schema: JsonSchema, example: Json) -> Answer:
+    """Describe an answer that is `{"status": …, "response": …}`."""
     return Answer(sentence, _envelope(title, schema), {"status": _OK, "response": example}, _STORED)
 
 
 def _one(title: str, sentence: str, schema: JsonSchema, example: Json) -> Answer:
-    return replace(_wrapped(title, sentence, schema, example), headers=_TAGGED)
+    return replace(wrapped(title, sentence, schema, example), headers=_TAGGED)
 
 
 def _wrapped_in_part(answer: Answer, example: Json) -> Answer:
@@ -454,7 +463,7 @@ def _paged(title: str, sentence: str, schema: JsonSchema, example: Json, more: J
         more,
     )
     shown: Json = {"items": [example], "offset": 0, "limit": 100, "totalItems": 1, "moreItems": False}
-    return _wrapped(f"{title} page", sentence, page, shown)
+    return wrapped(f"{title} page", sentence, page, shown)
 
 
 _SORT: JsonSchema = {
@@ -488,23 +497,21 @@ HYBRID_USER = Answer(
 HYBRID_USER_IN_PART = Answer(
     HYBRID_USER.sentence + _IN_PART, _BOTH, {**_SOMEONE, "status": _NAMED, "response": _SOMEONE}, _TAGGED
 )
-USERS = _wrapped("UserDTO list", "Every user.", _list(_USER_AMONG_MANY), [_SOMEONE_AMONG_MANY])
+USERS = wrapped("UserDTO list", "Every user.", _list(_USER_AMONG_MANY), [_SOMEONE_AMONG_MANY])
 BARE_USERS = Answer("Every user.", _list(_USER_AMONG_MANY), [_SOMEONE_AMONG_MANY], _STORED)
-ADMINISTRATORS = _wrapped("Administrators", "The users who may manage users.", _TEXTS, ["admin@mycompany.example"])
+ADMINISTRATORS = wrapped("Administrators", "The users who may manage users.", _TEXTS, ["admin@mycompany.example"])
 GONE = Answer("The user is gone.")
 
 ACCOUNT = _one("Account wrapped", "The account.", _ACCOUNT, _SOMEONE_BY_IDS)
 ACCOUNTS = _paged("Account", "Accounts of both kinds.", _ACCOUNT, _SOMEONE_BY_IDS)
-DELETED_ACCOUNTS = _wrapped("Deleted", "The ids of those that are gone.", _TEXTS, ["someone@mycompany.example"])
-VALIDATED = _wrapped(
+DELETED_ACCOUNTS = wrapped("Deleted", "The ids of those that are gone.", _TEXTS, ["someone@mycompany.example"])
+VALIDATED = wrapped(
     "Validated wrapped",
     "Who is known and who is not.",
     record("ValidatedUsersDTO", {"validUsers": _list(_USER_AMONG_MANY), "invalidIdentifiers": _TEXTS}),
     {"validUsers": [_SOMEONE_AMONG_MANY], "invalidIdentifiers": ["no-such-thing"]},
 )
-BUSINESS_FUNCTIONS = _wrapped(
-    "BusinessFunctions", "What the account can do.", _TEXTS, ["LOGIN", "LOGOUT", "GET_TOKENS"]
-)
+BUSINESS_FUNCTIONS = wrapped("BusinessFunctions", "What the account can do.", _TEXTS, ["LOGIN", "LOGOUT", "GET_TOKENS"])
 HYBRID_BUSINESS_FUNCTIONS = Answer(
     "The user, and what he can do in `response`.",
     _with(_USER_AMONG_MANY, "UserDTO and BusinessFunctions", {"status": _STATUS, "response": _TEXTS}),
@@ -514,7 +521,7 @@ HYBRID_BUSINESS_FUNCTIONS = Answer(
 
 SERVICE_ACCOUNT = _one("ServiceAccount wrapped", "The service account.", _SERVICE, _COLLECTOR)
 SERVICE_ACCOUNT_IN_PART = _wrapped_in_part(SERVICE_ACCOUNT, _COLLECTOR)
-SERVICE_ACCOUNTS = _wrapped("ServiceAccount list", "Every service account.", _list(_SERVICE), [_COLLECTOR])
+SERVICE_ACCOUNTS = wrapped("ServiceAccount list", "Every service account.", _list(_SERVICE), [_COLLECTOR])
 
 USER_GROUP = _one("UserGroupModel wrapped", "The user group.", _USER_GROUP, _NIGHT)
 USER_GROUP_IN_PART = _wrapped_in_part(USER_GROUP, _NIGHT)
@@ -524,9 +531,9 @@ ROLE = _one("RoleDTO wrapped", "The role.", _FULL_ROLE, _ALERTING_IN_FULL)
 ROLES = _paged("RoleDTO", "Roles, by name.", _FULL_ROLE, _ALERTING_IN_FULL)
 
 TOKEN = _one("UserApiToken wrapped", "The token.", _TOKEN, _A_TOKEN)
-TOKENS = _wrapped("UserApiToken list", "The tokens, the newest last.", _list(_TOKEN), [_A_TOKEN])
+TOKENS = wrapped("UserApiToken list", "The tokens, the newest last.", _list(_TOKEN), [_A_TOKEN])
 CUSTOMER_TOKEN = _one("ApiTokenModel wrapped", "The token.", _CUSTOMER_TOKEN, _A_CUSTOMER_TOKEN)
-CUSTOMER_TOKENS = _wrapped(
+CUSTOMER_TOKENS = wrapped(
     "ApiTokenModel list", "Everybody's tokens, by account.", _list(_CUSTOMER_TOKEN), [_A_CUSTOMER_TOKEN]
 )
 

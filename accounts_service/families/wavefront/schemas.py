@@ -117,6 +117,23 @@ def _ids(*, required: bool = False) -> fields.Listed:
     return fields.Listed(fields.ExactText(), required=required)
 
 
+class Reference(fields.ExactText):
+    """An id, or an object that has one: the Ruby SDK sends groups back as it has read them."""
+
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
+        return super().accept(value.get("id") if isinstance(value, dict) else value)
+
+    def taken(self) -> JsonSchema:
+        """Return the JSON Schema of what `accept` takes."""
+        identifier = super().taken()
+        return {"anyOf": [identifier, {"type": "object", "required": ["id"], "properties": {"id": identifier}}]}
+
+
+def _references() -> fields.Listed:
+    return fields.Listed(Reference())
+
+
 class _Schema(BodySchema):
     class Meta:
         """Clients send what newer and older servers know (`ingestionPolicyId`, `Roles`, `customer`)."""
@@ -153,8 +170,8 @@ class UserRequestSchema(_Schema):
     )
 
     groups = _permissions()
-    userGroups = _ids()  # noqa: N815  # the API's name
-    roles = _ids()
+    userGroups = _references()  # noqa: N815  # the API's name
+    roles = _references()
     ssoId = fields.ExactText()  # noqa: N815  # the API's name
 
 
@@ -168,8 +185,8 @@ class ServiceAccountUpdateSchema(_Schema):
     active = fields.Flag()
     description = fields.ExactText(line=False, longest=LONGEST_DESCRIPTION)
     groups = _permissions()
-    userGroups = _ids()  # noqa: N815  # the API's name
-    roles = _ids()
+    userGroups = _references()  # noqa: N815  # the API's name
+    roles = _references()
 
 
 class ServiceAccountSchema(ServiceAccountUpdateSchema):
@@ -256,6 +273,32 @@ class SortSchema(_Schema):
     ascending = fields.Flag(required=True)
 
 
+class FacetSchema(_Schema):
+    """Which values of an attribute to list."""
+
+    # The conditions are checked by themselves.
+    echoed: ClassVar[frozenset[str]] = frozenset(("query",))
+
+    facetQuery = fields.ExactText()  # noqa: N815  # the API's name
+    facetQueryMatchingMethod = fields.ExactChoice(  # noqa: N815  # the API's name
+        "CONTAINS", "STARTSWITH", "EXACT", "TAGPATH", otherwise="CONTAINS"
+    )
+    offset = fields.WholeNumber(low=0, high=2**31 - 1)
+    limit = fields.WholeNumber(low=1, high=MOST_ELEMENTS)
+
+
+class FacetsSchema(FacetSchema):
+    """The values of which attributes to list, from the first of each on."""
+
+    class Meta:
+        """They have no common offset."""
+
+        exclude = ("offset",)
+        unknown = EXCLUDE
+
+    facets = fields.Listed(fields.ExactText(), required=True)
+
+
 class PartSchema(_Schema):
     """Which part of what is found to give."""
 
@@ -278,6 +321,8 @@ TOKEN = TokenSchema()
 CONDITION = ConditionSchema()
 SORT = SortSchema()
 PART = PartSchema()
+FACET = FacetSchema()
+FACETS = FacetsSchema()
 
 _NOT_ENFORCED = ("groups", "userGroups")
 
@@ -401,6 +446,40 @@ def ignored_in_form(document: Json, _: Mapping[str, str]) -> Iterator[Ignored]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LookedFor:
+    """A checked search for facets. `attributes`: those of its schema."""
+
+    conditions: list[dict[str, str]]
+    attributes: dict[str, Any]
+
+
+def ignored_in_facet_search(schema: BodySchema, document: Json) -> Iterator[Ignored]:
+    """Return the attributes of a search for facets that are ignored."""
+    if isinstance(document, dict):
+        yield from schema.ignored(document)
+        yield from CONDITION.ignored_in_each(document.get("query"), "query")
+
+
+def facet_search(document: Json, schema: BodySchema) -> LookedFor:
+    """Check the body of a search for facets. Raises RefusedError(InvalidBody) with every problem."""
+    problems: list[Problem] = []
+    conditions: list[dict[str, str]] = []
+    attributes: dict[str, Any] = {}
+    try:
+        attributes = schema.check(document)
+    except RefusedError as error:
+        problems += _problems(error)
+    try:
+        asked = document.get("query") if isinstance(document, dict) else None
+        conditions = CONDITION.each(asked, most=MOST_CONDITIONS, attribute="query")
+    except RefusedError as error:
+        problems += _problems(error)
+    if problems:
+        raise RefusedError(InvalidBody(tuple(problems)))
+    return LookedFor(conditions, attributes)
+
+
 def _problems(error: RefusedError) -> tuple[Problem, ...]:
     return error.fault.problems if isinstance(error.fault, InvalidBody) else ()
 
@@ -421,6 +500,32 @@ def part(offset: str | None, limit: str | None) -> tuple[int, int]:
     }
     checked = PART.check(numbers)
     return checked.get("offset", 0), checked.get("limit", PAGE)
+
+
+# What a replacing request means by leaving an attribute out or sending null. Go's clients omit empty values, so that
+# their body is the whole state; what no client sends (the roles of an account, the permissions of a role) stays.
+EMPTY_USER: Mapping[str, Any] = {"groups": [], "userGroups": []}
+EMPTY_SERVICE_ACCOUNT: Mapping[str, Any] = {**EMPTY_USER, "description": ""}
+EMPTY_ROLE: Mapping[str, Any] = {"description": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A checked body that replaces an object. `filled`: the names of attributes that were left out, and are empty."""
+
+    attributes: dict[str, Any]
+    filled: frozenset[str]
+
+
+def replacement(schema: BodySchema, document: Json, empty: Mapping[str, Any]) -> Replacement:
+    """Check a body that replaces an object: what it leaves out of `empty` is that.
+
+    A body without any attribute is none of such a client, and leaves everything as it is.
+    Raises RefusedError(InvalidBody) with every problem.
+    """
+    attributes = schema.check(document)
+    filled = {name: value for name, value in empty.items() if document and name not in attributes}
+    return Replacement({**attributes, **filled}, frozenset(filled))
 
 
 def permission(name: str) -> str:

@@ -65,7 +65,10 @@ class Existing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an account is to be. None: as it is, or for a new one by default. Ids of groups and roles may be unknown."""
+    """What an account is to be. None: as it is, or for a new one by default. Ids of groups and roles may be unknown.
+
+    An empty `description` is none.
+    """
 
     permissions: Sequence[str] | None = None
     groups: Sequence[str] | None = None
@@ -73,6 +76,8 @@ class Wish:
     description: str | None = None
     active: bool | None = None
     sso_id: str | None = None
+    # The uid of the account that must not lose `user_management` by this: the caller's own, when a list was left out.
+    manager: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +248,10 @@ class Accounts(Directory):
         Raises RefusedError: NoSuchObject, NotPermitted, PreconditionFailed, AgainstTheRules.
         """
         (account,) = self.accounts((self._locked(grant, identifier, kind, conditions),))
-        return self._applied(account, wish).written(self, grant)
+        written = self._applied(account, wish).written(self, grant)
+        if account.uid == wish.manager and USER_MANAGEMENT not in written.account.united_permissions:
+            raise RefusedError(AgainstTheRules(Rule.OWN_MANAGEMENT, account.identifier))
+        return written
 
     def permit(
         self,
@@ -398,7 +406,7 @@ class Accounts(Directory):
                 folded=folded(account.identifier),
                 kind=account.kind,
                 active=int(now["active"]),
-                description=now["description"],
+                description=now["description"] or None,
                 sso_id=now["sso_id"],
                 last_login_us=account.last_login_us,
                 created_us=account.created_us,
@@ -443,7 +451,7 @@ def _state(account: Account) -> dict[str, Json]:
         "permissions": [*account.permissions],
         "roles": [role.uid for role in account.roles],
         "groups": [group.uid for group in account.groups if not group.system],
-        "description": account.description,
+        "description": account.description or "",
         "active": account.active,
         "sso_id": account.sso_id,
     }

@@ -33,7 +33,7 @@ from accounts_service.storage.statements import Statement, given, insertion
 
 @dataclass(frozen=True, slots=True)
 class RoleWish:
-    """What a role is to be. None: as it is, or for a new one by default."""
+    """What a role is to be. None: as it is, or for a new one by default; an empty `description` is none."""
 
     name: str | None = None
     description: str | None = None
@@ -159,7 +159,7 @@ class Roles(Directory):
     def _write(self, role: Role, wish: RoleWish) -> None:
         before: dict[str, Json] = {
             "name": role.name,
-            "description": role.description,
+            "description": role.description or "",
             "permissions": [*role.permissions],
         }
         wanted: dict[str, Json] = {
@@ -182,7 +182,7 @@ class Roles(Directory):
             _CREATE if new else _REPLACE,
             uid=role.uid,
             name=now["name"],
-            description=now["description"],
+            description=now["description"] or None,
             created_us=role.created_us,
             updated_us=self._session.now_us,
             updated_by=self._session.author.name,

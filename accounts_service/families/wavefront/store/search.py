@@ -244,12 +244,17 @@ class Searches(Accounts):
         return Page(made(self._session.select(part)), search.offset, search.limit, int(total))
 
 
-def _verify(search: Search, kind: Kind) -> None:
-    problems = [
+def unknown_keys(conditions: Sequence[Condition], kind: Kind) -> list[Problem]:
+    """List the conditions whose key is not one of the attributes by which `kind` is found."""
+    return [
         Problem(("query", number, "key"), NotOneOf(tuple(kind.keys)), condition.key)
-        for number, condition in enumerate(search.conditions)
+        for number, condition in enumerate(conditions)
         if condition.key not in kind.keys
     ]
+
+
+def _verify(search: Search, kind: Kind) -> None:
+    problems = unknown_keys(search.conditions, kind)
     if search.sort is not None and search.sort not in kind.sorts:
         problems.append(Problem(("sort", "field"), NotOneOf(tuple(kind.sorts)), search.sort))
     if problems:

@@ -25,6 +25,7 @@ from accounts_service.families.wavefront.store.directory import (
     folded,
     list_of,
 )
+from accounts_service.families.wavefront.store.logins import NOTED_US, Logins, is_due
 from accounts_service.families.wavefront.tables import (
     ACCOUNT,
     ACCOUNT_GROUP,
@@ -49,9 +50,6 @@ log = structlog.get_logger(__name__)
 # What Wavefront allows an account.
 MOST = 20
 
-# So often it is noted that a token was used.
-_NOTED_US = 60 * 1_000_000
-
 _ATTRIBUTE = "token"
 
 SEALED = (Sealed("tokens", TOKEN.c.sealed, FAMILY_NAME, attribute=_ATTRIBUTE),)
@@ -59,17 +57,18 @@ SEALED = (Sealed("tokens", TOKEN.c.sealed, FAMILY_NAME, attribute=_ATTRIBUTE),)
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whose token it is, and what he may do. `noted_us`: when its use was last noted."""
+    """Whose token it is, and what its account may do. `noted_us`, `login_us`: when the use of either was last noted."""
 
     token_uid: str
     account_uid: str
     identifier: str
     permissions: tuple[str, ...]
     noted_us: int | None
+    login_us: int | None
 
     def is_to_be_noted(self, now_us: int) -> bool:
-        """Tell whether the last note is old enough for another one."""
-        return self.noted_us is None or now_us - self.noted_us >= _NOTED_US
+        """Return whether the last note about the token or its account is old enough for another one."""
+        return is_due(self.noted_us, now_us) or is_due(self.login_us, now_us)
 
 
 def digest_of(token: str) -> str:
@@ -83,7 +82,7 @@ JOINED = select(TOKEN, ACCOUNT.c.identifier, ACCOUNT.c.kind, ACCOUNT.c.active).j
 _IN_ORDER = (ACCOUNT.c.folded, TOKEN.c.number)
 _OF_DIGEST = TOKEN.c.digest == given("digest")
 
-_BEARER = Statement(JOINED.where(_OF_DIGEST, ACCOUNT.c.active == 1))
+_BEARER = Statement(JOINED.add_columns(ACCOUNT.c.last_login_us).where(_OF_DIGEST, ACCOUNT.c.active == 1))
 _ROLES_OF_GROUPS = select(GROUP_ROLE.c.role_uid).where(
     or_(
         GROUP_ROLE.c.group_uid.in_(
@@ -141,12 +140,13 @@ class Tokens(Revealing):
         united = self._session.read(_UNITED, account=row.account_uid, system=SYSTEM_OF[row.kind])
         denied = NOT_FOR_SERVICE_ACCOUNTS if row.kind == SERVICE else frozenset()
         permissions = tuple(sorted(one for (one,) in united if one not in denied))
-        return Bearer(row.uid, row.account_uid, row.identifier, permissions, row.last_used_us)
+        return Bearer(row.uid, row.account_uid, row.identifier, permissions, row.last_used_us, row.last_login_us)
 
-    def note_use(self, uid: str) -> None:
-        """Note that a token was used, unless somebody has just done so."""
+    def note_use(self, bearer: Bearer) -> None:
+        """Note that a token and its account were used, unless that was noted within the last minute."""
         now_us = self._session.now_us
-        self._session.note(_NOTE, uid=uid, now_us=now_us, before_us=now_us - _NOTED_US)
+        self._session.note(_NOTE, uid=bearer.token_uid, now_us=now_us, before_us=now_us - NOTED_US)
+        Logins(self._session).note(bearer.account_uid)
 
     def own(self, grant: Grant) -> list[Token]:
         """List the caller's own tokens, the newest last. Raises RefusedError(NotPermitted) when he has no account."""

@@ -13,6 +13,7 @@ from accounts_service.families.wavefront.store.tokens import SEALED
 from accounts_service.families.wavefront.views import (
     accounts,
     apitokens,
+    facets,
     former,
     roles,
     search,
@@ -49,6 +50,7 @@ FAMILY = Family(
         roles.ROUTES,
         apitokens.ROUTES,
         search.ROUTES,
+        facets.ROUTES,
     ),
     action_groups=ACTION_GROUPS,
     roles=ROLES,

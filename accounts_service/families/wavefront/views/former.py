@@ -79,12 +79,15 @@ def get_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API
     body=Body.LOOSE_JSON,
     takes=documents.USER_REQUEST,
     answers={200: documents.HYBRID_USER, 202: documents.HYBRID_USER_IN_PART},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
     headers=etags.HEADERS,
 )
 def change_user_formerly(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
-    """Change a user; what is left out stays as it is."""
-    wish = users.wish_of(schemas.USER_REQUEST.check(call.json))
+    """Replace a user: `groups` and `userGroups` that are left out or null are empty, and `roles` stay.
+
+    Its clients in Go send the whole user and leave out what is empty.
+    """
+    wish = users.replacing(call, schemas.USER_REQUEST, schemas.EMPTY_USER)
     with call.transaction(Accounts) as accounts:
         written = accounts.change(call.grant, id, wish, USER, call.conditions)
     return tagged(hybrid(Models(call).user(written.account), message_of(written.ignored)), written.account)

@@ -335,7 +335,7 @@ def tagged(response: Response, shown: Account | Group | Role | Token) -> Respons
     return response
 
 
-def paged(page: Page, items: Iterable[Object], **more: Json) -> Response:
+def paged(page: Page, items: Iterable[Json], **more: Json) -> Response:
     """Answer with a part of a list."""
     listed: list[Any] = [*items]
     return wrapped(

@@ -79,8 +79,8 @@ def get_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
     headers=etags.HEADERS,
 )
 def change_role(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
-    """Change a role; what is left out stays as it is."""
-    wish = _wish_of(schemas.ROLE_UPDATE.check(call.json))
+    """Change a role: a `description` that is left out or null is empty, `name` and `permissions` stay."""
+    wish = _wish_of(schemas.replacement(schemas.ROLE_UPDATE, call.json, schemas.EMPTY_ROLE).attributes)
     with call.transaction(Roles) as roles:
         role = roles.change(call.grant, id, wish, call.conditions)
     return tagged(wrapped(Models(call).role(role)), role)

@@ -10,7 +10,7 @@ from accounts_service.families.wavefront.store.accounts import Accounts, Existin
 from accounts_service.families.wavefront.store.directory import SERVICE
 from accounts_service.families.wavefront.views import shown
 from accounts_service.families.wavefront.views.models import Models, message_of, tagged, wrapped
-from accounts_service.families.wavefront.views.users import wish_of
+from accounts_service.families.wavefront.views.users import replacing, wish_of
 from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
@@ -84,8 +84,11 @@ def get_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the A
     headers=etags.HEADERS,
 )
 def change_service_account(call: Call, id: str) -> Response:  # noqa: A002  # the API's name
-    """Change a service account; what is left out stays as it is. Its tokens are changed at `/apitoken` only."""
-    wish = wish_of(schemas.SERVICE_ACCOUNT_UPDATE.check(call.json))
+    """Replace a service account: `groups`, `userGroups` and `description` that are left out or null are empty.
+
+    `roles` and `active` stay, and its tokens are changed at `/apitoken` only.
+    """
+    wish = replacing(call, schemas.SERVICE_ACCOUNT_UPDATE, schemas.EMPTY_SERVICE_ACCOUNT)
     return _changed(call, id, wish)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from accounts_service.faults import (
     PreconditionFailed,
     PreconditionRequired,
 )
+from accounts_service.validation.schema import BodySchema
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -149,6 +151,16 @@ def making(call: Call, existing: Existing) -> Making:
     """Say how users are made in this installation."""
     settings = call.services.settings
     return Making(existing, settings.wavefront_default_permissions, settings.wavefront_sso_enabled)
+
+
+def replacing(call: Call, schema: BodySchema, empty: Mapping[str, Any]) -> Wish:
+    """Check a body that replaces an account, whose own caller goes on managing accounts unless the body says otherwise.
+
+    Raises RefusedError(InvalidBody).
+    """
+    replacement = schemas.replacement(schema, call.json, empty)
+    lists_left_out = schemas.EMPTY_USER.keys() & replacement.filled
+    return replace(wish_of(replacement.attributes), manager=call.caller.own if lists_left_out else None)
 
 
 def wish_of(attributes: dict[str, Any]) -> Wish:
