@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.signals.schemas.filter_path import LONGEST_PATH, MOST_PATHS
 from accounts_service.families.signals.schemas.search import (
     LARGEST_WINDOW,
     LONGEST_PATTERN,
@@ -22,7 +23,7 @@ _TEXT: JsonSchema = {"type": "string"}
 _VERSION: JsonSchema = {"type": "integer", "minimum": 1}
 _PAGE: JsonSchema = {"type": "integer", "minimum": -1, "maximum": LARGEST_WINDOW}
 _TIME: JsonSchema = {"type": "string", "pattern": "^([1-9][0-9]?m|[1-9][0-9]?s|[1-9]h|1[0-9]h|2[0-4]h)$"}
-_IGNORED = "Taken, and does nothing here."
+_FLAG: JsonSchema = {"type": "string", "enum": ["", "true", "false"]}
 
 TERMS = {
     "account_type": Term("The type of the account, in any case.", {"type": "string", "enum": [*SCHEMAS]}),
@@ -43,11 +44,15 @@ TERMS = {
         "An account of the same type and tenant, as `type/id`: who uses the deleted one uses this from then on.",
         {"type": "string", "pattern": "^[^/]+/[^/]+$"},
     ),
-    "pretty": Term("Indent the answer, unless it is `false`."),
-    "human": Term(_IGNORED),
-    "format": Term(_IGNORED),
-    "filter_path": Term(_IGNORED),
-    "error_trace": Term(_IGNORED),
+    "pretty": Term("Indent the answer, unless it is `false`.", _FLAG),
+    "human": Term("Nothing in an answer has a second form for people, so this changes nothing.", _FLAG),
+    "format": Term("The format of the answer, which is JSON.", {"type": "string", "enum": ["json"]}),
+    "filter_path": Term(
+        "The parts of the answer that are shown: paths of keys with commas between them. `*` is any characters of a "
+        "key and `**` any keys; a path after `-` is left out. What is left need not fit the schema of the answer. "
+        f"Errors are shown whole. At most {MOST_PATHS} paths of at most {LONGEST_PATH} characters.",
+    ),
+    "error_trace": Term("There are no traces in answers; `true` is refused.", {"type": "string", "enum": ["false"]}),
 }
 
 

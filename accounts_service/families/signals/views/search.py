@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
 from dataclasses import replace
 
 from flask import Response
@@ -21,7 +20,8 @@ from accounts_service.families.signals.schemas.search import (
 )
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
-from accounts_service.families.signals.views.accounts import answer, source
+from accounts_service.families.signals.views.accounts import source
+from accounts_service.families.signals.views.answers import answer, filter_of, holds_any
 from accounts_service.families.signals.views.shown import Secrets, may_show
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
 from accounts_service.web.body import has_body
@@ -178,6 +178,7 @@ def _sources(
     """Write what is asked for of each hit; of secrets in clear, which are recorded, no others."""
     if search.source is None:
         return [(hit, None) for hit in page.hits]
+    selected = filter_of(call)
     several: list[tuple[Hit, Secrets]] = []
     for hit in page.hits:
         if time.perf_counter_ns() - started > _LONGEST_NS:
@@ -188,7 +189,8 @@ def _sources(
     revealed = [
         secrets
         for (_, secrets), as_referred in zip(several, sources, strict=True)
-        if secrets.clear is not None and _holds_any(as_referred, secrets.references.values())
+        if secrets.clear is not None
+        and holds_any(selected.of({"hits": {"hits": [{"_source": as_referred}]}}), secrets.references.values())
     ]
     if not revealed or not may_show(call, revealed):
         return [(hit, as_referred) for (hit, _), as_referred in zip(several, sources, strict=True)]
@@ -196,13 +198,6 @@ def _sources(
         (hit, search.source.of(source(hit.account, secrets.references if secrets.clear is None else secrets.clear)))
         for hit, secrets in several
     ]
-
-
-def _holds_any(document: Json, values: Collection[str]) -> bool:
-    """Tell whether one of the values is somewhere in a document, as what is cut down may hold none of them."""
-    if isinstance(document, dict):
-        return any(_holds_any(value, values) for value in document.values())
-    return document in values
 
 
 def _hit(search: Search, hit: Hit, of_it: dict[str, Json] | None, score: float | None) -> dict[str, Json]:
