@@ -104,7 +104,7 @@ class FilterPath:
         """Return the part of an answer that is shown; an empty object when that is nothing, as in Elasticsearch."""
         shown: Json | _Nothing = document
         if self.excludes:
-            shown = _without(self._excluding, self._excluding.start, shown)
+            shown = _without(self._excluding, self._excluding.start, document)
         if self.includes and not isinstance(shown, _Nothing):
             shown = _only(self._including, self._including.start, shown)
         return shown if isinstance(shown, dict) else {}

@@ -12,7 +12,6 @@ from accounts_service.access.privileges import Either, Grant, InTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.search import (
-    LARGEST_WINDOW,
     Search,
     check_ended,
     read_continuation,
@@ -20,7 +19,7 @@ from accounts_service.families.signals.schemas.search import (
 )
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
-from accounts_service.families.signals.views.accounts import source
+from accounts_service.families.signals.views.accounts import concurrency, source
 from accounts_service.families.signals.views.answers import answer, filter_of, holds_any
 from accounts_service.families.signals.views.shown import Secrets, may_show
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
@@ -158,18 +157,23 @@ def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
     """Write an answer as Elasticsearch does. All that was found scores the same, unless it was sorted."""
     score = None if search.sort else 1.0
     hits: list[Json] = [_hit(search, hit, of_it, score) for hit, of_it in _sources(call, grant, search, page, started)]
-    more = page.total > LARGEST_WINDOW
     return {
         **({} if token is None else {"_scroll_id": token}),
         "took": (time.perf_counter_ns() - started) // 1_000_000,
         "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
         "hits": {
-            "total": {"value": LARGEST_WINDOW if more else page.total, "relation": "gte" if more else "eq"},
+            **({} if page.total is None else {"total": _total(page.total, search.counted_to)}),
             "max_score": score if hits else None,
             "hits": hits,
         },
     }
+
+
+def _total(found: int, counted_to: int | None) -> dict[str, Json]:
+    if counted_to is None or found <= counted_to:
+        return {"value": found, "relation": "eq"}
+    return {"value": counted_to, "relation": "gte"}
 
 
 def _sources(
@@ -204,6 +208,8 @@ def _hit(search: Search, hit: Hit, of_it: dict[str, Json] | None, score: float |
     shown: dict[str, Json] = {
         "_index": ".signals_accounts",
         "_id": hit.account.key.scoped_id,
+        **({"_version": hit.account.version} if search.shows_version else {}),
+        **(concurrency(hit.account) if search.shows_sequence else {}),
         "_score": score,
     }
     if of_it is not None:
