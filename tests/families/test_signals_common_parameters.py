@@ -161,7 +161,7 @@ def test_a_list_that_was_empty_stays_and_one_that_became_empty_does_not(service:
 
 
 def test_a_key_with_dots_is_found_by_its_parts_and_as_one(service: Service) -> None:
-    webhook = {**examples.GOOD["webhook"], "headers": {"X.Key.One": SECRET, "Accept": "text/plain"}}
+    webhook: dict[str, Json] = {**examples.GOOD["webhook"], "headers": {"X.Key.One": SECRET, "Accept": "text/plain"}}
     assert service.put("/_signals/account/webhook/w", webhook).status_code == 201
     path = "/_signals/account/webhook/w"
     for exclusion in ("-_source.headers.X.Key.One", r"-_source.headers.X\.Key\.One", "-**.X*", "-_source.headers.X"):
@@ -188,9 +188,9 @@ def test_a_key_with_dots_is_found_by_its_parts_and_as_one(service: Service) -> N
 )
 def test_every_route_is_filtered(service: Service, method: str, path: str, filter_path: str, expected: Json) -> None:
     make(service)
-    body = {"PUT": examples.GOOD["email"], "PATCH": {"port": 1}}.get(method)
+    bodies: dict[str, Json] = {"PUT": examples.GOOD["email"], "PATCH": {"port": 1}}
     mark = "&" if "?" in path else "?"
-    answer = service.ask(method, f"{path}{mark}filter_path={filter_path}", **({"json": body} if body else {}))
+    answer = service.ask(method, f"{path}{mark}filter_path={filter_path}", json=bodies.get(method))
     assert (answer.status_code, answer.json) == (200, expected)
 
 

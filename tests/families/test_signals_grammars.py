@@ -80,7 +80,7 @@ PATH = st.lists(st.sampled_from(("a", "b", "a*", "*", "**", "*b", "password")), 
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Give what is in a document that is neither an object nor a list, each with the keys that lead to it."""
+    """Yield each value of a document that is neither an object nor a list, with the keys that lead to it."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))
@@ -92,7 +92,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 @given(DOCUMENT, PATH)
-def test_what_is_not_included_by_a_path_is_what_excluding_it_leaves(document: Any, path: str) -> None:
+def test_a_path_includes_what_excluding_it_leaves_out(document: Any, path: str) -> None:
     included, left = read_filter_path([path]).of(document), read_filter_path([f"-{path}"]).of(document)
     assert sorted([*leaves(included), *leaves(left)]) == sorted(leaves(document))
 

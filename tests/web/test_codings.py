@@ -13,6 +13,7 @@ import pytest
 from flask import Request
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from accounts_service.families.signals import examples
@@ -92,7 +93,7 @@ def test_no_other_family_reads_a_coded_body(service: Service, method: str, path:
     assert answer.headers["Accept-Encoding"] == "identity"
 
 
-# -- What is no gzip, or too much of it ----------------------------------------
+# -- Damaged and oversized gzip ------------------------------------------------
 
 
 def corrupted() -> Iterable[tuple[bytes, str]]:
@@ -132,7 +133,7 @@ def test_an_empty_gzip_is_an_empty_document(service: Service) -> None:
 
 
 def requested(data: bytes) -> Request:
-    builder = EnvironBuilder("/", method="POST", data=data, headers={"Content-Encoding": "gzip"})
+    builder = EnvironBuilder("/", method="POST", data=data, headers=Headers({"Content-Encoding": "gzip"}))
     return Request(builder.get_environ())
 
 
