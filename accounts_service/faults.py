@@ -265,7 +265,18 @@ class UnexpectedBody:
 
 @dataclass(frozen=True, slots=True)
 class UnsupportedMediaType:
-    """The body is not JSON in UTF-8, or is compressed."""
+    """The body is not JSON in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedCoding:
+    """The body has a content coding that is not decoded here (RFC 9110 section 8.4).
+
+    `coding` is the one that was sent, `accepted` the value of the answer's Accept-Encoding.
+    """
+
+    coding: str
+    accepted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +482,7 @@ Fault: TypeAlias = (
     | BadHeader
     | UnexpectedBody
     | UnsupportedMediaType
+    | UnsupportedCoding
     | BodyTooLarge
     | EmptyBody
     | MalformedBody

@@ -30,6 +30,11 @@ def build(family: Family, services: Services) -> Flask:
         cors.register(app)
     trail.register(app)
 
+    @app.after_request
+    def as_the_original(response: Response) -> Response:
+        response.headers.update(family.answer_headers)
+        return response
+
     @app.before_request
     def gate() -> None:
         call = Call(family, dialect, services, request, errors.request_id(), route_of(app, request))

@@ -9,18 +9,51 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import zlib
+from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import parse_qsl
 
 from flask import Request, Response
 from werkzeug.exceptions import HTTPException
 
-from accounts_service.faults import EmptyBody, Json, MalformedBody, RefusedError, UnsupportedMediaType
+from accounts_service.faults import (
+    BodyTooLarge,
+    EmptyBody,
+    Json,
+    MalformedBody,
+    RefusedError,
+    UnsupportedCoding,
+    UnsupportedMediaType,
+)
 
 LARGEST_BODY = 1024 * 1024
 DEEPEST = 32
 _LOWEST_INTEGER, _HIGHEST_INTEGER = -(2**63), 2**63 - 1
 _LONGEST_INTEGER = 20
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = "it begins with a UTF-8 byte order mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a family reads bodies, as its original does.
+
+    `gzip`: it decodes this content coding. `skips_mark`: it ignores a UTF-8 byte order mark before JSON.
+    """
+
+    gzip: bool = False
+    skips_mark: bool = False
+
+    @property
+    def accepted(self) -> str:
+        """The value of Accept-Encoding in an answer (RFC 9110 section 12.5.3)."""
+        return "gzip, identity" if self.gzip else "identity"
+
+
+_PLAIN = Reading()
 
 
 class _NotAcceptedError(ValueError):
@@ -34,6 +67,8 @@ def parse(raw: bytes) -> Json:
     """
     if not raw.strip(b" \t\r\n"):
         raise RefusedError(EmptyBody())
+    if raw.startswith(_BYTE_ORDER_MARK):
+        raise RefusedError(MalformedBody(BYTE_ORDER_MARK, 1, 1))
     try:
         text = raw.decode("utf-8")
         document: Json = _DECODER.decode(text)
@@ -108,8 +143,19 @@ def has_body(request: Request) -> bool:
     return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
 
 
-def read(request: Request) -> bytes:
-    """Read the body, whole. Raises RefusedError(MalformedBody), or werkzeug's RequestEntityTooLarge."""
+def read(request: Request, reading: Reading = _PLAIN) -> bytes:
+    """Read the whole body, without its content coding.
+
+    Raises RefusedError with UnsupportedCoding, MalformedBody or BodyTooLarge, or werkzeug's RequestEntityTooLarge.
+    """
+    require_coding(request, reading)
+    raw = _received(request)
+    if raw and _codings(request):
+        raw = _gunzipped(raw)
+    return raw.removeprefix(_BYTE_ORDER_MARK) if reading.skips_mark else raw
+
+
+def _received(request: Request) -> bytes:
     try:
         raw = request.get_data(cache=True)
     except HTTPException:
@@ -122,20 +168,63 @@ def read(request: Request) -> bytes:
     return raw
 
 
+# `x-gzip` is the same (RFC 9110 section 8.4.1.3).
+_GZIP = (["gzip"], ["x-gzip"])
+_LONGEST_CODING = 100
+
+
+def _codings(request: Request) -> list[str]:
+    """Return the content codings of the body in lower case, in the order in which they were applied."""
+    listed = [coding.strip().lower() for coding in request.headers.get("Content-Encoding", "").split(",")]
+    return [coding for coding in listed if coding not in ("", "identity")]
+
+
+def is_coded(request: Request) -> bool:
+    """Return whether the body has a content coding."""
+    return bool(_codings(request))
+
+
+def require_coding(request: Request, reading: Reading = _PLAIN) -> None:
+    """Raise RefusedError(UnsupportedCoding) unless the content coding of the body can be decoded.
+
+    At most one: each further one multiplies what a body can grow to.
+    """
+    codings = _codings(request)
+    if codings and not (reading.gzip and codings in _GZIP):
+        told = re.sub(r"[^!-~]", "?", ",".join(codings))[:_LONGEST_CODING]
+        raise RefusedError(UnsupportedCoding(told, reading.accepted))
+
+
+def _gunzipped(raw: bytes) -> bytes:
+    """Decode one gzip member (RFC 1952) of at most `LARGEST_BODY` bytes; nothing larger is ever in memory."""
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        decoded = decoder.decompress(raw, LARGEST_BODY + 1)
+    except zlib.error:
+        raise RefusedError(MalformedBody("the body is not gzip, as its Content-Encoding says")) from None
+    if len(decoded) > LARGEST_BODY:
+        raise RefusedError(BodyTooLarge(LARGEST_BODY))
+    if not decoder.eof:
+        raise RefusedError(MalformedBody("the gzip of the body ended early"))
+    if decoder.unused_data:
+        raise RefusedError(MalformedBody("the body goes on after the end of its gzip"))
+    return decoded
+
+
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read_loosely(request: Request, media_types: frozenset[str]) -> Json:
+def read_loosely(request: Request, media_types: frozenset[str], reading: Reading = _PLAIN) -> Json:
     """Read a body of which nothing, blanks and `null` mean that there is none; None for these.
 
     What is announced as a form is read all the same: it is what curl calls any
-    text. Raises RefusedError: MalformedBody, or UnsupportedMediaType for
+    text. Raises RefusedError as `read` does, or with UnsupportedMediaType for
     something that is announced as something else.
     """
-    raw = read(request) if has_body(request) else b""
+    raw = read(request, reading) if has_body(request) else b""
     if raw.strip(b" \t\r\n") in (b"", b"null"):
         return None
-    if request.mimetype != _FORM or "Content-Encoding" in request.headers:
+    if request.mimetype != _FORM:
         require_json(request, media_types)
     return parse(raw)
 
@@ -144,24 +233,24 @@ _MOST_FIELDS = 100
 
 
 def read_form(request: Request) -> dict[str, str]:
-    """Read the fields of a form, the last of each name. Raises RefusedError(MalformedBody)."""
+    """Read the fields of a form, the last of each name. Raises as `read` does."""
     return dict(read_fields(request))
 
 
 def read_fields(request: Request) -> list[tuple[str, str]]:
-    """Read the fields of a form, whatever it is announced as. Raises RefusedError(MalformedBody)."""
+    """Read the fields of a form, whatever it is announced as. Raises as `read` does."""
+    raw = read(request)
     try:
-        text = read(request).decode("utf-8")
+        text = raw.decode("utf-8")
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise RefusedError(MalformedBody("not the fields of a form")) from None
 
 
 def require_json(request: Request, media_types: frozenset[str]) -> None:
-    """Raise RefusedError(UnsupportedMediaType) unless the body is announced as JSON, in UTF-8, uncompressed."""
+    """Raise RefusedError(UnsupportedMediaType) unless the body is announced as JSON, in UTF-8."""
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if request.mimetype not in media_types or charset not in ("utf-8", "utf8") or encoding != "identity":
+    if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
         raise RefusedError(UnsupportedMediaType())
 
 

@@ -63,6 +63,7 @@ SCHEMES: Mapping[str, JsonSchema] = {
 
 # Headers, of requests and answers, that mean the same in every family.
 HEADERS: Mapping[str, Term] = {
+    "Accept-Encoding": Term("The content codings that a body may have (RFC 9110 section 12.5.3)."),
     "Accept-Patch": Term("How a patch is to be announced."),
     "Accounts-Ignored": Term(
         "The attributes of the body that were ignored, for example `enable_tsl, pasword`: a list (RFC 9651) of tokens, "
@@ -90,6 +91,7 @@ HEADERS: Mapping[str, Term] = {
     "Vary": Term("The request's headers that make another answer."),
     "WWW-Authenticate": Term("How to say who one is."),
     "X-Content-Type-Options": Term("`nosniff`: the media type is the one that is named."),
+    "X-Elastic-Product": Term("`Elasticsearch`: its clients refuse an answer without it."),
     "X-Frame-Options": Term("`DENY`: the page stands in no other."),
     "X-Rate-Limit-Reset": Term("When one may try again, in seconds since the epoch.", {"type": "integer"}),
     "X-Status-Message": Term("What was left out of a request that was carried out."),

@@ -23,6 +23,7 @@ from accounts_service.faults import Fault
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.stored import Stored
 from accounts_service.validation.json_schema import JsonSchema
+from accounts_service.web.body import Reading
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
 from accounts_service.web.services import NativeTokens
 
@@ -237,6 +238,10 @@ class Family:
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.
     tokens: type[NativeTokens] | None = None
+    # How its original reads bodies.
+    reading: Reading = Reading()
+    # Headers of every answer, faults included, by which clients know the original.
+    answer_headers: Mapping[str, str] = field(default_factory=dict)
     # Pages of any origin may ask and read the answers, with a token and without what the browser knows of its user.
     cross_origin: bool = False
     # Whether attributes of a body that the family ignores are refused instead, as the installation has it.

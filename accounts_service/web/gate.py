@@ -39,6 +39,7 @@ from accounts_service.faults import (
     RefusedError,
     UnexpectedBody,
     UnknownParameters,
+    UnsupportedCoding,
     UnsupportedMediaType,
 )
 from accounts_service.storage.audit import Author
@@ -167,17 +168,22 @@ class Call:
         return str(self.request.environ.get("RAW_URI") or self.request.full_path.rstrip("?"))
 
     @cached_property
+    def sent(self) -> bytes:
+        """The body as its sender meant it, without its content coding. Raises as `body.read` does."""
+        return body.read(self.request, self.family.reading)
+
+    @cached_property
     def json(self) -> Json:
         """The body; None for one that may be left out and was.
 
-        Raises RefusedError with EmptyBody, MalformedBody or BodyTooLarge.
+        Raises RefusedError with EmptyBody, MalformedBody, UnsupportedCoding or BodyTooLarge.
         """
         takes = _route(self).body
         if takes is Body.OPTIONAL_JSON and not body.has_body(self.request):
             return None
         if takes is Body.LOOSE_JSON:
-            return body.read_loosely(self.request, self.family.json_types)
-        return body.parse(body.read(self.request))
+            return body.read_loosely(self.request, self.family.json_types, self.family.reading)
+        return body.parse(self.sent)
 
     @cached_property
     def form(self) -> dict[str, str]:
@@ -304,12 +310,13 @@ def bodiless(call: Call) -> None:
         raise RefusedError(UnexpectedBody(call.request.method, call.request.path))
 
 
-@refuses(UnsupportedMediaType, on=lambda route: route.body in ANNOUNCED)
+@refuses(UnsupportedMediaType, UnsupportedCoding, on=lambda route: route.body in ANNOUNCED)
 def json_only(call: Call) -> None:
-    """Check that the body is announced as JSON where the route wants JSON."""
+    """Check that the body is announced as JSON, in a coding that can be decoded, where the route wants JSON."""
     takes = _route(call).body
     if takes in ANNOUNCED and (takes is not Body.OPTIONAL_JSON or body.has_body(call.request)):
         body.require_json(call.request, call.family.types_of(takes))
+        body.require_coding(call.request, call.family.reading)
 
 
 @refuses(NotPermitted, on=lambda route: not set(route.methods) <= set(SAFE))

@@ -39,21 +39,24 @@ A path that another family answers on other hosts stands in that family's own do
 """
 
 _BODY = f"""\
-Strict JSON in UTF-8, not compressed: no key twice in one object, no NUL in a text, integers of 64 bits, at most \
+Strict JSON in UTF-8: no key twice in one object, no NUL in a text, integers of 64 bits, at most \
 {DEEPEST} levels and {LARGEST_BODY} bytes."""
+
+_CODINGS = "Content codings: "
 
 _SEGMENT = f"At most {LONGEST_SEGMENT} bytes of UTF-8, without slashes and control characters, encoded or not."
 
 # What may happen whatever the route is.
 _ALWAYS: tuple[type[Fault], ...] = (faults.Overloaded, faults.Unavailable, faults.Internal)
+_OF_ANY_BODY: tuple[type[Fault], ...] = (faults.BodyTooLarge, faults.MalformedBody, faults.UnsupportedCoding)
 _OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
     Body.NONE: (),
-    Body.JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
-    Body.OPTIONAL_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
-    Body.MERGE_PATCH: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
-    Body.LOOSE_JSON: (faults.BodyTooLarge, faults.MalformedBody, faults.UnsupportedMediaType),
-    Body.ANY_JSON: (faults.BodyTooLarge, faults.EmptyBody, faults.MalformedBody),
-    Body.FORM: (faults.BodyTooLarge, faults.MalformedBody),
+    Body.JSON: (*_OF_ANY_BODY, faults.EmptyBody),
+    Body.OPTIONAL_JSON: (*_OF_ANY_BODY, faults.EmptyBody),
+    Body.MERGE_PATCH: (*_OF_ANY_BODY, faults.EmptyBody),
+    Body.LOOSE_JSON: (*_OF_ANY_BODY, faults.UnsupportedMediaType),
+    Body.ANY_JSON: (*_OF_ANY_BODY, faults.EmptyBody),
+    Body.FORM: _OF_ANY_BODY,
 }
 _OF_KEYS: tuple[type[Fault], ...] = (
     faults.BadHeader,
@@ -86,6 +89,7 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
         faults.BadHeader("Idempotency-Key", "not 1 to 255 visible characters"),
         faults.UnexpectedBody(method, path),
         faults.UnsupportedMediaType(),
+        faults.UnsupportedCoding("br", "identity"),
         faults.BodyTooLarge(LARGEST_BODY),
         faults.EmptyBody(),
         faults.MalformedBody("Expecting value", 1, 2),
@@ -268,12 +272,20 @@ class _Writer:
             content["schema"] = self._named(route.takes.schema)
             content["examples"] = {name: {"value": example} for name, example in route.takes.examples.items()}
         if route.body is Body.FORM:
-            return {"description": "", "required": True, "content": {"application/x-www-form-urlencoded": content}}
+            return {
+                "description": _CODINGS + self._family.reading.accepted,
+                "required": True,
+                "content": {"application/x-www-form-urlencoded": content},
+            }
         needed = route.body in (Body.JSON, Body.ANY_JSON, Body.MERGE_PATCH) or (
             route.body is Body.LOOSE_JSON and route.takes is not None and route.takes.needed
         )
         types: JsonSchema = dict.fromkeys(sorted(self._family.types_of(route.body)), content)
-        return {"description": _BODY, "required": needed, "content": types}
+        return {
+            "description": f"{_BODY} {_CODINGS}{self._family.reading.accepted}",
+            "required": needed,
+            "content": types,
+        }
 
     # -- Answers --------------------------------------------------------------
 
@@ -286,11 +298,15 @@ class _Writer:
             if status // 100 == 2 and route.takes is not None and route.takes.ignores is not None:
                 found[status].add_header(ignored.IGNORED)
         told, errors = samples(method, path), self._named(self._dialect.errors)
+        told[faults.UnsupportedCoding] = faults.UnsupportedCoding("br", self._family.reading.accepted)
         for one in faults_of(self._family, route, method):
             fault = told[one] if isinstance(one, type) else one
             for accepted in _ACCEPTED:
                 response = tell(self._dialect, fault, method, path, accepted)
                 found.setdefault(response.status_code, _Response()).add_fault(type(fault), response, errors)
+        for response_to in found.values():
+            for name in self._family.answer_headers:
+                response_to.add_header(name)
         return {str(status): found[status].written(with_content=method != "HEAD") for status in sorted(found)}
 
     def _named(self, schema: JsonSchema) -> JsonSchema:

@@ -202,7 +202,7 @@ class Retry:
 def _sent(call: Call) -> bytes:
     if call.route is None or call.route.body is Body.NONE or not body.has_body(call.request):
         return b""
-    return body.read(call.request)
+    return call.sent
 
 
 def _written(grant: Grant) -> dict[str, Any]:

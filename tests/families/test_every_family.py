@@ -148,6 +148,13 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _netbird(415, "a patch is of type application/merge-patch+json"),
         _mention(415, "Unsupported Media Type"),
     ),
+    faults.UnsupportedCoding("br", "identity"): (
+        {"status": 415, "error": "Content-Encoding [br] is not supported"},
+        _problem(415, "Unsupported Media Type", detail="Content-Encoding br is not supported"),
+        _wavefront(415, "Content-Encoding br is not supported"),
+        _netbird(415, "content-encoding br is not supported"),
+        _mention(415, "Content-Encoding br is not supported"),
+    ),
     faults.BodyTooLarge(10): (
         {"status": 413, "error": "The document is larger than 10 bytes"},
         _problem(413, "Request Entity Too Large", detail="more than 10 bytes"),

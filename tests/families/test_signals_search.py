@@ -9,7 +9,7 @@ import pytest
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
-from accounts_service.families.signals.schemas.search import MAPPED
+from accounts_service.families.signals.schemas.notes import MAPPED
 from accounts_service.families.signals.store import terms
 from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT_TERM
@@ -115,8 +115,7 @@ def test_ten_are_shown_unless_more_or_fewer_are_asked_for_and_the_url_wins(servi
 
 
 def test_the_total_is_counted_to_ten_thousand(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("store.search", "views.search"):
-        monkeypatch.setattr(f"accounts_service.families.signals.{module}.LARGEST_WINDOW", 3)
+    monkeypatch.setattr("accounts_service.families.signals.schemas.search.COUNTED_TO", 3)
     make(service, "email/a", "email/b", "email/c")
     assert search(service).json["hits"]["total"] == {"value": 3, "relation": "eq"}
     make(service, "email/d", "email/e")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -50,10 +51,21 @@ LEAF = st.one_of(
         st.booleans(),
     ),
     st.builds(
-        lambda words, fields, operator: {
+        lambda field, bounds: {"range": {field: bounds}},
+        st.sampled_from(("_name", "user", "host", "trusted_hosts", "simulate", "password", "nope")),
+        st.dictionaries(st.sampled_from(("gt", "gte", "lt", "lte")), TEXT, max_size=2),
+    ),
+    st.builds(
+        lambda bounds: {"range": {"port": bounds}},
+        st.dictionaries(
+            st.sampled_from(("gt", "gte", "lt", "lte")), st.sampled_from((-1, 5, 24.5, 25, "25", 587)), max_size=2
+        ),
+    ),
+    st.builds(
+        lambda words, fields, joined: {
             "simple_query_string": {
                 "query": "".join(f"{sign}{'-' * no}{word}{'*' * wild}" for sign, no, word, wild in words),
-                "default_operator": operator,
+                "default_operator": joined,
                 **({} if fields is None else {"fields": fields}),
             }
         },
@@ -112,6 +124,7 @@ def like(pattern: str, value: str) -> bool:
     return value[:1] == pattern[0] and like(pattern[1:], value[1:])
 
 
+SIDES: dict[str, Any] = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 COMPARE = {"term": str.__eq__, "prefix": lambda wanted, value: value.startswith(wanted), "wildcard": like}
 
 
@@ -139,6 +152,12 @@ def matches(query: Mapping[str, Any], doc: Doc) -> bool:  # noqa: PLR0911  # one
             wanted = wanted if isinstance(wanted, dict) else {"value": wanted, "case_insensitive": False}
             fold = str.casefold if wanted["case_insensitive"] else str
             return any(COMPARE[kind](fold(text(wanted["value"])), fold(value)) for value in values(doc, field))
+        case "range":
+            kind_of = float if field == "port" else str
+            return any(
+                all(SIDES[side](kind_of(value), kind_of(bound)) for side, bound in wanted.items())
+                for value in values(doc, field)
+            )
         case "simple_query_string":
             fields = content.get("fields", list(doc))
             return typed(content["query"], [one for name in fields for one in values(doc, name)], content)
@@ -212,9 +231,15 @@ def test_a_search_finds_what_the_reference_finds_in_its_order(
         found, document = ask(service, "/_signals/account/_search", body)
         assert found == expected
         assert document["hits"]["total"] == {"value": len(expected), "relation": "eq"}
-        page, document = ask(service, "/_signals/account/_search?scroll=1m&size=2", body)
-        paged = page
-        while page:
-            page, document = ask(service, "/_search/scroll", {"scroll_id": document["_scroll_id"]})
-            paged += page
+        in_turn: list[str] = []
+        keyed = {**body, "sort": [*sort, "_id"], "size": 2}
+        while (page := ask(service, "/_signals/account/_search", keyed))[0]:
+            in_turn += page[0]
+            keyed["search_after"] = page[1]["hits"]["hits"][-1]["sort"]
+        assert in_turn == expected
+        found, document = ask(service, "/_signals/account/_search?scroll=1m&size=2", body)
+        paged = found
+        while found:
+            found, document = ask(service, "/_search/scroll", {"scroll_id": document["_scroll_id"]})
+            paged += found
         assert paged == expected

@@ -12,7 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from accounts_service.access.privileges import Open
-from accounts_service.faults import Json, MalformedBody, RefusedError, UnsupportedMediaType
+from accounts_service.faults import Json, MalformedBody, RefusedError, UnsupportedCoding, UnsupportedMediaType
 from accounts_service.web.body import read_form, read_loosely
 from accounts_service.web.errors import loggable_path
 from accounts_service.web.family import Body, Mount
@@ -56,7 +56,7 @@ def test_what_is_announced_as_json_or_as_a_form_is_read_as_json(content_type: st
 def test_what_is_compressed_is_not_read(content_type: str) -> None:
     with pytest.raises(RefusedError) as caught:
         read_loosely(sent(b"{}", content_type, **{"Content-Encoding": "gzip"}), JSON)
-    assert caught.value.fault == UnsupportedMediaType()
+    assert caught.value.fault == UnsupportedCoding("gzip", "identity")
 
 
 # -- Forms --------------------------------------------------------------------

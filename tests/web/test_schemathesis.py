@@ -36,6 +36,7 @@ from accounts_service.config import WAVEFRONT_PERMISSIONS, Settings
 from accounts_service.families.mention.store.native import AccountTokens as PeoplesTokens
 from accounts_service.families.netbird.store.native import UserTokens
 from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.signals.schemas.notes import NUMERIC
 from accounts_service.families.signals.schemas.search import LARGEST_WINDOW
 from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS
 from accounts_service.families.wavefront.store.native import AccountTokens
@@ -249,6 +250,8 @@ _KEY = re.compile(str(HEADERS["Idempotency-Key"].schema["pattern"]))
 
 def _bring_together(case: Case[Any]) -> None:
     # What OpenAPI cannot say. What the document forbids stays as it was drawn.
+    if case.path.startswith(("/_signals/", "/_search", "/_searchguard/")):
+        case.query.pop("filter_path", None)  # What it leaves of an answer is no whole one.
     tenant = case.path_parameters.get("tenant")
     if isinstance(tenant, str) and tenant and path_fault("/" + quote(tenant)) is None:
         case.path_parameters["tenant"] = "blue"  # Which tenants there are, a document made from the code does not know.
@@ -257,6 +260,7 @@ def _bring_together(case: Case[Any]) -> None:
     if _KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
         case.headers["Idempotency-Key"] = uuid.uuid4().hex  # With another body it is refused a second time.
     if case.path.endswith("/_search"):
+        _plain_words(case.body)
         # `from` and `size` are not too large together, and a cursor wants a `size` and no `from`.
         for place in (case.query, case.body):
             if isinstance(place, dict) and _is_within(place.get("from")):
@@ -267,6 +271,25 @@ def _bring_together(case: Case[Any]) -> None:
             del case.query["scroll"]
     if case.path == "/_search/scroll" and case.method != "DELETE":
         case.query["scroll_id"] = "none of ours"
+
+
+def _plain_words(node: Any) -> None:
+    # Neither what Lucene's syntax is, nor which of two options goes alone, nor that a port is compared with numbers,
+    # nor how many keys a sort has.
+    if isinstance(node, list):
+        for element in node:
+            _plain_words(element)
+    if isinstance(node, dict) and isinstance(node.get("search_after"), list):
+        del node["search_after"]
+    for kind, content in node.items() if isinstance(node, dict) else ():
+        if kind == "query_string" and isinstance(content, dict) and isinstance(content.get("query"), str):
+            content["query"] = re.sub(r"[^a-z ]", "", content["query"])
+            if isinstance(content.get("default_field"), str):
+                content.pop("fields", None)
+        elif kind == "range" and isinstance(content, dict):
+            for name in NUMERIC.intersection(content):
+                content[f"_{name}"] = content.pop(name)
+        _plain_words(content)
 
 
 def _is_within(number: object) -> bool:

@@ -92,6 +92,8 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["unread", name, reason], 400
         case faults.UnexpectedBody():
             return ["no body"], 400
+        case faults.UnsupportedCoding(coding, accepted):
+            return ["not in", coding, accepted], 415
         case faults.UnsupportedMediaType():
             return ["not json"], 415
         case faults.BodyTooLarge(limit):

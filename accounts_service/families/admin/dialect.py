@@ -70,6 +70,10 @@ class AdminDialect:
                 return problem(400, "no body is read here")
             case faults.UnsupportedMediaType():
                 return problem(415)
+            case faults.UnsupportedCoding(coding, accepted):
+                response = problem(415, f"Content-Encoding {coding} is not supported")
+                response.headers["Accept-Encoding"] = accepted
+                return response
             case faults.BodyTooLarge(limit):
                 return problem(413, f"more than {limit} bytes")
             case faults.EmptyBody():

@@ -172,6 +172,10 @@ class MentionDialect:
                 return _message(400, "No body is read here")
             case faults.UnsupportedMediaType():
                 return _message(415, "Unsupported Media Type")
+            case faults.UnsupportedCoding(coding, accepted):
+                response = _message(415, f"Content-Encoding {coding} is not supported")
+                response.headers["Accept-Encoding"] = accepted
+                return response
             case faults.BodyTooLarge(limit):
                 return _message(413, f"The body is larger than {limit} bytes")
             case faults.BadQuery(found):
@@ -225,7 +229,7 @@ def _tokens_of(request: Request) -> list[str]:
     word, _, value = request.headers.get("Authorization", "").partition(" ")
     found = [value] if word == "Bearer" else []
     found += request.args.getlist("access_token")
-    if request.method != "GET" and request.mimetype == _FORM:
+    if request.method != "GET" and request.mimetype == _FORM and not body.is_coded(request):
         # Read and kept: it may be JSON all the same, since curl calls any text a form.
         text = body.read(request).decode("utf-8", "replace")
         found += [value for name, value in parse_qsl(text, max_num_fields=None) if name == "access_token"]

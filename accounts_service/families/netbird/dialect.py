@@ -26,7 +26,7 @@ from accounts_service.faults import Fault, Json, Kind, NotAuthenticated, Problem
 from accounts_service.storage.audit import Author
 from accounts_service.storage.paths import without_tokens
 from accounts_service.validation.json_schema import JsonSchema, record
-from accounts_service.web.body import json_response
+from accounts_service.web.body import BYTE_ORDER_MARK, json_response
 from accounts_service.web.gate import Call, facts_of
 
 MEDIA_TYPE = "application/json; charset=UTF-8"
@@ -108,7 +108,7 @@ class NetBirdDialect:
             return _arrived(call, jwt.verified(value))
         return with_account(call.snapshot.authenticate(facts_of(call.request)))
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):
@@ -126,6 +126,8 @@ class NetBirdDialect:
                 return _against(rule, subject, request)
             case faults.InvalidBody(problems):
                 return _invalid(problems)
+            case faults.MalformedBody(reason) if reason == BYTE_ORDER_MARK:
+                return error(400, f"{_PARSE}: {reason}", lower=False)
             case faults.MalformedBody() | faults.EmptyBody():
                 return error(400, _PARSE, lower=False)
             case faults.NoSuchRoute() | faults.BadPath():
@@ -158,6 +160,10 @@ class NetBirdDialect:
             case faults.UnsupportedMediaType():
                 response = error(415, "a patch is of type application/merge-patch+json")
                 response.headers["Accept-Patch"] = "application/merge-patch+json"
+                return response
+            case faults.UnsupportedCoding(coding, accepted):
+                response = error(415, f"content-encoding {coding} is not supported")
+                response.headers["Accept-Encoding"] = accepted
                 return response
             case faults.BodyTooLarge(limit):
                 return error(413, f"the body is larger than {limit} bytes")

@@ -57,6 +57,11 @@ _USED_BY = record(
 _CAUSE = record("Cause", {"type": _TEXT, "reason": _TEXT}, {"root_cause": {"type": "array"}})
 
 
+def is_pretty(request: Request) -> bool:
+    """Return whether the answer is to be indented."""
+    return request.args.get("pretty", "false") != "false"
+
+
 class SignalsDialect:
     """The words of Search Guard FLX; validation errors in the documented form, or in that of FLX as well."""
 
@@ -78,8 +83,14 @@ class SignalsDialect:
         """Ask the domains of sg_authc.yml."""
         return call.snapshot.authenticate(facts_of(call.request))
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
-        """Word a fault."""
+    def tell(self, fault: Fault, request: Request) -> Response:
+        """Word a fault; `pretty` counts here as well, and `filter_path` does not, as in Elasticsearch."""
+        response = self._tell(fault, request)
+        if is_pretty(request) and response.is_json:
+            response.set_data(json_response(response.get_json(), pretty=True).get_data())
+        return response
+
+    def _tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
         match fault:
             case faults.NotAuthenticated(challenges):
                 response = _unauthorized(request)
@@ -124,6 +135,10 @@ class SignalsDialect:
                 response = _handler(415, "Accounts must be of content type application/json")
                 if request.method == "PATCH":
                     response.headers["Accept-Patch"] = MERGE_PATCH
+                return response
+            case faults.UnsupportedCoding(coding, accepted):
+                response = _handler(415, f"Content-Encoding [{coding}] is not supported")
+                response.headers["Accept-Encoding"] = accepted
                 return response
             case faults.BodyTooLarge(limit):
                 return _handler(413, f"The document is larger than {limit} bytes")

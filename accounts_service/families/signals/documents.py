@@ -6,14 +6,17 @@ from dataclasses import replace
 
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.schemas.accounts import SCHEMAS, ignored
-from accounts_service.families.signals.schemas.search import (
-    LARGEST_WINDOW,
+from accounts_service.families.signals.schemas.clauses import BEGINNINGS, WHOLE_VALUES
+from accounts_service.families.signals.schemas.filter_path import LONGEST_PATH, MOST_PATHS
+from accounts_service.families.signals.schemas.notes import (
     LONGEST_PATTERN,
+    LONGEST_QUERY_STRING,
     MAPPED,
     MOST_CLAUSES,
-    MOST_SORTS,
     MOST_VALUES,
 )
+from accounts_service.families.signals.schemas.queries import IDENTIFIER
+from accounts_service.families.signals.schemas.search import COUNTED_TO, LARGEST_WINDOW, MOST_SORTS
 from accounts_service.faults import Json
 from accounts_service.validation.json_schema import JsonSchema, in_any_case, record
 from accounts_service.web.description import Answer, Takes, Term
@@ -22,7 +25,7 @@ _TEXT: JsonSchema = {"type": "string"}
 _VERSION: JsonSchema = {"type": "integer", "minimum": 1}
 _PAGE: JsonSchema = {"type": "integer", "minimum": -1, "maximum": LARGEST_WINDOW}
 _TIME: JsonSchema = {"type": "string", "pattern": "^([1-9][0-9]?m|[1-9][0-9]?s|[1-9]h|1[0-9]h|2[0-4]h)$"}
-_IGNORED = "Taken, and does nothing here."
+_FLAG: JsonSchema = {"type": "string", "enum": ["", "true", "false"]}
 
 TERMS = {
     "account_type": Term("The type of the account, in any case.", {"type": "string", "enum": [*SCHEMAS]}),
@@ -43,11 +46,15 @@ TERMS = {
         "An account of the same type and tenant, as `type/id`: who uses the deleted one uses this from then on.",
         {"type": "string", "pattern": "^[^/]+/[^/]+$"},
     ),
-    "pretty": Term("Indent the answer, unless it is `false`."),
-    "human": Term(_IGNORED),
-    "format": Term(_IGNORED),
-    "filter_path": Term(_IGNORED),
-    "error_trace": Term(_IGNORED),
+    "pretty": Term("Indent the answer, unless it is `false`.", _FLAG),
+    "human": Term("Nothing in an answer has a second form for people, so this changes nothing.", _FLAG),
+    "format": Term("The format of the answer, which is JSON.", {"type": "string", "enum": ["json"]}),
+    "filter_path": Term(
+        "The parts of the answer that are shown: paths of keys with commas between them. `*` is any characters of a "
+        "key and `**` any keys; a path after `-` is left out. What is left need not fit the schema of the answer. "
+        f"Errors are shown whole. At most {MOST_PATHS} paths of at most {LONGEST_PATH} characters.",
+    ),
+    "error_trace": Term("There are no traces in answers; `true` is refused.", {"type": "string", "enum": ["false"]}),
 }
 
 
@@ -195,6 +202,9 @@ def _either(name: str, value: JsonSchema = _WORD, **more: JsonSchema) -> JsonSch
 
 _CASE: dict[str, JsonSchema] = {"case_insensitive": {"type": "boolean"}}
 
+_END: JsonSchema = {"type": ["string", "number", "boolean", "null"]}
+_OPERATOR: JsonSchema = in_any_case(("and", "or"))
+
 _LEAVES: list[JsonSchema] = [
     _one("match_all", _only()),
     _one("match", _about_a_field(_either("query"))),
@@ -210,12 +220,54 @@ _LEAVES: list[JsonSchema] = [
             **_only(
                 query=_TEXT,
                 fields=_NAMES,
-                default_operator=in_any_case(("and", "or")),
+                default_operator=_OPERATOR,
                 analyze_wildcard={"type": "boolean"},
             ),
             "required": ["query"],
         },
     ),
+    _one(
+        "query_string",
+        {
+            **_only(
+                query={
+                    **_TEXT,
+                    "maxLength": LONGEST_QUERY_STRING,
+                    "description": "Lucene's syntax: `field:value`, phrases, AND, OR, NOT, +, -, parentheses, * and ?, "
+                    "`_exists_:field`, ranges. Regular expressions, fuzzy words and words near each other are refused.",
+                },
+                fields=_NAMES,
+                default_field=_TEXT,
+                default_operator=_OPERATOR,
+                analyze_wildcard={"type": "boolean"},
+                allow_leading_wildcard={"type": "boolean"},
+                lenient={"type": "boolean"},
+            ),
+            "required": ["query"],
+        },
+    ),
+    _one("match_phrase", _about_a_field(_either("query"))),
+    _one("match_phrase_prefix", _about_a_field(_either("query", _PATTERN))),
+    _one(
+        "multi_match",
+        {
+            **_only(
+                query=_PATTERN,
+                fields=_NAMES,
+                operator=_OPERATOR,
+                type=in_any_case((*WHOLE_VALUES, *BEGINNINGS)),
+            ),
+            "required": ["query"],
+        },
+    ),
+    _one(
+        "range",
+        {
+            **_about_a_field(_only(gt=_END, gte=_END, lt=_END, lte=_END)),
+            "description": "Numbers by their size, which only numbers are compared with; all else by code point.",
+        },
+    ),
+    _one("constant_score", {**_only(filter=_one("match_all", _only())), "required": ["filter"]}),
 ]
 
 _SOME: JsonSchema = {"type": "array", "items": {"anyOf": [*_LEAVES]}, "maxItems": MOST_CLAUSES}
@@ -240,7 +292,7 @@ _QUERY: JsonSchema = {
 
 _ORDER: JsonSchema = {
     "anyOf": [
-        {"type": "string", "enum": [*sorted(MAPPED), "_score", "_doc"]},
+        {"type": "string", "enum": [*sorted(MAPPED), IDENTIFIER, "_score", "_doc"]},
         {
             "type": "object",
             "minProperties": 1,
@@ -271,12 +323,28 @@ _ASKED: dict[str, JsonSchema] = {
     "size": _SIZE,
     "sort": {"type": "array", "items": _ORDER, "maxItems": MOST_SORTS},
     "_source": _SHOWN_OF_A_HIT,
+    "post_filter": _QUERY,
+    "track_total_hits": {
+        "description": f"Whether hits are counted, or how far; to {COUNTED_TO} if it is left out.",
+        "anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": -1}],
+    },
+    "version": {"type": "boolean", "description": "Show the version of each hit."},
+    "seq_no_primary_term": {"type": "boolean", "description": "Show the sequence number of each hit."},
+    "search_after": {
+        "description": "The `sort` of the last hit that was read: as many values as the sort has keys. What has the "
+        "same values is passed over, so the sort should end with `_id`.",
+        "type": "array",
+        "items": _END,
+        "maxItems": MOST_SORTS,
+    },
 }
 
 SEARCH = Takes(
     {"title": "Search", **_only(**_ASKED)},
     {
         "by type": {"query": {"match": {"type": "email"}}, "sort": [{"_name.keyword": {"order": "asc"}}]},
+        "after a hit": {"sort": ["type", "_id"], "search_after": ["email", "email/default"], "track_total_hits": True},
+        "as typed": {"query": {"query_string": {"query": "type:email AND host:*.example.com"}}},
         "by name": {"query": {"simple_query_string": {"query": "default*", "fields": ["_name", "type"]}}},
         "all": {"query": {"match_all": {}}, "size": 1000},
     },
@@ -285,20 +353,24 @@ SEARCH = Takes(
 _HIT = record(
     "Hit",
     {"_index": _TEXT, "_id": _TEXT, "_score": {"type": ["number", "null"]}},
-    {"_source": {"type": "object"}, "sort": {"type": "array"}},
+    {
+        "_version": _VERSION,
+        "_seq_no": {"type": "integer", "minimum": 0},
+        "_primary_term": {"type": "integer", "const": 1},
+        "_source": {"type": "object"},
+        "sort": {"type": "array"},
+    },
 )
 _HITS = record(
     "Hits",
-    {
-        "total": record("Total", {"value": {"type": "integer"}, "relation": {"type": "string", "enum": ["eq", "gte"]}}),
-        "max_score": {"type": ["number", "null"]},
-        "hits": {"type": "array", "items": _HIT},
-    },
+    {"max_score": {"type": ["number", "null"]}, "hits": {"type": "array", "items": _HIT}},
+    {"total": record("Total", {"value": {"type": "integer"}, "relation": {"type": "string", "enum": ["eq", "gte"]}})},
 )
 _COUNT: JsonSchema = {"type": "integer", "minimum": 0}
 
 HITS = Answer(
-    "What was found. The total is exact up to 10 000. `_scroll_id` is there when a cursor was asked for.",
+    "What was found. The total is exact up to 10 000, or as `track_total_hits` says. `_scroll_id` is there when a "
+    "cursor was asked for.",
     record(
         "Found",
         {

@@ -145,6 +145,10 @@ class WavefrontDialect:
             case faults.UnsupportedMediaType():
                 document = {"error": "HTTP 415 Unsupported Media Type", "trackingId": tracking_id(request)}
                 return json_response({**document}, 415)
+            case faults.UnsupportedCoding(coding, accepted):
+                response = _error(415, f"Content-Encoding {coding} is not supported")
+                response.headers["Accept-Encoding"] = accepted
+                return response
             case faults.BodyTooLarge(limit):
                 return _error(413, f"The body is larger than {limit} bytes")
             case faults.EmptyBody():

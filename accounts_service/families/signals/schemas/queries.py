@@ -61,9 +61,9 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """Some value of the field is as the pattern says."""
+    """Some value of the fields is as the pattern says."""
 
-    field: str
+    fields: Fields
     pattern: tuple[str | Wild, ...]
     any_case: bool
 
@@ -85,9 +85,49 @@ class Bool:
     minimum: int = 0
 
 
-Query: TypeAlias = MatchAll | Equal | OneOf | Ids | Prefix | Wildcard | Exists | Bool
+class Bound(Enum):
+    """On which side of a value others are; the name is that of the query language."""
+
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Some value of the field, as it is sorted, is on that side of all these values."""
+
+    field: str
+    bounds: tuple[tuple[Bound, str], ...]
+
+
+Query: TypeAlias = MatchAll | Equal | OneOf | Ids | Prefix | Wildcard | Exists | Range | Bool
 
 NOTHING = Bool(minimum=1)
+
+
+def wildcards(text: str) -> tuple[str | Wild, ...]:
+    """Read `*` and `?`, and a backslash before what shall mean itself; runs of `*` are one."""
+    parts: list[str | Wild] = []
+    literal = ""
+    characters = iter(text)
+    for char in characters:
+        if char not in "*?":
+            # At the end it means itself.
+            literal += next(characters, char) if char == "\\" else char
+            continue
+        if literal:
+            parts.append(literal)
+            literal = ""
+        wild = Wild.ANY if char == "*" else Wild.ONE
+        if wild is Wild.ONE or parts[-1:] != [Wild.ANY]:
+            parts.append(wild)
+    return (*parts, literal) if literal else tuple(parts)
+
+
+# What every account has one of. No query looks there but `ids`; it is something to sort by.
+IDENTIFIER = "_id"
 
 
 class Special(Enum):

@@ -42,11 +42,14 @@ EVERYTHING = SourceFilter((), ())
 
 def _any(patterns: Iterable[str], path: str) -> bool:
     places = [path, *(path[:end] for end, char in enumerate(path) if char == ".")]
-    return any(_matches(pattern, place) for pattern in patterns for place in places)
+    return any(matches(pattern, place) for pattern in patterns for place in places)
 
 
-def _matches(pattern: str, text: str) -> bool:
-    """Match `*` with any characters; from left to right, as a regular expression would try all ways at once."""
+def matches(pattern: str, text: str) -> bool:
+    """Return whether `text` fits a pattern in which `*` is any characters.
+
+    It is searched from left to right, since a regular expression may try every way there is.
+    """
     first, *rest = pattern.split("*")
     if not rest:
         return pattern == text

@@ -38,7 +38,9 @@ from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.access.roles import Identity
 from accounts_service.families.signals.schemas.queries import (
+    IDENTIFIER,
     Bool,
+    Bound,
     ByField,
     Equal,
     Exists,
@@ -48,12 +50,13 @@ from accounts_service.families.signals.schemas.queries import (
     OneOf,
     Prefix,
     Query,
+    Range,
     Sort,
     Special,
     Wild,
     Wildcard,
 )
-from accounts_service.families.signals.schemas.search import LARGEST_WINDOW, Search
+from accounts_service.families.signals.schemas.search import Search
 from accounts_service.families.signals.store.accounts import FAMILY_NAME, Account, Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_TERM
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, NotPermitted, QueryFlaw, QueryProblem, RefusedError
@@ -79,10 +82,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of what was found. `total` counts to `LARGEST_WINDOW` and no further; `last` is where the page ends."""
+    """Some of what was found. `last` is where the page ends.
+
+    `total` counts one further than the search says at most; None if it says that nothing is counted.
+    """
 
     hits: tuple[Hit, ...]
-    total: int
+    total: int | None
     last: Position | None
 
 
@@ -111,18 +117,25 @@ class Searches(Accounts):
         """
         visible = [one for one in _visible(grant, tenant) if one or with_global]
         found = and_(ACCOUNT.c.tenant.in_(visible), _condition(search.query, apart=_leaves(search.query) > _JOINED))
-        counted = select(literal(1)).where(found).limit(LARGEST_WINDOW + 1).subquery()
-        ((total,),) = self._session.select(select(func.count()).select_from(counted))
+        total = self._total(search, found) if search.is_counted else None
         fields = [sort for sort in search.sort if isinstance(sort, ByField)]
         ranked = select(ACCOUNT, *(_rank(sort).label(f"rank_{number}") for number, sort in enumerate(fields)))
         there = ranked.where(found).subquery()
         keys = _keys(there.c, fields)
         query = select(there).order_by(*(key.desc() if down else key.asc() for key, down in keys))
+        after = search.after if after is None else after
         if after is not None:
             query = query.where(_later(keys, _values(after, len(fields))))
         rows = self._session.select(query.offset(search.start).limit(search.size))
         hits = tuple(Hit(_account(row), tuple(_sort_values(search.sort, row))) for row in rows)
         return Page(hits, total, _position(rows[-1], len(fields)) if rows else after)
+
+    def _total(self, search: Search, found: ColumnElement[bool]) -> int:
+        counted = select(literal(1)).select_from(ACCOUNT).where(found)
+        if search.counted_to is not None:
+            counted = counted.limit(search.counted_to + 1)
+        ((total,),) = self._session.select(select(func.count()).select_from(counted.subquery()))
+        return int(total)
 
     def sealed(self, caller: Identity, tenant: str, search: Search, last: Position | None, until: int | None) -> str:
         """Write how the search goes on after `last`, for the caller alone.
@@ -204,12 +217,14 @@ def _condition(query: Query, *, apart: bool) -> ColumnElement[bool]:  # noqa: PL
             return _IDENTIFIER.in_(_list(_identifiers(values)))
         case Prefix(fields, prefix, any_case):
             return _has(fields, _begins(*_compared(prefix, any_case=any_case)), apart=apart)
-        case Wildcard(field, pattern, any_case):
+        case Wildcard(fields, pattern, any_case):
             column = ACCOUNT_TERM.c.folded if any_case else ACCOUNT_TERM.c.value
             folded_pattern = (part.casefold() if isinstance(part, str) and any_case else part for part in pattern)
-            return _has((field,), _Like(column, tuple(folded_pattern)), apart=apart)
+            return _has(fields, _Like(column, tuple(folded_pattern)), apart=apart)
         case Exists(field):
             return _has((field,), true(), apart=apart)
+        case Range(field, bounds):
+            return _has((field,), and_(true(), *(_on_its_side(*bound) for bound in bounds)), apart=apart)
         case Bool(must, should, must_not, minimum):
             return and_(
                 true(),
@@ -235,6 +250,18 @@ def _compared(text: str, *, any_case: bool) -> tuple[ColumnElement[str], str]:
 def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     # Not LIKE: on SQLite it passes over case, but of ASCII only.
     return func.substr(column, 1, len(prefix)) == prefix
+
+
+def _on_its_side(bound: Bound, rank: str) -> ColumnElement[bool]:
+    match bound:
+        case Bound.GT:
+            return ACCOUNT_TERM.c.rank > rank
+        case Bound.GTE:
+            return ACCOUNT_TERM.c.rank >= rank
+        case Bound.LT:
+            return ACCOUNT_TERM.c.rank < rank
+        case Bound.LTE:
+            return ACCOUNT_TERM.c.rank <= rank
 
 
 def _at_least(minimum: int, conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
@@ -303,6 +330,8 @@ _NAMES = ("tenant", "type", "name")
 
 
 def _rank(sort: ByField) -> ColumnElement[Any]:
+    if sort.field == IDENTIFIER:
+        return case((ACCOUNT.c.tenant == "", ACCOUNT.c.type + "/" + ACCOUNT.c.name), else_=_IDENTIFIER)
     extreme = func.max if sort.descending else func.min
     here = (ACCOUNT_TERM.c.uid == ACCOUNT.c.uid, ACCOUNT_TERM.c.version == ACCOUNT.c.version)
     return select(extreme(ACCOUNT_TERM.c.rank)).where(*here, ACCOUNT_TERM.c.field == sort.field).scalar_subquery()
@@ -325,7 +354,7 @@ def _position(row: Row[Any], ranks: int) -> Position:
 
 
 def _values(position: Position, ranks: int) -> list[Json]:
-    """Write a position as values of `_keys`."""
+    """Write a position as values of `_keys`, or of the first of them where it ends before the names."""
     values: list[Json] = []
     for rank in position[:ranks]:
         values += [1 if rank is None else 0, rank or ""]
@@ -334,7 +363,7 @@ def _values(position: Position, ranks: int) -> list[Json]:
 
 def _later(keys: Sequence[tuple[ColumnElement[Any], bool]], values: Sequence[Json]) -> ColumnElement[bool]:
     ways = []
-    for number, ((key, down), value) in enumerate(zip(keys, values, strict=True)):
+    for number, ((key, down), value) in enumerate(zip(keys, values, strict=False)):
         same = [earlier == its for (earlier, _), its in zip(keys[:number], values, strict=False)]
         ways.append(and_(*same, key < value if down else key > value))
     return or_(*ways)

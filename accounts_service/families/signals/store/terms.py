@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from accounts_service.families.signals.schemas.ranges import DIGITS
 from accounts_service.faults import Json
 from accounts_service.storage.lists import listed
 
 # As Elasticsearch's `ignore_above`: what is longer is kept and shown, not found.
 LONGEST_VALUE = 256
-_DIGITS = 20
 
 
 def terms_of(account_type: str, name: str, tenant: str, attributes: Mapping[str, Any]) -> str:
@@ -38,4 +38,4 @@ def _leaves(field: str, value: Json) -> Iterator[tuple[str, str, str]]:
 
 def _rank(value: object, text: str) -> str:
     """Give the text by which a value is sorted: a number that is not negative by its size."""
-    return text.zfill(_DIGITS) if isinstance(value, int) and not isinstance(value, bool) else text
+    return text.zfill(DIGITS) if isinstance(value, int) and not isinstance(value, bool) else text

@@ -19,8 +19,10 @@ from accounts_service.families.signals.store.secrets import SEALED
 from accounts_service.families.signals.store.stored import STORED
 from accounts_service.families.signals.views import accounts, preview, search, searchguard, versions
 from accounts_service.families.signals.views import bin as deleted
+from accounts_service.families.signals.views.answers import COMMON_PARAMETERS, common_parameters
 from accounts_service.faults import ForbiddenHeader, NotPermitted, PrivateTenant, RefusedError
 from accounts_service.web import gate
+from accounts_service.web.body import Reading
 from accounts_service.web.errors import sent_path
 from accounts_service.web.family import Body, Family, Mount, Route, refuses
 from accounts_service.web.gate import Call
@@ -84,6 +86,7 @@ FAMILY = Family(
         no_private_tenant,
         of_one_site,
         gate.known_parameters,
+        common_parameters,
         gate.bodiless,
         gate.json_only,
         gate.permitted,
@@ -94,8 +97,8 @@ FAMILY = Family(
     views=(accounts.ROUTES, versions.ROUTES, deleted.ROUTES, preview.ROUTES, search.ROUTES, searchguard.ROUTES),
     action_groups=ACTION_GROUPS,
     json_types=frozenset(("application/json", "application/vnd.elasticsearch+json")),
-    # Elasticsearch takes these everywhere; only `pretty` does something here.
-    parameters=frozenset(("pretty", "human", "format", "filter_path", "error_trace")),
+    # https://www.elastic.co/docs/reference/elasticsearch/rest-apis/common-options
+    parameters=COMMON_PARAMETERS,
     converters={
         "account": accounts.NameConverter,
         "within": accounts.NameInTenantConverter,
@@ -108,4 +111,8 @@ FAMILY = Family(
     sealed=SEALED,
     terms={**documents.TERMS, **documents_of_versions.TERMS},
     stored=STORED,
+    # Elasticsearch decodes gzip before Search Guard sees a body, and Jackson, which reads the bytes, skips the mark.
+    reading=Reading(gzip=True, skips_mark=True),
+    # Since 7.14 Elastic's clients raise UnsupportedProductError for a successful answer without it.
+    answer_headers={"X-Elastic-Product": "Elasticsearch"},
 )

@@ -14,6 +14,7 @@ from accounts_service.families.signals.schemas.accounts import SCHEMAS, AccountS
 from accounts_service.families.signals.schemas.patch import merged
 from accounts_service.families.signals.store.accounts import Account, Accounts, Document, Key, tenant_key
 from accounts_service.families.signals.store.used import UsedAccounts
+from accounts_service.families.signals.views.answers import answer, shows_any
 from accounts_service.families.signals.views.shown import form_for, shown
 from accounts_service.faults import (
     BadParameter,
@@ -25,7 +26,6 @@ from accounts_service.faults import (
     SecretUnreadable,
 )
 from accounts_service.web import etags
-from accounts_service.web.body import json_response
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -247,17 +247,24 @@ def found(call: Call, account: Account, identifier: str, kind: str = "") -> Resp
     form = form_for(call, call.grant, account)
     if call.conditions.unmodified(account.version, kind, form):
         return _unchanged(tag_of(account.version, kind, form))
-    # What cannot be recorded has the other form.
-    secrets, form = shown(call, call.grant, account)
-    document: dict[str, Json] = {
-        "_id": identifier,
-        "found": True,
-        "_version": account.version,
-        "_seq_no": account.version - 1,
-        "_primary_term": 1,
-        "_source": source(account, secrets),
-    }
-    return answer(call, document, tag_of(account.version, kind, form))
+
+    def document(secrets: Mapping[str, str]) -> dict[str, Json]:
+        return {
+            "_id": identifier,
+            "found": True,
+            "_version": account.version,
+            **concurrency(account),
+            "_source": source(account, secrets),
+        }
+
+    # What cannot be recorded has the other form. What `filter_path` leaves out is not shown, so there is no record.
+    secrets, form = shown(call, call.grant, account, lambda as_referred: shows_any(call, document, as_referred))
+    return answer(call, document(secrets), tag_of(account.version, kind, form))
+
+
+def concurrency(account: Account) -> dict[str, Json]:
+    """Return by what Elasticsearch's clients tell one state of an account from another."""
+    return {"_seq_no": account.version - 1, "_primary_term": 1}
 
 
 def source(account: Account, secrets: Mapping[str, str]) -> dict[str, Json]:
@@ -272,15 +279,6 @@ def source(account: Account, secrets: Mapping[str, str]) -> dict[str, Json]:
 def result(identifier: str, version: int, done: str) -> dict[str, Json]:
     """Write what a change did."""
     return {"_id": identifier, "_version": version, "result": done}
-
-
-def answer(call: Call, document: Json, tag: str | None = None, status: int = 200) -> Response:
-    """Answer with a document, indented for `?pretty`; `tag` is its ETag."""
-    pretty = call.request.args.get("pretty", "false") != "false"
-    response = json_response(document, status, pretty=pretty)
-    if tag is not None:
-        response.headers["ETag"] = tag
-    return response
 
 
 def _unchanged(tag: str) -> Response:

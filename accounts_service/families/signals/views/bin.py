@@ -11,7 +11,8 @@ from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.pages import UID, read_limit, read_place
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.bin import Bin, Deleted, Place
-from accounts_service.families.signals.views.accounts import answer, result
+from accounts_service.families.signals.views.accounts import result
+from accounts_service.families.signals.views.answers import answer
 from accounts_service.families.signals.views.versions import time_of
 from accounts_service.faults import AlreadyExists, BadParameter, Json, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags

@@ -11,7 +11,8 @@ from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.accounts import SCHEMAS, schema_of, sent_type
 from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
-from accounts_service.families.signals.views.accounts import answer, document_of, found, result
+from accounts_service.families.signals.views.accounts import document_of, found, result
+from accounts_service.families.signals.views.answers import answer
 from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
 from dataclasses import replace
 
 from flask import Response
@@ -13,7 +12,6 @@ from accounts_service.access.privileges import Either, Grant, InTenant
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.schemas.search import (
-    LARGEST_WINDOW,
     Search,
     check_ended,
     read_continuation,
@@ -21,7 +19,8 @@ from accounts_service.families.signals.schemas.search import (
 )
 from accounts_service.families.signals.store.accounts import tenant_key
 from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
-from accounts_service.families.signals.views.accounts import answer, source
+from accounts_service.families.signals.views.accounts import concurrency, source
+from accounts_service.families.signals.views.answers import answer, filter_of, holds_any
 from accounts_service.families.signals.views.shown import Secrets, disclose
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
 from accounts_service.web.body import has_body
@@ -158,18 +157,23 @@ def _shown(  # noqa: PLR0913, PLR0917  # all that an answer tells of
     """Write an answer as Elasticsearch does. All that was found scores the same, unless it was sorted."""
     score = None if search.sort else 1.0
     hits: list[Json] = [_hit(search, hit, of_it, score) for hit, of_it in _sources(call, grant, search, page, started)]
-    more = page.total > LARGEST_WINDOW
     return {
         **({} if token is None else {"_scroll_id": token}),
         "took": (time.perf_counter_ns() - started) // 1_000_000,
         "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
         "hits": {
-            "total": {"value": LARGEST_WINDOW if more else page.total, "relation": "gte" if more else "eq"},
+            **({} if page.total is None else {"total": _total(page.total, search.counted_to)}),
             "max_score": score if hits else None,
             "hits": hits,
         },
     }
+
+
+def _total(found: int, counted_to: int | None) -> dict[str, Json]:
+    if counted_to is None or found <= counted_to:
+        return {"value": found, "relation": "eq"}
+    return {"value": counted_to, "relation": "gte"}
 
 
 def _sources(
@@ -178,6 +182,7 @@ def _sources(
     """Write what is asked for of each hit; of secrets in clear, which are recorded, no others."""
     if search.source is None:
         return [(hit, None) for hit in page.hits]
+    selected = filter_of(call)
     several: list[tuple[Hit, Secrets]] = []
     for hit in page.hits:
         if time.perf_counter_ns() - started > _LONGEST_NS:
@@ -188,7 +193,8 @@ def _sources(
     revealed = [
         secrets
         for (_, secrets), as_referred in zip(several, sources, strict=True)
-        if secrets.clear is not None and _holds_any(as_referred, secrets.references.values())
+        if secrets.clear is not None
+        and holds_any(selected.of({"hits": {"hits": [{"_source": as_referred}]}}), secrets.references.values())
     ]
     if not revealed:
         return [(hit, as_referred) for (hit, _), as_referred in zip(several, sources, strict=True)]
@@ -199,17 +205,12 @@ def _sources(
     ]
 
 
-def _holds_any(document: Json, values: Collection[str]) -> bool:
-    """Tell whether one of the values is somewhere in a document, as what is cut down may hold none of them."""
-    if isinstance(document, dict):
-        return any(_holds_any(value, values) for value in document.values())
-    return document in values
-
-
 def _hit(search: Search, hit: Hit, of_it: dict[str, Json] | None, score: float | None) -> dict[str, Json]:
     shown: dict[str, Json] = {
         "_index": ".signals_accounts",
         "_id": hit.account.key.scoped_id,
+        **({"_version": hit.account.version} if search.shows_version else {}),
+        **(concurrency(hit.account) if search.shows_sequence else {}),
         "_score": score,
     }
     if of_it is not None:

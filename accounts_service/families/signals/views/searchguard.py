@@ -9,7 +9,7 @@ from accounts_service.access.privileges import Open
 from accounts_service.access.roles import Identity
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import TENANT_READING, TENANT_WRITING
-from accounts_service.families.signals.views.accounts import answer
+from accounts_service.families.signals.views.answers import answer
 from accounts_service.faults import Json, RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.web.family import Routes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -52,16 +52,21 @@ def form_for(call: Call, grant: Grant, account: Account) -> str:
     return _form(account, in_clear=_in_clear(call, grant, account))
 
 
-def shown(call: Call, grant: Grant, account: Account) -> tuple[Mapping[str, str], str]:
-    """Give the account's secrets as its one reader may see them, and the form that the answer has by that.
+def shown(
+    call: Call, grant: Grant, account: Account, is_any_shown: Callable[[Mapping[str, str]], bool]
+) -> tuple[Mapping[str, str], str]:
+    """Return the account's secrets as its one reader may see them, and the form that the answer has by that.
 
-    Raises RefusedError(SecretUnreadable), and what `disclose` raises.
+    `is_any_shown` is asked whether an answer with these references shows any of them: one that shows no secret
+    is not recorded. Raises RefusedError(SecretUnreadable).
     """
     secrets = Secrets.of(call, grant, account)
-    if secrets.clear is not None:
-        disclose(call, [secrets])
-        return secrets.clear, _form(account, in_clear=True)
-    return secrets.references, _form(account, in_clear=False)
+    if secrets.clear is None:
+        return secrets.references, _form(account, in_clear=False)
+    if not is_any_shown(secrets.references):
+        return secrets.references, _form(account, in_clear=True)
+    disclose(call, [secrets])
+    return secrets.clear, _form(account, in_clear=True)
 
 
 def _form(account: Account, *, in_clear: bool) -> str:

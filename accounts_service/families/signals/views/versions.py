@@ -15,7 +15,8 @@ from accounts_service.families.signals.schemas.differences import differences
 from accounts_service.families.signals.schemas.pages import VERSION, read_limit, read_version
 from accounts_service.families.signals.store.accounts import Key, tenant_key
 from accounts_service.families.signals.store.versions import State, Version, Versions
-from accounts_service.families.signals.views.accounts import ACCOUNT, OF_TENANT, answer, result, source
+from accounts_service.families.signals.views.accounts import ACCOUNT, OF_TENANT, result, source
+from accounts_service.families.signals.views.answers import answer
 from accounts_service.faults import BadParameter, Json, NoSuchObject, PreconditionFailed, RefusedError, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of

@@ -23,6 +23,7 @@ from accounts_service.families.wavefront.views import (
 )
 from accounts_service.families.wavefront.views.paths import CONVERTERS
 from accounts_service.web import gate
+from accounts_service.web.body import Reading
 from accounts_service.web.family import Family, Mount
 
 
@@ -60,4 +61,6 @@ FAMILY = Family(
     terms=documents.TERMS,
     schemes=documents.SCHEMES,
     stored=STORED,
+    # Jackson reads the bytes of a body, and skips the mark.
+    reading=Reading(skips_mark=True),
 )
