@@ -57,7 +57,7 @@ def _find(value: Json, path: tuple[str | int, ...]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One `from`: a path, perhaps a pattern whose first group is the value, perhaps a separator."""
+    """One `from`: a path, perhaps a pattern whose groups make the value, perhaps a separator."""
 
     path: tuple[str | int, ...]
     pattern: re.Pattern[str] | None = None
@@ -78,8 +78,11 @@ class Source:
         if self.split is not None:
             values = [part.strip(" \t") for value in values for part in value.split(self.split)]
         if self.pattern is not None:
+            # All groups that took part, in their order: with the first alone ann.smith@… and
+            # ann.jones@… would be one user.
+            # https://docs.search-guard.com/latest/authentication-authorization-configuration-advanced-user-mapping
             matches = [self.pattern.fullmatch(value) for value in values]
-            values = [match[1] if match.re.groups else match[0] for match in matches if match]
+            values = ["".join(group or "" for group in match.groups()) for match in matches if match]
         return [value for value in values if value]
 
 
