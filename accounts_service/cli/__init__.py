@@ -113,7 +113,7 @@ def config() -> None:
 @config.command("check")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def config_check(directory: Path) -> None:
-    """Read the configuration files in DIRECTORY and name every problem."""
+    """Read the configuration files in DIRECTORY and name every problem, and all that has no effect."""
     try:
         configuration = parse(read_directory(directory), app.built_ins())
     except BadConfigurationError as error:
@@ -122,6 +122,8 @@ def config_check(directory: Path) -> None:
         sys.exit(1)
     for left_out in configuration.left_out:
         click.echo(f"left out: {left_out}")
+    for warning in configuration.warnings:
+        click.echo(f"warning: {warning}")
     click.echo("No problem found.")
 
 
