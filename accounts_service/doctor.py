@@ -25,6 +25,7 @@ from accounts_service.access import action_groups
 from accounts_service.access.authenticators import ANONYMOUS, TRUSTED_ORIGIN
 from accounts_service.access.configuration import (
     AUTHC,
+    FILES,
     NETBIRD_JWT,
     NO_BCRYPT,
     USERS,
@@ -40,10 +41,12 @@ from accounts_service.access.snapshot import (
     BuiltIns,
     LastGood,
     UnknownUserError,
+    files_not_read,
     in_use,
     rules_of,
     uids_of,
 )
+from accounts_service.access.variables import file_paths
 from accounts_service.bulkhead import Bulkhead
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError, SecretUnreadable
@@ -177,11 +180,12 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     configuration = found.configuration
     for left_out in configuration.left_out:
         yield _warn("left-out", left_out, _todo_about_left_out(left_out))
-    for warning in configuration.warnings:
+    for warning in (*configuration.warnings, *files_not_read(settings.config_dir)):
         if NO_BCRYPT in warning:
             continue  # Told with the users.
         yield _warn("no-effect", warning, "change it, or do not rely on it; see docs/operations.md")
     yield from _modes(settings.config_dir)
+    yield from _open_files_of_variables(settings.config_dir)
     for check, findings in (
         ("roles", judge_roles(configuration, built_ins)),
         ("users", judge_users(configuration, built_ins)),
@@ -220,6 +224,24 @@ def _modes(directory: Path) -> Iterator[Finding]:
         if mode & 0o007 and held:
             check = {USERS: "users", NETBIRD_JWT: "netbird-jwt"}.get(name, "authc")
             yield _warn(check, f"{path} is open to others, and holds {held}", f"chmod o= {path}")
+
+
+def _open_files_of_variables(directory: Path) -> Iterator[Finding]:
+    paths: set[str] = set()
+    for name in FILES:
+        try:
+            paths |= file_paths((directory / name).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue  # Told as a problem of the directory, or not needed.
+    for path in sorted(directory / path for path in paths):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except (OSError, ValueError):
+            continue  # Told as a variable without a value.
+        if mode & 0o007:
+            yield _warn(
+                "variables", f"{path} is open to others, and a variable has its value from it", f"chmod o= {path}"
+            )
 
 
 def _secrets_in(path: Path) -> str:

@@ -84,6 +84,8 @@ FILES: Mapping[str, str] = {
         network.trusted_proxies: "#{env:PROXIES}"
     """,
     "sg_authz.yml": "ignore_unauthorized_indices.enabled: true",
+    "sg_blocks.yml": "nobody: {type: name, value: [bob], verdict: disallow}",
+    "sg_frontend_authc.yml": "default: {auth_domains: [{type: basic}]}",
 }
 
 
@@ -93,6 +95,7 @@ def installation(tmp_path: Path, sqlite_url: str) -> Installation:
     made = Installation(tmp_path / "sg", sqlite_url, files=FILES)
     (made.config_dir / "secrets").mkdir()
     (made.config_dir / "secrets/bob.hash").write_text(hash_password("bob's", cost=4))
+    (made.config_dir / "secrets/bob.hash").chmod(0o644)
     return made
 
 
@@ -112,6 +115,8 @@ EXPECTED = (
     "warning: sg_authz.yml: ignore_unauthorized_indices: This has no effect here",
     "warning: sg_authc.yml: auth_domains.0.order: This has no effect here",
     "warning: sg_authc.yml: metrics: This has no effect here",
+    "warning: sg_blocks.yml: this file is not read, nobody is kept out by it",
+    "warning: sg_frontend_authc.yml: this file is not read",
     "No problem found.",
 )
 
@@ -124,6 +129,7 @@ def test_config_check_and_doctor_name_all_that_has_no_effect(installation: Insta
     examined = CliRunner().invoke(cli.main, ["doctor"], env={**installation.environment(), **ENVIRONMENT})
     for line in lines[:-1]:
         assert line.partition(": ")[2] in examined.stdout
+    assert "bob.hash is open to others, and a variable has its value from it" in examined.stdout
     assert not [text for text in (SECRET, PASSWORD) if text in run.output + examined.output]
 
 

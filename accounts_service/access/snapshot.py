@@ -166,6 +166,19 @@ def read_directory(directory: Path) -> dict[str, str]:
     return texts | contents
 
 
+def files_not_read(directory: Path) -> tuple[str, ...]:
+    """List the files in `directory` that Search Guard may read and this service does not, one line each."""
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except OSError:
+        return ()
+    return tuple(
+        f"{name}: this file is not read" + (", nobody is kept out by it" if name.startswith("sg_blocks.") else "")
+        for name in names
+        if name.startswith("sg_") and name.endswith((".yml", ".yaml")) and name not in FILES
+    )
+
+
 def _paths_in(texts: Mapping[str, str]) -> frozenset[str]:
     return frozenset(path for name in FILES for path in file_paths(texts.get(name, "")))
 
