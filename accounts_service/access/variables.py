@@ -25,11 +25,11 @@ LARGEST_FILE = 1024 * 1024
 
 _VARIABLE = re.compile(r"#\{\s*([A-Za-z]+):([^{}|]*?)(:-[^|]*?)?\s*((?:\|\s*[A-Za-z0-9]+\s*)*)\}", re.DOTALL)
 _PART = re.compile(r"#\{(?:env|file|var):[^{}|:]*")
-_FILE = re.compile(r"#\{\s*file:([^{}|\n]*?)(?::-[^|]*?)?\s*(?:\||\})")
+_FILE = re.compile(r"#\{\s*file:([^{}|\n]*?)(?::-[^|\n]*?)?\s*(?:\||\})")
 
 # Passwords that were hashed already, so that a configuration that is read again
-# costs nothing and keeps its hashes.
-_MOST_HASHED = 10_000
+# costs nothing and keeps its hashes; past this many all are forgotten.
+MOST_HASHED = 10_000
 _KEY = secrets.token_bytes(32)
 _HASHED: dict[bytes, str] = {}
 
@@ -153,7 +153,7 @@ def _hashed(value: Json) -> Json:
             hashed = hash_password(password)
         except ValueError:  # Too long, empty, or no Unicode text.
             return None
-        if len(_HASHED) >= _MOST_HASHED:
+        if len(_HASHED) >= MOST_HASHED:
             _HASHED.clear()
         _HASHED[digest] = hashed
         return hashed

@@ -18,6 +18,7 @@ from accounts_service.access.snapshot import (
     LastGood,
     Snapshot,
     UnreadableError,
+    files_not_read,
     in_use,
     parse,
     read_directory,
@@ -228,3 +229,13 @@ def test_a_comment_may_name_a_file_and_a_key_set_may_not(directory: Path) -> Non
     assert "#{file:secrets/alice}" in texts
     assert not {"#{file:secrets/none}", "#{file:secrets/other}"} & texts.keys()
     assert parse(texts, BUILT_INS).users["alice"].hash == hash_of("alice")
+
+
+def test_files_of_search_guard_that_are_not_read_are_named(directory: Path) -> None:
+    for name in ("sg_blocks.yml", "sg_roles.yaml", "sg_notes.txt", "notes.yml", "sg_authz.yml"):
+        (directory / name).touch()
+    assert files_not_read(directory) == (
+        "sg_blocks.yml: this file is not read, nobody is kept out by it",
+        "sg_roles.yaml: this file is not read",
+    )
+    assert files_not_read(directory / "none") == ()

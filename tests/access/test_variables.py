@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts_service.access import variables
 from accounts_service.access.configuration import AUTHC, NETBIRD_JWT, REQUIRED, Configuration, read
 from accounts_service.access.explanations import held_document, held_roles, reason_for_role
 from accounts_service.access.roles import REALM, Identity
@@ -81,6 +82,21 @@ def test_a_password_becomes_a_hash_that_stays_the_same() -> None:
     assert isinstance(hashed, str)
     assert bcrypt.checkpw(CANARY.encode(), hashed.encode())
     assert SOME.expand("#{env:SECRET|bcrypt}") == hashed
+
+
+def test_hashes_of_many_passwords_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def hash_cheaply(password: str) -> str:
+        hashed.append(password)
+        return f"hash of {password}"
+
+    monkeypatch.setattr(variables, "hash_password", hash_cheaply)
+    of_default = "#{{env:NONE:-password {}|bcrypt}}"
+    for number in range(variables.MOST_HASHED + 1):
+        assert SOME.expand(of_default.format(number)) == f"hash of password {number}"
+    assert SOME.expand(of_default.format(0)) == "hash of password 0"
+    assert hashed.count("password 0") == 2
 
 
 @pytest.mark.parametrize(
