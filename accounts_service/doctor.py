@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
@@ -23,8 +23,17 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from accounts_service import app
 from accounts_service.access import action_groups
 from accounts_service.access.authenticators import ANONYMOUS, TRUSTED_ORIGIN
-from accounts_service.access.configuration import AUTHC, NETBIRD_JWT, USERS, Configuration, NetworkSettings, is_key_set
-from accounts_service.access.documents import load
+from accounts_service.access.configuration import (
+    AUTHC,
+    FILES,
+    NETBIRD_JWT,
+    NO_BCRYPT,
+    USERS,
+    Configuration,
+    NetworkSettings,
+    is_key_set,
+)
+from accounts_service.access.documents import Findings, few, load
 from accounts_service.access.log_ins import anonymous_identities, depends_on_origin, lets_everybody_in
 from accounts_service.access.roles import REALM, Identity, Role
 from accounts_service.access.snapshot import (
@@ -32,10 +41,12 @@ from accounts_service.access.snapshot import (
     BuiltIns,
     LastGood,
     UnknownUserError,
+    files_not_read,
     in_use,
     rules_of,
     uids_of,
 )
+from accounts_service.access.variables import file_paths
 from accounts_service.config import CONNECTIONS_BESIDE, BadSettingsError, Settings
 from accounts_service.faults import RefusedError, SecretUnreadable
 from accounts_service.jobs.mail import Waiting, server_of
@@ -168,7 +179,12 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     configuration = found.configuration
     for left_out in configuration.left_out:
         yield _warn("left-out", left_out, _todo_about_left_out(left_out))
+    for warning in (*configuration.warnings, *files_not_read(settings.config_dir)):
+        if NO_BCRYPT in warning:
+            continue  # Told with the users.
+        yield _warn("no-effect", warning, "change it, or do not rely on it; see docs/operations.md")
     yield from _modes(settings.config_dir)
+    yield from _open_files_of_variables(settings.config_dir)
     for check, findings in (
         ("roles", judge_roles(configuration, built_ins)),
         ("users", judge_users(configuration, built_ins)),
@@ -209,11 +225,29 @@ def _modes(directory: Path) -> Iterator[Finding]:
             yield _warn(check, f"{path} is open to others, and holds {held}", f"chmod o= {path}")
 
 
+def _open_files_of_variables(directory: Path) -> Iterator[Finding]:
+    paths: set[str] = set()
+    for name in FILES:
+        try:
+            paths |= file_paths((directory / name).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue  # Told as a problem of the directory, or not needed.
+    for path in sorted(directory / path for path in paths):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except (OSError, ValueError):
+            continue  # Told as a variable without a value.
+        if mode & 0o007:
+            yield _warn(
+                "variables", f"{path} is open to others, and a variable has its value from it", f"chmod o= {path}"
+            )
+
+
 def _secrets_in(path: Path) -> str:
     # By the document and not by what was made of it, for the file that is in
     # use may be another. Whoever has the secret of an HMAC can sign as anybody.
     text = path.read_text(encoding="utf-8", errors="replace")
-    cursor = load(path.name, text, [], undotted=path.name in (AUTHC, NETBIRD_JWT))
+    cursor = load(path.name, text, Findings([], []), undotted=path.name in (AUTHC, NETBIRD_JWT))
     sets = [cursor]
     domains = (domain.child("jwt") for domain in cursor.children("auth_domains"))
     for entry in (cursor,) if path.name == NETBIRD_JWT else domains:
@@ -282,14 +316,14 @@ def judge_users(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
     by_address = any(mapping.ips or not mapping.hosts.is_empty for mapping in configuration.mappings.by_role.values())
     idle = [] if by_address else [name for name, held in roles.items() if not held]
     users = configuration.users
-    unusable = [name for name, user in users.items() if user.cost is None]
+    unusable = [name for name, user in users.items() if user.hash and user.cost is None]
     cheap = [name for name, user in users.items() if user.cost is not None and user.cost < _LOWEST_COST]
     if idle:
-        yield _warn("users", f"without any role: {_few(idle)}", "map them in sg_roles_mapping.yml, or remove them")
+        yield _warn("users", f"without any role: {few(idle)}", "map them in sg_roles_mapping.yml, or remove them")
     if unusable:
-        yield _warn("users", f"without a bcrypt hash: {_few(unusable)}", "make one: accounts-service hash-password")
+        yield _warn("users", f"without a bcrypt hash: {few(unusable)}", "make one: accounts-service hash-password")
     if cheap:
-        text = f"with a hash of a cost below {_LOWEST_COST}: {_few(cheap)}"
+        text = f"with a hash of a cost below {_LOWEST_COST}: {few(cheap)}"
         yield _warn("users", text, "hash their passwords anew: accounts-service hash-password")
     if not idle and not unusable and not cheap:
         yield _ok("users", f"{len(users)} in {USERS}")
@@ -321,11 +355,6 @@ def judge_anonymous(configuration: Configuration, built_ins: BuiltIns) -> Iterat
                 strange.append(_fail("anonymous", text, "take the role from those who come without a name"))
     if any(domain.type == ANONYMOUS for domain in domains):
         yield from strange or [_ok("anonymous", "those without a name are kept to what they are given")]
-
-
-def _few(names: Iterable[str]) -> str:
-    first, rest = sorted(names)[:10], sorted(names)[10:]
-    return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
 
 
 def judge_netbird_jwt(configuration: Configuration) -> Iterator[Finding]:

@@ -176,6 +176,27 @@ def test_domains_left_out_are_named(patient: Patient) -> None:
     ]
 
 
+def test_what_has_no_effect_is_named_once(patient: Patient) -> None:
+    users = {"carl": {"readonly": True, "search_guard_roles": ["reader"]}, "sha": {"hash": CANARY}}
+    patient.write("sg_internal_users.yml", users)
+    patient.write("sg_tenants.yml", "# #{file:none} #{file:open}\n")
+    (patient.settings.config_dir / "sg_internal_users.yml").chmod(0o600)
+    (patient.settings.config_dir / "open").write_text(CANARY)
+    (patient.settings.config_dir / "open").chmod(0o604)
+    (patient.settings.config_dir / "sg_blocks.yml").touch()
+    lines = [line.partition(" -> ")[0] for line in patient.lines()]
+    assert lines[:4] == [
+        "warn no-effect: sg_internal_users.yml: readonly is ignored: carl",
+        "warn no-effect: sg_internal_users.yml: without a hash, so that they cannot log in by password: carl",
+        "warn no-effect: sg_blocks.yml: this file is not read, nobody is kept out by it",
+        f"warn variables: {patient.settings.config_dir}/open is open to others, and a variable has its value from it",
+    ]
+    assert [line for line in lines if "sha" in line] == [
+        "warn users: without any role: sha",
+        "warn users: without a bcrypt hash: sha",
+    ]
+
+
 OCT = {"kty": "oct", "k": base64.urlsafe_b64encode(b"k" * 64).decode().rstrip("="), "kid": "one"}
 BASIC = {"type": "basic/internal_users_db"}
 

@@ -9,6 +9,7 @@ reserved for administrators with a TLS certificate is allowed to nobody here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar, assert_never
@@ -37,6 +38,7 @@ from accounts_service.access.privileges import (
     level_of,
 )
 from accounts_service.access.roles import GLOBAL_TENANT, Identity, Role, RoleMappings, TenantPermission
+from accounts_service.faults import Json
 
 _RESERVED = ("cluster:admin:searchguard:config/", "cluster:admin:searchguard:internal/")
 
@@ -75,9 +77,14 @@ class _TenantRule:
         """Return the pattern that covers `tenant` for `identity`, or None."""
         if (pattern := self.tenants.match(tenant)) is not None:
             return pattern
+        if not self.templates:
+            return None
         values = {"user.name": identity.name, "user_name": identity.name}
         values |= {f"user.attrs.{name}": value for name, value in identity.attributes}
-        return next((p for p, template in self.templates.items() if template.matches(tenant, values)), None)
+        roles: list[Json] = [*sorted(identity.backend_roles)]
+        structured: dict[str, Json] = {"user.roles": roles, "user_roles": roles}
+        structured |= {f"user.attrs.{name}": json.loads(value) for name, value in identity.structured}
+        return next((p for p, template in self.templates.items() if template.matches(tenant, values, structured)), None)
 
 
 class Permissions:

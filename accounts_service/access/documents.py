@@ -9,22 +9,25 @@ service sees. What a file may say is known to configuration.py and authc.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from accounts_service.access.patterns import Matcher, Template, expression, is_template
 from accounts_service.access.roles import Network
+from accounts_service.access.variables import Expanded, Node, Unresolved, Variables
+from accounts_service.faults import Json
 
-Node: TypeAlias = "bool | str | list[Node] | dict[str, Node] | None"
 T = TypeVar("T")
 
 INVALID = "Invalid value"
 MISSING = "Required attribute is missing"
+NO_EFFECT = "This has no effect here"
 _UNSUPPORTED = "Unsupported attribute"
+_A_PATTERN = "A regular expression pattern"
 
 # Levels of a document, and of a key with dots. No file needs half of them, and
 # libyaml follows a document down until the process dies.
@@ -33,7 +36,10 @@ _DEEPEST = 20
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing wrong with a file. `path` names the attribute, `expected` what should stand there."""
+    """One thing wrong with a file, or of no effect in it.
+
+    `path` names the attribute, `expected` what should be there.
+    """
 
     file: str
     path: str
@@ -46,17 +52,37 @@ class ConfigProblem:
         return place + self.error + (f" (expected: {self.expected})" if self.expected else "")
 
 
-def load(file: str, text: str, problems: list[ConfigProblem], *, undotted: bool = False) -> Cursor:
-    """Enter the document in `text`, empty if it cannot be read; what is wrong is added to `problems`.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is found in the files: `problems` refuse them, `warnings` are about what has no effect."""
 
-    `undotted`: whether `a.b: 1` is short for `a: {b: 1}`.
+    problems: list[ConfigProblem]
+    warnings: list[ConfigProblem]
+
+
+def load(
+    file: str, text: str, findings: Findings, *, undotted: bool = False, variables: Variables | None = None
+) -> Cursor:
+    """Enter the document in `text`, empty if it cannot be read; what is wrong is added to `findings`.
+
+    `undotted`: whether `a.b: 1` is short for `a: {b: 1}`. `variables`: what `#{…}` stands for, if it is no text.
     """
+    problems = findings.problems
     node = _parse(file, text)
     if not isinstance(node, dict):
         if node is not None:
             problems.append(node if isinstance(node, ConfigProblem) else ConfigProblem(file, "", INVALID, "A mapping"))
         node = {}
-    return Cursor(file, "", _Undotted(file, problems).mapping(node) if undotted else node, problems)
+    if variables is not None:
+        node = {name: variables.expand(value) for name, value in node.items()}
+    return Cursor(file, "", _Undotted(file, problems).mapping(node) if undotted else node, findings)
+
+
+def few(names: Iterable[str]) -> str:
+    """List the first ten of `names`, in order, and how many more there are."""
+    listed = sorted(names)
+    first, rest = listed[:10], listed[10:]
+    return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
 
 
 # -- YAML ---------------------------------------------------------------------
@@ -98,8 +124,8 @@ def _shown(name: str) -> str:
     return name if start == name else f"{start}…"
 
 
-def _without_hash(name: str) -> str:
-    # The same for a name that is to be told whole; every kind of hash begins with a dollar.
+def without_hash(name: str) -> str:
+    """Return a name without what may be a hash in it; every kind of hash begins with a dollar."""
     before, dollar, _ = name.partition("$")
     return f"{before}…" if dollar else name
 
@@ -140,18 +166,27 @@ def _parse(file: str, text: str) -> Node | ConfigProblem:
 
 
 class Cursor:
-    """A mapping being read; what nobody has read by the end is unsupported."""
+    """A mapping being read; what nobody has read by the end is unsupported.
 
-    def __init__(self, file: str, path: str, node: Mapping[str, Node], problems: list[ConfigProblem]) -> None:
+    A variable without a value is a problem wherever it is read, for without the
+    value somebody might have more than is meant. `droppable` says that leaving
+    it out gives nobody anything; then it is a warning.
+    """
+
+    def __init__(self, file: str, path: str, node: Mapping[str, Node], findings: Findings) -> None:
         self.path = path
         self._file = file
         self._node = node
-        self._problems = problems
+        self._findings = findings
         self._read: set[str] = set()
 
     def problem(self, name: str, error: str, expected: str | None = None) -> None:
         """Report what is wrong with the attribute `name`."""
-        self._problems.append(ConfigProblem(self._file, self._place(name), error, expected))
+        self._findings.problems.append(ConfigProblem(self._file, self._place(name), error, expected))
+
+    def warn(self, name: str, warning: str) -> None:
+        """Report what has no effect in the attribute `name`."""
+        self._findings.warnings.append(ConfigProblem(self._file, self._place(name), warning))
 
     def take(self, name: str) -> Node:
         """Read whatever stands under `name`."""
@@ -166,20 +201,39 @@ class Cursor:
         """Read past these."""
         self._read.update(names)
 
-    def text(self, name: str) -> str | None:
+    def pass_over(self, names: Iterable[str], reason: str) -> None:
+        """Read past these, with a warning for each that is there."""
+        for name in names:
+            if self.has(name):
+                self.warn(name, reason)
+            self.ignore(name)
+
+    def unread(self) -> list[str]:
+        """List what is here and was not read, as it may be shown, and read past it."""
+        names = [name for name in self._node if name not in self._read]
+        self.ignore(*names)
+        return [without_hash(_shown(name)) for name in names]
+
+    def unresolved(self) -> Unresolved | None:
+        """Find a variable without a value anywhere in here."""
+        return _unresolved([*self._node.values()])
+
+    def text(self, name: str, *, droppable: bool = False) -> str | None:
         """Read a string."""
         value = self.take(name)
         if value is None or isinstance(value, str):
             return value
-        self.problem(name, INVALID, "A string")
+        self._refuse(name, value, "A string", droppable=droppable)
         return None
 
     def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001  # named in every call
         """Read true or false."""
         value = self.take(name)
+        if isinstance(value, Expanded) and value in ("true", "false"):
+            return value == "true"  # A variable is always a text.
         if value is None or isinstance(value, bool):
             return default if value is None else value
-        self.problem(name, INVALID, "true or false")
+        self._refuse(name, value, "true or false")
         return default
 
     def require(self, *names: str) -> None:
@@ -188,65 +242,96 @@ class Cursor:
             if not self.has(name):
                 self.problem(name, MISSING)
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str, *, droppable: bool = False) -> tuple[str, ...]:
         """Read a list of strings, or one string."""
-        return tuple(text for _, text in self._listed(name))
+        return tuple(text for _, text in self._listed(name, droppable=droppable))
 
-    def _listed(self, name: str) -> Iterator[tuple[str, str]]:
+    def _listed(self, name: str, *, droppable: bool) -> Iterator[tuple[str, str]]:
         value = self.take(name)
         if isinstance(value, str):
             yield name, value
-            return
-        if value is not None and not isinstance(value, list):
-            self.problem(name, INVALID, "A list of strings")
-            return
-        for number, element in enumerate(value or ()):
+        elif isinstance(value, list):
+            yield from self._strings(name, value, droppable=droppable)
+        elif value is not None:
+            self._refuse(name, value, "A list of strings", droppable=droppable)
+
+    def _strings(self, name: str, elements: list[Node], *, droppable: bool) -> Iterator[tuple[str, str]]:
+        for number, element in enumerate(elements):
             if isinstance(element, str):
                 yield f"{name}.{number}", element
+            elif isinstance(element, list) and element and all(isinstance(text, Expanded) for text in element):
+                # A variable that is a list, in a list.
+                yield from self._strings(f"{name}.{number}", element, droppable=droppable)
             else:
-                self.problem(f"{name}.{number}", INVALID, "A string")
+                self._refuse(f"{name}.{number}", element, "A string", droppable=droppable)
 
-    def parsed(self, name: str, parse: Callable[[str], T], expected: str) -> tuple[T, ...]:
+    def parsed(self, name: str, parse: Callable[[str], T], expected: str, *, droppable: bool = False) -> tuple[T, ...]:
         """Read a list of strings, or one, and parse each; what `parse` refuses with ValueError is a problem."""
-        results = []
-        for place, text in self._listed(name):
+        return tuple(self._parse(self._listed(name, droppable=droppable), parse, expected))
+
+    def _parse(self, listed: Iterable[tuple[str, str]], parse: Callable[[str], T], expected: str) -> Iterator[T]:
+        for place, text in listed:
             try:
-                results.append(parse(text))
+                yield parse(text)
             except ValueError:
                 self.problem(place, INVALID, expected)
-        return tuple(results)
 
-    def patterns(self, name: str, *, templates: bool = False) -> tuple[str, ...]:
+    def patterns(self, name: str, *, templates: bool = False, droppable: bool = False) -> tuple[str, ...]:
         """Read patterns, as patterns.py has them; `templates` may also hold `${…}`."""
-        return self.parsed(name, _template if templates else _pattern, "A regular expression pattern")
+        return self.parsed(name, _template if templates else _pattern, _A_PATTERN, droppable=droppable)
 
-    def matcher(self, name: str) -> Matcher:
+    def matcher(self, name: str, *, droppable: bool = False) -> Matcher:
         """Read patterns into one matcher."""
-        return Matcher(self.patterns(name))
+        return Matcher(self.patterns(name, droppable=droppable))
 
-    def networks(self, name: str) -> tuple[Network, ...]:
+    def matchers(self, name: str) -> tuple[Matcher, ...]:
+        """Read a list of patterns, or of lists of them, or one pattern: a matcher for each element.
+
+        With a variable that has no value there is one more, which matches nothing.
+        """
+        value = self.take(name)
+        matchers = []
+        for number, element in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            place = name if number is None else f"{name}.{number}"
+            if isinstance(element, str):
+                listed: Iterable[tuple[str, str]] = [(place, element)]
+            elif isinstance(element, list):
+                listed = self._strings(place, element, droppable=True)
+            elif element is None and number is None:
+                continue
+            else:
+                self._refuse(place, element, "A string", droppable=True)
+                listed = []
+            matchers.append(Matcher(tuple(self._parse(listed, _pattern, _A_PATTERN))))
+        return tuple(matchers)
+
+    def networks(self, name: str, *, droppable: bool = False) -> tuple[Network, ...]:
         """Read addresses and networks."""
-        return self.parsed(name, _network, "IP address or netmask in CIDR notation")
+        return self.parsed(name, _network, "IP address or netmask in CIDR notation", droppable=droppable)
 
     def child(self, name: str) -> Cursor:
         """Enter the mapping under `name`, empty if there is none."""
         value = self.take(name)
-        if value is not None and not isinstance(value, dict):
-            self.problem(name, INVALID, "A mapping")
-            value = None
-        return self._enter(name, value)
+        if isinstance(value, dict):
+            return self._enter(name, value)
+        if value is not None:
+            self._refuse(name, value, "A mapping")
+        return self._enter(name, None)
 
-    def children(self, name: str) -> Iterator[Cursor]:
-        """Enter the mappings in the list under `name`."""
+    def children(self, name: str, *, or_one: bool = False) -> Iterator[Cursor]:
+        """Enter the mappings in the list under `name`; `or_one`: a mapping with something in it is a list of one."""
         value = self.take(name)
+        if or_one and isinstance(value, dict) and value:
+            yield self._enter(name, value)
+            return
         if value is not None and not isinstance(value, list):
-            self.problem(name, INVALID, "A list")
+            self._refuse(name, value, "A list")
             return
         for number, element in enumerate(value or ()):
             if isinstance(element, dict):
                 yield self._enter(f"{name}.{number}", element)
             else:
-                self.problem(f"{name}.{number}", INVALID, "A mapping")
+                self._refuse(f"{name}.{number}", element, "A mapping")
 
     def entries(self) -> Iterator[tuple[str, Cursor]]:
         """Enter all entries of the document; keys that begin with `_` are none."""
@@ -257,7 +342,7 @@ class Cursor:
             if value is None or isinstance(value, dict):
                 yield name, self._enter(name, value)
             else:
-                self.problem(name, INVALID, "A mapping")
+                self._refuse(name, value, "A mapping")
 
     def names(self) -> Iterator[str]:
         """Name the entries, each for `child` or `text`."""
@@ -269,11 +354,37 @@ class Cursor:
             if name not in self._read:
                 self.problem(_shown(name), _UNSUPPORTED)
 
+    def _refuse(self, name: str, value: Node, expected: str, *, droppable: bool = False) -> None:
+        if not isinstance(value, Unresolved):
+            self.problem(name, INVALID, expected)
+        elif droppable:
+            self.warn(name, str(value))
+        else:
+            self.problem(name, str(value), expected)
+
     def _place(self, name: str) -> str:
-        return ".".join(filter(None, (self.path, _without_hash(name))))
+        return ".".join(filter(None, (self.path, without_hash(name))))
 
     def _enter(self, name: str, node: Mapping[str, Node] | None) -> Cursor:
-        return Cursor(self._file, self._place(name), node or {}, self._problems)
+        return Cursor(self._file, self._place(name), node or {}, self._findings)
+
+
+def resolved(node: Node) -> Json:
+    """Return a node as JSON; a variable without a value is null."""
+    if isinstance(node, list):
+        return [resolved(element) for element in node]
+    if isinstance(node, dict):
+        return {name: resolved(value) for name, value in node.items()}
+    return None if isinstance(node, Unresolved) else node
+
+
+def _unresolved(nodes: Iterable[Node]) -> Unresolved | None:
+    for node in nodes:
+        inner = node if isinstance(node, list) else [*node.values()] if isinstance(node, dict) else ()
+        found = node if isinstance(node, Unresolved) else _unresolved(inner)
+        if found is not None:
+            return found
+    return None
 
 
 def _pattern(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from accounts_service.access.privileges import Grant, Open, Requirement, describe
 from accounts_service.access.roles import REALM, Identity, ResolutionMode, RoleMapping, RoleMappings
+from accounts_service.access.variables import shown
 from accounts_service.faults import Json
 
 
@@ -247,7 +248,7 @@ def _mapped(role: str, mapping: RoleMapping, identity: Identity) -> Iterator[Hel
 
 def reason_for_role(held: Held) -> str:
     """Say on one line why somebody has a role."""
-    matched = f": {held.value!r} matches {held.pattern!r}" if held.value is not None else ""
+    matched = f": {held.value!r} matches {shown(held.pattern or '')!r}" if held.value is not None else ""
     return f"{held.source.value}{matched}"
 
 
@@ -255,9 +256,9 @@ def reason_of(decision: Decision) -> list[str]:
     """Say on a few lines what a decision came from, and what to do about a privilege that is missing."""
     lines = [decision.reason.value]
     if decision.entry is not None:
-        lines.append(f"by role {decision.entry.role}: {' > '.join(decision.entry.chain)}")
+        lines.append(f"by role {decision.entry.role}: {' > '.join(map(shown, decision.entry.chain))}")
     if decision.entry is not None and decision.entry.tenant_pattern is not None:
-        lines.append(f"in the tenants {decision.entry.tenant_pattern!r}")
+        lines.append(f"in the tenants {shown(decision.entry.tenant_pattern)!r}")
     if decision.groups:
         lines.append(f"action groups that give it: {', '.join(decision.groups)}")
     if decision.roles:
@@ -275,7 +276,11 @@ def decision_document(decision: Decision) -> dict[str, Json]:
         "reason": decision.reason.name,
         "entry": None
         if entry is None
-        else {"role": entry.role, "chain": [*entry.chain], "tenant_pattern": entry.tenant_pattern},
+        else {
+            "role": entry.role,
+            "chain": [*map(shown, entry.chain)],
+            "tenant_pattern": None if entry.tenant_pattern is None else shown(entry.tenant_pattern),
+        },
         "groups": [*decision.groups],
         "roles": [*decision.roles],
     }
@@ -283,7 +288,9 @@ def decision_document(decision: Decision) -> dict[str, Json]:
 
 def held_document(held: Held) -> dict[str, Json]:
     """Write as JSON why somebody has a role."""
-    return {"role": held.role, "source": held.source.name, "value": held.value, "pattern": held.pattern}
+    pattern = None if held.pattern is None else shown(held.pattern)
+    value = None if held.value is None else shown(held.value)
+    return {"role": held.role, "source": held.source.name, "value": value, "pattern": pattern}
 
 
 def document(explanation: Explanation) -> dict[str, Json]:

@@ -166,7 +166,9 @@ def _notes_on_domains(usable: list[Domain]) -> Iterator[str]:
 
 
 def _is_at_hand(domain: Domain, source: Source) -> bool:
-    return domain.type == BASIC and source.path[0] in {"credentials", "user_entry"}
+    if source.path[0] == "user_entry":
+        return domain.type == BASIC or domain.with_internal_users
+    return domain.type == BASIC and source.path[0] == "credentials"
 
 
 # -- What he has --------------------------------------------------------------
@@ -179,14 +181,7 @@ def _has_password(configuration: Configuration, name: str) -> bool:
 
 def _with_entry(configuration: Configuration, identity: Identity) -> Identity:
     user = configuration.users.get(identity.name)
-    if user is None:
-        return identity
-    return replace(
-        identity,
-        backend_roles=identity.backend_roles | user.backend_roles,
-        roles=identity.roles | user.roles,
-        attributes=tuple(sorted((dict(user.attributes) | dict(identity.attributes)).items())),
-    )
+    return identity if user is None else user.add_to(identity)
 
 
 def _known(configuration: Configuration, identity: Identity, domain: Domain) -> tuple[Identity, list[str]]:
@@ -195,8 +190,7 @@ def _known(configuration: Configuration, identity: Identity, domain: Domain) -> 
     at_hand: dict[str, Json] = {}
     notes = []
     if domain.type == BASIC and user is not None:
-        entry: dict[str, Json] = {"attributes": dict(user.attributes), "backend_roles": [*sorted(user.backend_roles)]}
-        at_hand = {"credentials": {"user_name": name}, "user_entry": entry}
+        at_hand = {"credentials": {"user_name": name}, "user_entry": user.document(name)}
         try:
             mapped = mapping.map(at_hand, default_name=name).user_name
         except UserMappingError:
@@ -204,12 +198,15 @@ def _known(configuration: Configuration, identity: Identity, domain: Domain) -> 
         if mapped != name:
             notes.append(f"the user_mapping has {name!r} known as {mapped!r}")
             name = mapped
-    found = {key: values[0] for key, source in mapping.attribute_sources if (values := source.values(at_hand))}
+    elif domain.with_internal_users and user is not None:
+        at_hand = {"user_entry": user.document(name)}
+    attributes, structured = mapping.attributes(at_hand)
     known = replace(
         identity,
         backend_roles=identity.backend_roles | frozenset(mapping.roles.values(at_hand)),
-        attributes=tuple(sorted((dict(mapping.static_attributes) | found).items())),
+        attributes=attributes,
         domain=domain.type,
+        structured=structured,
     )
     if domain.type == BASIC or domain.with_internal_users:
         known = _with_entry(configuration, known)
@@ -229,4 +226,6 @@ def _obstacle(configuration: Configuration, identity: Identity, *, heard: bool, 
         return f"no domain of sg_authc.yml takes {name!r}{where}: every log-in fails"
     if name not in configuration.users:
         return f"{name!r} is not in sg_internal_users.yml, and no domain takes this name without a password"
+    if not configuration.users[name].hash:
+        return f"{name!r} has no hash in sg_internal_users.yml, and no domain takes this name without a password"
     return f"the hash of {name!r} is none of bcrypt, and no domain takes this name without a password"

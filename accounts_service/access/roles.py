@@ -62,7 +62,8 @@ class Identity:
     `roles` are given by the user's own entry, `backend_roles` go through the
     mappings. `own` is the caller's own account in the family asked, if any.
     `domain` is the type of the domain of sg_authc.yml that found him: it tells
-    by what he came and never decides what he may do.
+    by what he came and never decides what he may do. `structured` are the
+    attributes that are lists or mappings, as JSON.
     """
 
     realm: str
@@ -73,6 +74,7 @@ class Identity:
     address: Address | None = None
     own: str | None = None
     domain: str = ""
+    structured: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,18 @@ A worker looks at the directory at most once a second, when a request comes. A
 change counts once the directory has been quiet for a second, so a revocation
 holds within two. A directory with any problem is refused with all of them; the
 last good state goes on, also in workers that start later: it is kept in a file
-of its own beside the directory.
+of its own beside the directory. Files that a variable `#{file:…}` names belong
+to the state: they are read, watched and kept with it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import pwd
+import stat
 import tempfile
 import threading
 import time
@@ -54,6 +57,7 @@ from accounts_service.access.configuration import (
 from accounts_service.access.decisions import Rules
 from accounts_service.access.log_ins import Caller
 from accounts_service.access.roles import Identity, Role, plain
+from accounts_service.access.variables import LARGEST_FILE, file_key, file_paths
 from accounts_service.faults import BadOrigin, NotAuthenticated, NotPermitted, RefusedError
 from accounts_service.folders import make_private
 from accounts_service.lines import Line
@@ -129,11 +133,11 @@ def _names(directory: Path) -> tuple[str, ...]:
 
 
 def read_directory(directory: Path) -> dict[str, str]:
-    """Read the text of every configuration file in `directory`.
+    """Read the text of every configuration file in `directory`, and by `file_key` of those that variables name.
 
     Raises BadConfigurationError, and UnreadableError where another try may help.
     """
-    texts = {}
+    texts: dict[str, str] = {}
     problems = []
     unreadable = False
     for name in _names(directory):
@@ -155,9 +159,62 @@ def read_directory(directory: Path) -> dict[str, str]:
         except OSError as error:
             problems.append(ConfigProblem(name, "", f"Cannot be read: {error.strerror}"))
             unreadable = True
+    contents, for_now = _contents(directory, texts)
+    problems += for_now
     if problems:
-        raise UnreadableError(problems) if unreadable else BadConfigurationError(problems)
-    return texts
+        raise UnreadableError(problems) if unreadable or for_now else BadConfigurationError(problems)
+    return texts | contents
+
+
+def files_not_read(directory: Path) -> tuple[str, ...]:
+    """List the files in `directory` that Search Guard may read and this service does not, one line each."""
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except OSError:
+        return ()
+    return tuple(
+        f"{name}: this file is not read" + (", nobody is kept out by it" if name.startswith("sg_blocks.") else "")
+        for name in names
+        if name.startswith("sg_") and name.endswith((".yml", ".yaml")) and name not in FILES
+    )
+
+
+def _paths_in(texts: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(path for name in FILES for path in file_paths(texts.get(name, "")))
+
+
+# What another try may find otherwise.
+_FOR_NOW = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR))
+
+
+def _contents(directory: Path, texts: Mapping[str, str]) -> tuple[dict[str, str], list[ConfigProblem]]:
+    """Read the files that variables in `texts` name; returns also those that another try may read."""
+    contents, problems = {}, []
+    for path in sorted(_paths_in(texts)):
+        try:
+            contents[file_key(path)] = _content(directory / path)
+        except OSError as error:
+            if error.errno in _FOR_NOW:
+                problems.append(ConfigProblem(file_key(path), "", f"Cannot be read: {error.strerror}"))
+        except ValueError:
+            continue  # A variable without a value, as when there is no such file.
+    return contents, problems
+
+
+def _content(path: Path) -> str:
+    """Read a file that a variable names. Raises OSError, and ValueError for what is no UTF-8 text of bounded size."""
+    # Not blocking: a pipe would keep the worker waiting for who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("no regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            raw = file.read(LARGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
+    if len(raw) > LARGEST_FILE:
+        raise ValueError("too large")
+    return raw.decode("utf-8")
 
 
 def rules_of(configuration: Configuration, built_ins: BuiltIns) -> Rules:
@@ -186,6 +243,7 @@ class Snapshot:
     ) -> None:
         self._configuration = configuration
         self.left_out = configuration.left_out
+        self.warnings = configuration.warnings
         self.netbird_jwt = configuration.netbird_jwt
         self.rules = rules_of(configuration, built_ins)
         self._network = configuration.network
@@ -372,6 +430,8 @@ class AccessControl:
         self.problems: tuple[ConfigProblem, ...] = ()
         self._seen = ""
         self._there: frozenset[str] = frozenset()
+        # Paths of files that variables name, whether they are there or not.
+        self._named: frozenset[str] = frozenset()
         self._current = self._first()
 
     def current(self) -> Snapshot:
@@ -385,8 +445,8 @@ class AccessControl:
 
     def _first(self) -> Snapshot:
         self._looked = self._clock()
-        signature = self._signature()
         kept = self._kept()
+        signature = self._signature()
         quiet = self._quiet(signature)
         if kept is not None and not quiet:
             return kept  # Somebody is writing; the next look takes what comes of it.
@@ -407,11 +467,13 @@ class AccessControl:
         if quiet:
             self._seen = signature
         self._keep(texts)
+        self._warn(snapshot)
         return snapshot
 
     def _kept(self) -> Snapshot | None:
         texts = self._last_good.load()
         self._there = frozenset(texts or ())
+        self._named = _paths_in(texts or {})
         try:
             return None if texts is None else self._compile(texts)
         except BadConfigurationError:  # Good for another version of the service.
@@ -440,6 +502,7 @@ class AccessControl:
             self.problems = ()
             self._keep(texts)
             log.info("configuration.loaded", left_out=self._current.left_out)
+            self._warn(self._current)
         self._seen = signature
 
     def _quiet(self, signature: str) -> bool:
@@ -454,7 +517,7 @@ class AccessControl:
         return now - self._waiting_since[1] >= _LOOK_SECONDS
 
     def _newest_change(self) -> float:
-        statuses = _statuses(self._directory)
+        statuses = self._statuses()
         times = [status.st_ctime for status in statuses.values() if status]
         if any(statuses.get(name) is None for name in self._there):
             # When a file went only its directory knows. It also knows when an
@@ -467,6 +530,10 @@ class AccessControl:
         configuration = parse(texts, self._built_ins)
         return Snapshot(configuration, self._built_ins, self._verified, self._hashing, self._trusted_uids)
 
+    def _warn(self, snapshot: Snapshot) -> None:
+        for warning in snapshot.warnings:
+            log.warning("configuration.no_effect", warning=warning)
+
     def _complain(self, error: BadConfigurationError) -> None:
         self.problems = tuple(error.problems)
         for problem in error.problems:
@@ -474,25 +541,30 @@ class AccessControl:
 
     def _keep(self, texts: Mapping[str, str]) -> None:
         self._there = frozenset(texts)
+        self._named = _paths_in(texts)
         try:
             if self._last_good.load() != dict(texts):
                 self._last_good.save(texts)
         except OSError as error:
             log.error("configuration.not_kept", reason=error.strerror)
 
+    def _statuses(self) -> dict[str, os.stat_result | None]:
+        paths = {name: name for name in _names(self._directory)} | {file_key(path): path for path in self._named}
+        return _statuses(self._directory, paths)
+
     def _signature(self) -> str:
         digest = hashlib.sha256()
-        for name, status in _statuses(self._directory).items():
+        for name, status in self._statuses().items():
             seen = status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             digest.update(repr((name, seen)).encode())
         return digest.hexdigest()
 
 
-def _statuses(directory: Path) -> dict[str, os.stat_result | None]:
+def _statuses(directory: Path, paths: Mapping[str, str]) -> dict[str, os.stat_result | None]:
     statuses: dict[str, os.stat_result | None] = {}
-    for name in _names(directory):
+    for name, path in paths.items():
         try:
-            statuses[name] = (directory / name).stat()
-        except OSError:
+            statuses[name] = (directory / path).stat()
+        except (OSError, ValueError):
             statuses[name] = None
     return statuses

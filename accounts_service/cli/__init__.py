@@ -11,7 +11,13 @@ import click
 from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.privileges import describe
-from accounts_service.access.snapshot import BadConfigurationError, UnknownUserError, parse, read_directory
+from accounts_service.access.snapshot import (
+    BadConfigurationError,
+    UnknownUserError,
+    files_not_read,
+    parse,
+    read_directory,
+)
 from accounts_service.cli.apps import apps
 from accounts_service.cli.audit import audit
 from accounts_service.cli.doctor import doctor
@@ -113,7 +119,7 @@ def config() -> None:
 @config.command("check")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def config_check(directory: Path) -> None:
-    """Read the configuration files in DIRECTORY and name every problem."""
+    """Read the configuration files in DIRECTORY and name every problem, and all that has no effect."""
     try:
         configuration = parse(read_directory(directory), app.built_ins())
     except BadConfigurationError as error:
@@ -122,6 +128,8 @@ def config_check(directory: Path) -> None:
         sys.exit(1)
     for left_out in configuration.left_out:
         click.echo(f"left out: {left_out}")
+    for warning in (*configuration.warnings, *files_not_read(directory)):
+        click.echo(f"warning: {warning}")
     click.echo("No problem found.")
 
 

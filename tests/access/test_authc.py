@@ -274,7 +274,7 @@ def test_a_pattern_takes_a_part_of_the_value() -> None:
 
 def test_attributes_come_from_the_request_or_are_fixed() -> None:
     mapping = only(
-        "user_mapping.attrs: {from: {a: x.y, b: [c, {json_path: d, pattern: e}]},"
+        "user_mapping.attrs: {from: {a: x.y, b: [c, {json_path: d, pattern: (e)}]},"
         " static: {f: g, h: ~}, from_backend: {z: [1]}}"
     ).mapping
     assert mapping.map({"x": {"y": "1"}, "d": "e"}, "ann").attributes == (("a", "1"), ("b", "e"), ("f", "g"))

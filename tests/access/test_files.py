@@ -107,7 +107,6 @@ def test_every_problem_of_every_file_is_told_at_once_with_its_place() -> None:
         "roles_mapping.yml: m.ips.1: Invalid value (expected: IP address or netmask in CIDR notation)",
         "roles_mapping.yml: m.reserved: Invalid value (expected: true or false)",
         "roles_mapping.yml: m.user: Unsupported attribute",
-        "internal_users.yml: u.hash: Required attribute is missing",
         "internal_users.yml: u.attributes: Invalid value (expected: A mapping)",
         "internal_users.yml: u.backend_roles: Invalid value (expected: A list of strings)",
         "tenants.yml: t.description: Invalid value (expected: A string)",
@@ -302,14 +301,31 @@ def test_what_is_filled_in_stands_in_no_regular_expression() -> None:
     ]
 
 
-def test_tenant_permissions_are_a_list() -> None:
-    assert told(roles="r: {tenant_permissions: {tenant_patterns: [a]}}") == [
+def test_one_tenant_permission_needs_no_list() -> None:
+    for text in ("{tenant_patterns: [a], allowed_actions: b}", "[{tenant_patterns: a, allowed_actions: [b]}]"):
+        role = good(roles=f"r: {{tenant_permissions: {text}}}").roles["r"]
+        assert role.tenant_permissions == (TenantPermission(("a",), ("b",)),)
+    assert good(roles="r: {tenant_permissions: {}}").roles["r"].tenant_permissions == ()
+
+
+def test_one_tenant_permission_without_a_list_has_its_place() -> None:
+    assert told(roles="r: {tenant_permissions: {tenant_patterns: ['/(/'], tenants: x}}") == [
+        "roles.yml: r.tenant_permissions.tenant_patterns.0: Invalid value (expected: A regular expression pattern)",
+        "roles.yml: r.tenant_permissions.tenants: Unsupported attribute",
+    ]
+    assert told(roles="r: {tenant_permissions: text}") == [
         "roles.yml: r.tenant_permissions: Invalid value (expected: A list)"
     ]
 
 
-def test_excluded_indices_are_refused_by_name() -> None:
-    assert told(roles="r: {exclude_index_permissions: []}") == [
+@pytest.mark.parametrize("value", ("[]", "~", "null", ""))
+def test_excluded_indices_that_are_none_are_nothing(value: str) -> None:
+    assert good(roles=f"r: {{exclude_index_permissions: {value}}}").roles == {"r": Role()}
+
+
+@pytest.mark.parametrize("value", ("[{index_patterns: [a], actions: [b]}]", "{index_patterns: a}", "{}", "a", "[~]"))
+def test_excluded_indices_are_refused_by_name(value: str) -> None:
+    assert told(roles=f"r: {{exclude_index_permissions: {value}}}") == [
         "roles.yml: r.exclude_index_permissions: This attribute is no longer supported"
     ]
 
@@ -399,16 +415,11 @@ def test_internal_users_have_a_hash_roles_and_attributes() -> None:
 @pytest.mark.parametrize(
     ("entry", "problems"),
     (
-        ("", ["u.hash: Required attribute is missing"]),
-        ("{hash: }", ["u.hash: Required attribute is missing"]),
         ("{hash: [x]}", ["u.hash: Invalid value (expected: A string)"]),
         ("{hash: true}", ["u.hash: Invalid value (expected: A string)"]),
-        ("{hash: x, password: secret}", ["u.password: Unsupported attribute"]),
         ("{hash: x, search_guard_roles: [[a]]}", ["u.search_guard_roles.0: Invalid value (expected: A string)"]),
-        (
-            "{hash: x, attributes: {a: [], b: {}}}",
-            [f"u.attributes.{name}: Invalid value (expected: A string)" for name in ("a", "b")],
-        ),
+        ("{attributes: [a]}", ["u.attributes: Invalid value (expected: A mapping)"]),
+        ("{backend_roles: true}", ["u.backend_roles: Invalid value (expected: A list of strings)"]),
     ),
 )
 def test_a_user_is_whole(entry: str, problems: list[str]) -> None:
@@ -422,13 +433,10 @@ def test_a_configuration_is_printed_without_its_users() -> None:
 @pytest.mark.parametrize(
     "text",
     (
-        "u: {{hash:{0}: x}}",
-        "u: {{hash: x, '{0}': x}}",
         "u: {{hash: [{0}]}}",
         "u: {{hash: {{{0}: x}}}}",
         "u: {{hash: {0}, hash: {0}}}",
         "u: {{hash: x, hash:{0}: x, hash:{0}: x}}",
-        "u: {{hash: x, attributes: {{'{0}': []}}}}",
         "u: {{hash: x, backend_roles: [[{0}]]}}",
         "u: {{hash: x, reserved: {0}}}",
         "u: {0}",
@@ -441,7 +449,7 @@ def test_a_configuration_is_printed_without_its_users() -> None:
         "u:\n  hash:{0}\n  reserved: true",
         "{0}",
         "hash:{0}: x",
-        "'{0}': {{}}",
+        "'{0}': x",
         "'u:{0}': {{hash: [], {0}: x}}",
         "u: {0}\nu: {0}",
         "{0}: {{}}\n{0}: {{}}",
@@ -452,6 +460,16 @@ def test_no_problem_shows_a_hash(text: str) -> None:
     problems = told(internal_users=text.format(HASH))
     assert problems
     assert not [problem for problem in problems if HASH[7:] in problem]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ("u: {{hash:{0}: x}}", "u: {{hash: x, '{0}': x}}", "'{0}': {{}}", "'u:{0}': {{hash: x}}", "u: {{hash: x{0}}}"),
+)
+def test_no_warning_shows_a_hash(text: str) -> None:
+    warnings = good(internal_users=text.format(HASH)).warnings
+    assert warnings
+    assert not [warning for warning in warnings if HASH[7:] in warning]
 
 
 def test_a_long_name_that_nobody_knows_is_cut_short() -> None:
@@ -530,7 +548,29 @@ LEAVES = st.one_of(
     st.floats(),
     st.text(max_size=9),
     st.sampled_from(
-        ("trusted_origin", BASIC, "internal_users_db", "/(/", "/a/", "a[0]", "a[", "10.0.0.0/8", HASH, "*")
+        (
+            *(
+                "trusted_origin",
+                BASIC,
+                "internal_users_db",
+                "/(/",
+                "/a/",
+                "a[0]",
+                "a[",
+                "$..a",
+                "10.0.0.0/8",
+                HASH,
+                "*",
+            ),
+            *(
+                "#{env:NO_SUCH_NAME}",
+                "#{file:none:-a|toList}",
+                "#{env:NO_SUCH_NAME:-true}",
+                "${user.name|tail}",
+                "${a}",
+            ),
+            "/${user.roles|toRegexFragment}/",
+        )
     ),
 )
 NODES = st.recursive(
@@ -583,5 +623,5 @@ def test_whatever_stands_there_is_read_or_told_and_never_raised(files: Mapping[s
     found, problems = read(files)
     assert isinstance(found, Configuration)
     assert all(problem.file in FILES and problem.error for problem in problems)
-    assert not [problem for problem in problems if HASH[7:] in str(problem)]
+    assert not [said for said in (*problems, *found.warnings, *found.left_out) if HASH[7:] in str(said)]
     assert {file for file in REQUIRED if file not in files} <= {problem.file for problem in problems}

@@ -176,6 +176,20 @@ def test_a_template_is_no_regular_expression() -> None:
 
 
 @pytest.mark.parametrize(
+    "pattern", ("/[${a|toRegexFragment}]/", "/\\${a|toRegexFragment}/", "/${a|head}/", "/${a?:1}/")
+)
+def test_what_is_filled_into_an_expression_is_a_group_of_its_own(pattern: str) -> None:
+    with pytest.raises(BadPatternError):
+        Template(pattern)
+
+
+@given(st.text(alphabet="ab.*?/[(\\|", max_size=6), st.text(alphabet="ab.*?/[(\\|", max_size=6))
+def test_what_is_filled_into_an_expression_matches_only_itself(value: str, text: str) -> None:
+    template = Template("/x${user.name|toRegexFragment}y/")
+    assert template.matches(f"x{text}y", {"user.name": value}) == (value == text and value != "")
+
+
+@pytest.mark.parametrize(
     ("pattern", "expected"), (("${a}", True), ("x${}y", True), ("$a", False), ("${a", False), ("{a}", False))
 )
 def test_a_template_has_a_name_in_braces_after_a_dollar(pattern: str, *, expected: bool) -> None:

@@ -118,14 +118,49 @@ def test_only_blanks_and_tabs_are_trimmed() -> None:
     ("pattern", "values"),
     (
         ("cn=([a-z]+),.*", ["alice"]),
-        ("cn=.*", ["cn=alice,ou=sales"]),
+        ("cn=([a-z]+),ou=([a-z]+)", ["alicesales"]),
+        ("cn=(al)(ice)(x)?,.*", ["alice"]),
+        ("cn=((al)ice),.*", ["aliceal"]),
+        ("cn=(?:al)(ice),.*", ["ice"]),
+        ("cn=.*", []),
+        ("cn=(?:.*)", []),
         ("cn=alice", []),
         ("cn=(x)?alice.*", []),
+        ("cn=(x)?(y)?alice.*", []),
+        ("cn=()alice.*", []),
         ("alice", []),
     ),
 )
-def test_a_pattern_must_match_the_whole_and_its_first_group_is_the_value(pattern: str, values: list[str]) -> None:
+def test_a_pattern_must_match_the_whole_and_its_groups_are_the_value(pattern: str, values: list[str]) -> None:
     assert source("request.headers.x-dn", pattern).values(ATTRIBUTES) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    (
+        ("all_access", ["all_access"]),
+        ("user_ann", ["user_ann"]),
+        ("ann.smith@example.com", ["ann.smith"]),
+        ("ann.smith@other.com", []),
+        ("all_access@example.org", ["all_access"]),
+    ),
+)
+def test_a_pattern_may_list_alternatives(name: str, value: list[str]) -> None:
+    alternatives = source("name", r"(all_access)|(user_.*)|(.+)@(?:example\.com|example\.org)")
+    assert alternatives.values({"name": name}) == value
+
+
+def test_two_people_with_one_first_name_are_two_users() -> None:
+    mapping = UserMapping(Names((source("name", r"([a-z]+)\.([a-z]+)@example\.com"),)))
+    names = [mapping.map({"name": f"{name}@example.com"}).user_name for name in ("ann.smith", "ann.jones")]
+    assert names == ["annsmith", "annjones"]
+
+
+@given(st.lists(st.sampled_from(("a", "bc", "")), min_size=1, max_size=5))
+def test_a_value_is_all_groups_in_their_order(parts: list[str]) -> None:
+    pattern = "-".join(f"({part})" for part in parts)
+    joined = "".join(parts)
+    assert source("name", pattern).values({"name": "-".join(parts)}) == ([joined] if joined else [])
 
 
 def test_a_value_is_split_before_the_pattern_is_tried() -> None:

@@ -56,6 +56,8 @@ _parsed: dict[tuple[tuple[str, str], ...], tuple[BuiltIns, Configuration]] = {}
 
 def _parse_once(texts: Mapping[str, str], built_ins: BuiltIns) -> Configuration:
     """Read the files of a directory, which most tests have alike; what comes of them nobody can change."""
+    if any("#{env:" in text for text in texts.values()):
+        return _parse(texts, built_ins)  # What comes of them depends on the environment, too.
     key = tuple(sorted(texts.items()))
     if key not in _parsed or _parsed[key][0] != built_ins:
         _parsed[key] = (built_ins, _parse(texts, built_ins))

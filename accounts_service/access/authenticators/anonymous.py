@@ -20,7 +20,7 @@ from accounts_service.access.authenticators import (
     Rejected,
 )
 from accounts_service.access.authenticators.internal_users import InternalUsers
-from accounts_service.access.authenticators.trusted_origin import request_attributes
+from accounts_service.access.authenticators.trusted_origin import entries_of, request_attributes
 from accounts_service.access.authenticators.user_mapping import UserMapping, UserMappingError
 from accounts_service.access.roles import REALM, Identity
 
@@ -39,7 +39,9 @@ class Anonymous:
     def authenticate(self, facts: Facts, origin: Origin) -> Outcome:
         """Let anybody in, under the mapped name if there is one."""
         try:
-            mapped = self.mapping.map({"request": request_attributes(facts, origin)}, default_name=NAME)
+            mapped = self.mapping.map(
+                {"request": request_attributes(facts, origin)}, default_name=NAME, entry_of=entries_of(self.more)
+            )
         except UserMappingError:
             return NoCredentials()
         if not self.conditions.for_user(mapped.user_name):
@@ -51,5 +53,6 @@ class Anonymous:
             attributes=mapped.attributes,
             address=origin.address,
             domain=ANONYMOUS,
+            structured=mapped.structured,
         )
         return Identified(identity if self.more is None else self.more.add_to(identity))

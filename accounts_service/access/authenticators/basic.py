@@ -55,24 +55,22 @@ class Basic:
         user = self.users.verify(name, password, origin.network)
         if user is None:
             return Rejected()
-        entry: dict[str, Json] = {"attributes": dict(user.attributes), "backend_roles": [*sorted(user.backend_roles)]}
         attributes: dict[str, Json] = {
             "request": request_attributes(facts, origin),
             "credentials": {"user_name": name},
-            "user_entry": entry,
+            "user_entry": user.document(name),
         }
         try:
             mapped = self.mapping.map(attributes, default_name=name)
         except UserMappingError:
             return Rejected()
-        return Identified(
-            Identity(
-                realm=REALM,
-                name=mapped.user_name,
-                backend_roles=user.backend_roles | mapped.backend_roles,
-                roles=user.roles,
-                attributes=tuple(sorted((dict(user.attributes) | dict(mapped.attributes)).items())),
-                address=origin.address,
-                domain=BASIC,
-            )
+        identity = Identity(
+            realm=REALM,
+            name=mapped.user_name,
+            backend_roles=mapped.backend_roles,
+            attributes=mapped.attributes,
+            address=origin.address,
+            domain=BASIC,
+            structured=mapped.structured,
         )
+        return Identified(user.add_to(identity))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hmac
+import json
 import re
 import secrets
 import threading
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 import bcrypt
 
 from accounts_service.access.roles import Identity
+from accounts_service.faults import Json
 from accounts_service.lines import Line
 
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}\Z")
@@ -25,18 +27,51 @@ _REMEMBERED_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class InternalUser:
-    """An entry of sg_internal_users.yml."""
+    """An entry of sg_internal_users.yml.
 
-    hash: str = field(repr=False)
+    `hash`: empty for a user who cannot log in by password. `attributes` are
+    those that are texts, `structured` the others, as JSON.
+    """
+
+    hash: str = field(default="", repr=False)
     backend_roles: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     attributes: tuple[tuple[str, str], ...] = ()
+    structured: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def cost(self) -> int | None:
         """What bcrypt's hash costs, as a power of two; None where there is no such hash."""
         match = _HASH.match(self.hash)
         return int(match[1]) if match else None
+
+    def document(self, name: str) -> dict[str, Json]:
+        """Return what a user_mapping finds under `user_entry` for the user of this name; never the hash."""
+        attributes: dict[str, Json] = {**dict(self.attributes)}
+        attributes |= {attribute: json.loads(text) for attribute, text in self.structured}
+        return {
+            "name": name,
+            "attributes": attributes,
+            "backend_roles": [*sorted(self.backend_roles)],
+            "search_guard_roles": [*sorted(self.roles)],
+        }
+
+    def add_to(self, identity: Identity) -> Identity:
+        """Add roles and attributes to those of `identity`, whose own attributes count first."""
+        return dataclasses.replace(
+            identity,
+            backend_roles=identity.backend_roles | self.backend_roles,
+            roles=identity.roles | self.roles,
+            attributes=_joined(self.attributes, identity.attributes, identity),
+            structured=_joined(self.structured, identity.structured, identity),
+        )
+
+
+def _joined(
+    entry: tuple[tuple[str, str], ...], mapped: tuple[tuple[str, str], ...], identity: Identity
+) -> tuple[tuple[str, str], ...]:
+    taken = {name for name, _ in (*identity.attributes, *identity.structured)}
+    return tuple(sorted((*((name, text) for name, text in entry if name not in taken), *mapped)))
 
 
 class VerifiedCredentials:
@@ -107,14 +142,12 @@ class InternalUsers:
     def add_to(self, identity: Identity) -> Identity:
         """Add roles and attributes of the internal user of the same name, if there is one."""
         user = self._users.get(identity.name)
-        if user is None:
-            return identity
-        return dataclasses.replace(
-            identity,
-            backend_roles=identity.backend_roles | user.backend_roles,
-            roles=identity.roles | user.roles,
-            attributes=tuple(sorted((dict(user.attributes) | dict(identity.attributes)).items())),
-        )
+        return identity if user is None else user.add_to(identity)
+
+    def document(self, name: str) -> Json:
+        """Return what a user_mapping finds under `user_entry`, or None for a name that is not here."""
+        user = self._users.get(name)
+        return None if user is None else user.document(name)
 
 
 def _check(stored_hash: str, password: bytes) -> bool:

@@ -28,7 +28,7 @@ from accounts_service.access.authenticators import (
     Rejected,
 )
 from accounts_service.access.authenticators.internal_users import InternalUsers
-from accounts_service.access.authenticators.trusted_origin import request_attributes
+from accounts_service.access.authenticators.trusted_origin import entries_of, request_attributes
 from accounts_service.access.authenticators.user_mapping import UserMapping, UserMappingError
 from accounts_service.access.roles import REALM, Identity
 from accounts_service.faults import Json
@@ -151,6 +151,7 @@ class Jwt:
             mapped = self.mapping.map(
                 {"request": request_attributes(facts, origin), "jwt": claims},
                 default_name=subject if isinstance(subject, str) else None,
+                entry_of=entries_of(self.more),
             )
         except UserMappingError:
             return None
@@ -165,4 +166,5 @@ class Jwt:
             attributes=mapped.attributes,
             address=origin.address,
             domain=JWT,
+            structured=mapped.structured,
         )

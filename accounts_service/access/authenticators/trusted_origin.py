@@ -7,6 +7,7 @@ that its user is on the list (SO_PEERCRED, unix(7)).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from accounts_service.access.authenticators import (
@@ -34,6 +35,11 @@ def request_attributes(facts: Facts, origin: Origin) -> dict[str, Json]:
     }
 
 
+def entries_of(users: InternalUsers | None) -> Callable[[str], Json] | None:
+    """Return by what a domain finds the `user_entry` of a name, if it asks for internal users."""
+    return None if users is None else users.document
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedOrigin:
     """A `trusted_origin` domain. `more`: users of whom further roles are known, if it asks for them."""
@@ -47,7 +53,7 @@ class TrustedOrigin:
         if not origin.trusted:
             return NoCredentials()
         try:
-            mapped = self.mapping.map({"request": request_attributes(facts, origin)})
+            mapped = self.mapping.map({"request": request_attributes(facts, origin)}, entry_of=entries_of(self.more))
         except UserMappingError:
             return NoCredentials()
         if not self.conditions.for_user(mapped.user_name):
@@ -59,5 +65,6 @@ class TrustedOrigin:
             attributes=mapped.attributes,
             address=origin.address,
             domain=TRUSTED_ORIGIN,
+            structured=mapped.structured,
         )
         return Identified(identity if self.more is None else self.more.add_to(identity))

@@ -5,61 +5,105 @@ https://docs.search-guard.com/latest/authentication-authorization-configuration
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from accounts_service.faults import Json
 
-_STEP = re.compile(r"\.?([^.\[\]'\"]+)|\[\*\]|\['([^']+)'\]|\[([0-9]{1,4})\]")
+_STEP = re.compile(r"\.?([^.\[\]'\"]+)|(\[\*\])|\['([^']+)'\]|\[\"([^\"]+)\"\]|\[([0-9]{1,4})\]")
+
+_QUOTED = re.compile(r"\['[^']+'\]|\[\"[^\"]+\"\]")
+_A_PATH = "A JSON path of names"
+
+# What JSON paths have besides names: `..`, `.*`, filters, lists of names or of
+# numbers, numbers from the end, slices and functions.
+_UNSUPPORTED = re.compile(r"\.\.|\.\*|\[\?|\[[^\]]*[,:]|\[-[0-9]|\(\)\Z|\A\$?\[\*\]")
+
+# In a path, every element of a list or value of a mapping.
+EVERY = None
+Step: TypeAlias = "str | int | None"
+
+
+class UnsupportedPathError(ValueError):
+    """A JSON path, but of a kind that is not supported here."""
 
 
 class UserMappingError(Exception):
     """The attributes do not give exactly one user name; the message is Search Guard's."""
 
 
-def parse_path(path: str) -> tuple[str | int, ...]:
-    """Read a JSON path of names, indexes and `[*]`, with or without `$.`; raises ValueError for any other."""
-    steps: list[str | int] = []
+def parse_path(path: str) -> tuple[Step, ...]:
+    """Read a JSON path of names, indexes and `[*]`, with or without `$.`.
+
+    Raises UnsupportedPathError, a ValueError, for other kinds of paths, and
+    ValueError for what is none.
+    """
+    steps: list[Step] = []
+    if _UNSUPPORTED.search(_QUOTED.sub(".name", path)):
+        raise UnsupportedPathError(_A_PATH)
     rest = path.removeprefix("$").removeprefix(".")
     position = 0
     while position < len(rest):
         step = _STEP.match(rest, position)
         if step is None:
-            raise ValueError("A JSON path of names")
-        name = step[1] or step[2]
+            raise ValueError(_A_PATH)
+        name = step[1] or step[3] or step[4]
         if name is not None:
             steps.append(name)
-        elif step[3] is not None:
-            steps.append(int(step[3]))
+        elif step[2] is None:
+            steps.append(int(step[5]))
+        elif step.end() < len(rest):
+            steps.append(EVERY)
         position = step.end()
     match steps:
         case []:
-            raise ValueError("A JSON path of names")
+            raise ValueError(_A_PATH)
         case ["request", "headers", str(header), *inner]:
             return ("request", "headers", header.lower(), *inner)  # As servers hand them on.
         case _:
             return tuple(steps)
 
 
-def _find(value: Json, path: tuple[str | int, ...]) -> list[str]:
+def _found(value: Json, path: tuple[Step, ...]) -> list[Json]:
+    values = [value]
     for step in path:
-        if isinstance(step, str) and isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, list) and step < len(value):
-            value = value[step]
-        else:
-            return []
-    leaves = value if isinstance(value, list) else [value]
+        values = [inner for outer in values for inner in _inside(outer, step)]
+    return values
+
+
+def _inside(value: Json, step: Step) -> list[Json]:
+    if isinstance(step, str) and isinstance(value, dict):
+        return [value[step]] if step in value else []
+    if isinstance(step, int) and isinstance(value, list) and step < len(value):
+        return [value[step]]
+    if step is EVERY and isinstance(value, list | dict):
+        return [*value.values()] if isinstance(value, dict) else value
+    return []
+
+
+# Levels of an attribute that is a list or a mapping, as in Search Guard.
+_DEEPEST = 10
+
+
+def _is_shallow(value: Json, levels: int) -> bool:
+    inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return not inner or (levels > 0 and all(_is_shallow(each, levels - 1) for each in inner))
+
+
+def _leaves(values: list[Json]) -> list[str]:
+    leaves = [leaf for value in values for leaf in (value if isinstance(value, list) else [value])]
     # true is no name: as a role it would be called True.
     return [str(leaf) for leaf in leaves if isinstance(leaf, str | int | float) and not isinstance(leaf, bool)]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One `from`: a path, perhaps a pattern whose first group is the value, perhaps a separator."""
+    """One `from`: a path, perhaps a pattern whose groups make the value, perhaps a separator."""
 
-    path: tuple[str | int, ...]
+    path: tuple[Step, ...]
     pattern: re.Pattern[str] | None = None
     split: str | None = None
 
@@ -74,13 +118,24 @@ class Source:
 
     def values(self, attributes: dict[str, Json]) -> list[str]:
         """Find all values among `attributes`; empty ones do not count."""
-        values = _find(attributes, self.path)
+        values = _leaves(_found(attributes, self.path))
         if self.split is not None:
             values = [part.strip(" \t") for value in values for part in value.split(self.split)]
         if self.pattern is not None:
+            # All groups that took part, in their order: with the first alone ann.smith@… and
+            # ann.jones@… would be one user.
+            # https://docs.search-guard.com/latest/authentication-authorization-configuration-advanced-user-mapping
             matches = [self.pattern.fullmatch(value) for value in values]
-            values = [match[1] if match.re.groups else match[0] for match in matches if match]
+            values = ["".join(group or "" for group in match.groups()) for match in matches if match]
         return [value for value in values if value]
+
+    def structured(self, attributes: dict[str, Json]) -> Json:
+        """Find the list or mapping that it reads, whole; None for anything else, and where texts are made of it."""
+        if self.split is not None or self.pattern is not None:
+            return None
+        found = _found(attributes, self.path)
+        value: Json = found if EVERY in self.path else next(iter(found), None)
+        return value if isinstance(value, list | dict) and value and _is_shallow(value, _DEEPEST) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +154,12 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What the mapping made."""
+    """What the mapping made. `structured`: attributes that are lists or mappings, as JSON."""
 
     user_name: str
     backend_roles: frozenset[str]
     attributes: tuple[tuple[str, str], ...]
+    structured: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +170,7 @@ class UserMapping:
     roles: Names = Names()
     attribute_sources: tuple[tuple[str, Source], ...] = ()
     static_attributes: tuple[tuple[str, str], ...] = ()
+    static_structured: tuple[tuple[str, str], ...] = ()
 
     def sources(self) -> Iterable[Source]:
         """Everything that is read."""
@@ -121,9 +178,15 @@ class UserMapping:
         yield from self.roles.sources
         yield from (source for _, source in self.attribute_sources)
 
-    def map(self, attributes: dict[str, Json], default_name: str | None = None) -> Mapped:
+    def map(
+        self,
+        attributes: dict[str, Json],
+        default_name: str | None = None,
+        entry_of: Callable[[str], Json] | None = None,
+    ) -> Mapped:
         """Map `attributes` (nested, `request.headers.x-user` being `{"request": {"headers": …}}`).
 
+        `entry_of` gives the `user_entry` of a name, for roles and attributes.
         Raises UserMappingError unless there is exactly one user name.
         """
         if self.user_name is not None:
@@ -134,9 +197,23 @@ class UserMapping:
             raise UserMappingError("No user name found")
         if len(names) > 1:
             raise UserMappingError("More than one candidate for the user name was found")
-        found = {name: values[0] for name, source in self.attribute_sources if (values := source.values(attributes))}
-        return Mapped(
-            user_name=names[0],
-            backend_roles=frozenset(self.roles.values(attributes)),
-            attributes=tuple(sorted((dict(self.static_attributes) | found).items())),
-        )
+        if entry_of is not None:
+            attributes = {**attributes, "user_entry": entry_of(names[0])}
+        texts, structured = self.attributes(attributes)
+        return Mapped(names[0], frozenset(self.roles.values(attributes)), texts, structured)
+
+    def attributes(
+        self, attributes: dict[str, Json]
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+        """Map to the user's attributes: what each is as a text, and those that are lists or mappings, as JSON."""
+        texts, structured = dict(self.static_attributes), dict(self.static_structured)
+        for name, source in self.attribute_sources:
+            values, whole = source.values(attributes), source.structured(attributes)
+            if values or whole is not None:
+                texts.pop(name, None)
+                structured.pop(name, None)
+            if values:
+                texts[name] = values[0]
+            if whole is not None:
+                structured[name] = json.dumps(whole)
+        return tuple(sorted(texts.items())), tuple(sorted(structured.items()))

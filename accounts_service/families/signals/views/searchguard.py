@@ -37,7 +37,7 @@ def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Js
         "user_requested_tenant": tenant,
         "remote_address": None if identity.address is None else str(identity.address),
         "backend_roles": [*sorted(identity.backend_roles)],
-        "attribute_names": [name for name, _ in identity.attributes],
+        "attribute_names": [*sorted({name for name, _ in (*identity.attributes, *identity.structured)})],
         "sg_roles": [*sorted(rules.effective_roles(identity))],
         "sg_tenants": {**rules.tenants(identity, TENANT_READING, TENANT_WRITING)},
         "principal": None,
