@@ -269,8 +269,8 @@ class _Writer:
             content["examples"] = {name: {"value": example} for name, example in route.takes.examples.items()}
         if route.body is Body.FORM:
             return {"description": "", "required": True, "content": {"application/x-www-form-urlencoded": content}}
-        needed = route.body in (Body.JSON, Body.ANY_JSON, Body.MERGE_PATCH) or (
-            route.body is Body.LOOSE_JSON and route.takes is not None and route.takes.needed
+        needed = route.body in (Body.JSON, Body.MERGE_PATCH) or (
+            route.body in (Body.ANY_JSON, Body.LOOSE_JSON) and route.takes is not None and route.takes.needed
         )
         types: JsonSchema = dict.fromkeys(sorted(self._family.types_of(route.body)), content)
         return {"description": _BODY, "required": needed, "content": types}

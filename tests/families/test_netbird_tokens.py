@@ -62,7 +62,7 @@ def clock(netbird: NetBird, monkeypatch: pytest.MonkeyPatch) -> Clock:
 # -- At the command line --------------------------------------------------------
 
 
-@pytest.mark.parametrize("principal", ("", ".", "..", "current", "a/b", "a\\b", "a\nb", "x" * 256))
+@pytest.mark.parametrize("principal", ("", ".", "..", "current", "invites", "a/b", "a\\b", "a\nb", "x" * 256))
 def test_nobody_is_made_whom_no_path_could_name(service: Service, principal: str) -> None:
     order = TokenOrder(principal, create=True, name="t", roles=("owner",), account="x.example")
     with (
