@@ -94,6 +94,7 @@ ELSEWHERE = {
     "user.block",
     "user.delete",
     "user.join",
+    "user.reject",
     "user.role.update",
     "user.unblock",
 }

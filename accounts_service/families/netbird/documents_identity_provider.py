@@ -8,7 +8,6 @@ from accounts_service.validation.json_schema import JsonSchema, nullable
 from accounts_service.web.description import Answer, Takes, Term
 
 _TEXT: JsonSchema = {"type": "string", "maxLength": 1024}
-_LINE: JsonSchema = {"type": "string", "maxLength": 255}
 _NUMBER: JsonSchema = {"type": "integer"}
 
 TERMS = {"invite": Term("The id of an invitation; where nobody has to log in, its token.")}
@@ -22,7 +21,7 @@ INVITE = Takes(
             "email": _TEXT,
             "name": _TEXT,
             "role": _TEXT,
-            "auto_groups": nullable({"type": "array", "items": _LINE, "maxItems": 1000}),
+            "auto_groups": nullable({"type": "array", "items": _TEXT, "maxItems": 1000}),
             "expires_in": nullable(_NUMBER),
         },
     },

@@ -21,7 +21,7 @@ class InviteSchema(GoSchema):
     email = _text()
     name = _text()
     role = _text()
-    auto_groups = fields.Listed(fields.ExactText(), once=False)
+    auto_groups = fields.Listed(_text(), once=False)
     expires_in = fields.ExactNumber()
 
 
