@@ -97,7 +97,8 @@ OPERATIONS = [
     if (
         not path.startswith(("/mention/", "/_accounts/explain", "/_accounts/audit"))
         if mode.is_positive
-        else route.arguments or route.takes
+        # What is refused whatever is sent may be refused for that.
+        else (route.arguments or route.takes) and route.answers.keys() != {412}
     )
 ]
 
