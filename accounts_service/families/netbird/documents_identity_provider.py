@@ -10,7 +10,7 @@ from accounts_service.web.description import Answer, Takes, Term
 _TEXT: JsonSchema = {"type": "string", "maxLength": 1024}
 _NUMBER: JsonSchema = {"type": "integer"}
 
-TERMS = {"invite": Term("The id of an invitation; where nobody has to log in, its token.")}
+TERMS = {"invite": Term("The id of an invitation; on the two public routes its token.")}
 
 INVITE = Takes(
     {

@@ -1,6 +1,6 @@
 """Invitations and passwords, which need an identity provider of the service's own: NetBird's 412.
 
-Whoever may not make the call is told so first, and whose body is of the wrong kind next.
+The privilege is checked first and the kinds of the body next, so a caller without the privilege learns nothing more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The installation: `/instance`, which clients ask before anybody has logged in."""
+"""The installation: `/instance`, which clients read before a log-in."""
 
 from __future__ import annotations
 
