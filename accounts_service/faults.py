@@ -390,6 +390,9 @@ class Rule(Enum):
     TOO_MANY_SERVICE_USERS = "an account has so many service users at most"
     NOT_A_PERSON = "this is for people, not for service users"
     OWN_MANAGEMENT = "a caller does not give up managing accounts by leaving a list out"
+    NOT_PENDING = "the user does not wait for approval"
+    NO_INVITE_LINKS = "invite links need an identity provider of the service's own"
+    NO_PASSWORDS = "passwords belong to the identity provider"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ import itertools
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from netbird.models import (  # type: ignore[import-untyped]  # it has no types
     Account,
     AccountSettings,
     AuditEvent,
+    GroupCreate,
+    GroupUpdate,
     TokenCreate,
     User,
     UserCreate,
@@ -25,12 +29,15 @@ from netbird.models import (  # type: ignore[import-untyped]  # it has no types
 )
 from netbird.resources.accounts import AccountsResource  # type: ignore[import-untyped]  # it has no types
 from netbird.resources.events import EventsResource  # type: ignore[import-untyped]  # it has no types
+from netbird.resources.groups import GroupsResource  # type: ignore[import-untyped]  # it has no types
 from netbird.resources.tokens import TokensResource  # type: ignore[import-untyped]  # it has no types
 from netbird.resources.users import UsersResource  # type: ignore[import-untyped]  # it has no types
 
+from accounts_service.families.netbird.store.accounts import Person
+from accounts_service.families.netbird.store.tokens import Tokens
 from accounts_service.web.services import Services
 from tests.families.test_netbird_races import serving, token_of
-from tests.support.netbird import behind
+from tests.support.netbird import AUTHOR, INVITE, behind
 from tests.support.served import COMMAND, Served
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -40,6 +47,9 @@ _numbers = itertools.count(1)
 
 NETBIRDEXPORT = Path(sys.executable).with_name("netbirdexport")
 
+# At once, and users that each of them makes.
+WRITERS, USERS = 10, 3
+
 # Well formed, and nobody's.
 NOBODYS = "nbp_9999EUDNdkeusjentDLSJEn1902u84390W6W"
 
@@ -48,23 +58,30 @@ RESOURCES = {
     "users": UsersResource,
     "tokens": TokensResource,
     "events": EventsResource,
+    "groups": GroupsResource,
 }
 _INVITE = UserInviteCreate(email="ann@example.com", name="Ann", role="user", auto_groups=[])
 
-# What there is no endpoint for: nobody is invited, approved or given a password here, and there is no traffic.
+# What needs an identity provider of the service's own, and the message of its refusal.
+_LINKS = "invite links are only available with embedded identity provider"
+_PASSWORDS = "password change is only available with embedded identity provider"
+NO_PROVIDER: dict[str, tuple[tuple[Any, ...], str]] = {
+    "users.invite": (("x",), "idp manager must be enabled to send user invites"),
+    "users.change_password": (("x", "old", "new"), _PASSWORDS),
+    "users.list_invites": ((), _LINKS),
+    "users.create_invite": ((_INVITE,), _LINKS),
+    "users.delete_invite": (("x",), _LINKS),
+    "users.regenerate_invite": (("x", 60), _LINKS),
+    "users.get_invite_info": ((INVITE,), _LINKS),
+    "users.accept_invite": ((INVITE, "password"), _LINKS),
+}
+# What there is no endpoint for: there is no traffic here, and what is listed is read only.
 NOT_HERE: dict[str, tuple[Any, ...]] = {
-    "users.invite": ("x",),
-    "users.approve": ("x",),
-    "users.reject": ("x",),
-    "users.change_password": ("x", "old", "new"),
-    "users.list_invites": (),
-    "users.create_invite": (_INVITE,),
-    "users.delete_invite": ("x",),
-    "users.regenerate_invite": ("x", 60),
-    "users.get_invite_info": ("x",),
-    "users.accept_invite": ("x", "password"),
     "events.get_network_traffic_events": (),
     "events.get_proxy_events": (),
+    "groups.create": (GroupCreate(name="x"),),
+    "groups.update": ("x", GroupUpdate(name="x")),
+    "groups.delete": ("x",),
 }
 
 
@@ -89,7 +106,7 @@ class Client(netbird.APIClient):  # type: ignore[misc]  # it has no types
     def has_called_all_of(self, resource: str) -> bool:
         """Tell whether a test has called whatever a resource can be asked here."""
         asked = {f"{resource}.{name}" for name in methods_of(RESOURCES[resource])}
-        return asked - NOT_HERE.keys() <= self.called
+        return asked - NOT_HERE.keys() - NO_PROVIDER.keys() <= self.called
 
 
 def asked(client: Client, name: str) -> Any:
@@ -144,6 +161,14 @@ class Domain:
     def token(self, name: str, role: str = "owner") -> str:
         """Make a token, and whose it is."""
         return token_of(self._services, self.name, self.id_of(name), role)
+
+    def wait(self, name: str) -> str:
+        """Have a person log in who is to be approved; give their token."""
+        with self._services.database.transaction(Tokens, AUTHOR) as users:
+            account = users.primary(self.name)
+            assert account is not None
+            user = users.join(account.id, Person(self.id_of(name), name, ""), "user", approved=False)
+            return users.make_token_for(user, "test", 1, created_by=user.id)[0]
 
     @contextmanager
     def asked_by(self, token: str, scheme: str = "Token") -> Iterator[Client]:
@@ -261,14 +286,77 @@ def test_a_round_trip_of_users(owner: Client, domain: Domain) -> None:
     assert refused(netbird.NetBirdAPIError, owner.users.create, person)[0] == 412
     assert refused(netbird.NetBirdAPIError, owner.users.get, robot["id"]) == (405, "HTTP 405")
 
-    changed = owner.users.update(robot["id"], UserUpdate(role="user", auto_groups=["g"], is_blocked=True))
-    assert changed == robot | {"role": "user", "auto_groups": ["g"], "is_blocked": True, "status": "blocked"}
+    changed = owner.users.update(robot["id"], UserUpdate(role="user", auto_groups=[], is_blocked=True))
+    assert changed == robot | {"role": "user", "is_blocked": True, "status": "blocked"}
     assert owner.users.update(ann, UserUpdate(role="admin", auto_groups=[]))["role"] == "admin"
     assert [one["role"] for one in owner.users.list()] == ["owner", "admin", "user"]
     assert owner.users.delete(robot["id"]) is None
     assert owner.users.delete(ann) is None
     assert [one["id"] for one in owner.users.list()] == [me]
+
+    token, other = domain.wait("bea"), domain.wait("carl")
+    waiting = [one["id"] for one in owner.users.list() if one["pending_approval"]]
+    assert waiting == [domain.id_of("bea"), domain.id_of("carl")]
+    assert owner.users.approve(waiting[0])["pending_approval"] is False
+    assert owner.users.reject(waiting[1]) is None
+    with domain.asked_by(token) as bea, domain.asked_by(other) as carl:
+        assert bea.users.get_current()["id"] == waiting[0]
+        assert refused(netbird.NetBirdAuthenticationError, carl.users.get_current) == (401, "token invalid")
+    again = refused(INVALID, owner.users.approve, waiting[0])
+    assert again == (422, f"user {waiting[0]} is not pending approval")
+    assert refused(NOT_FOUND, owner.users.reject, waiting[1]) == (404, f"user: {waiting[1]} not found")
     assert owner.has_called_all_of("users")
+
+
+def test_clients_test_their_connection(owner: Client, domain: Domain) -> None:
+    (group,) = owner.groups.list()
+    assert (group["name"], group["peers_count"], group["peers"]) == ("All", 0, [])
+    assert owner.groups.get(group["id"]) == group
+    assert owner.accounts.list()[0]["settings"]["ipv6_enabled_groups"] == [group["id"]]
+    assert (owner.peers.list(), owner.peers.list(name="x"), owner.setup_keys.list()) == ([], [], [])
+    assert owner.instance.get_status() == {"setup_required": False}
+    assert owner.instance.get_version()["management_update_available"] is False
+    with domain.asked_by(domain.token("ann", "user"), "Token") as ann:
+        assert ann.peers.list() == []
+        for call in (ann.groups.list, ann.setup_keys.list):
+            assert refused(DENIED, call) == (403, "permission denied")
+    assert owner.has_called_all_of("groups")
+
+
+@pytest.mark.parametrize("name", NO_PROVIDER)
+def test_what_needs_an_identity_provider_is_the_clients_error(owner: Client, name: str) -> None:
+    arguments, message = NO_PROVIDER[name]
+    assert refused(DENIED, asked(owner, name), *arguments) == (412, message)
+
+
+def test_ten_parallel_netbird_writers_all_succeed(owner: Client, domain: Domain) -> None:
+    # As many at once as Terraform has by default, each with what its provider sends for a user and a token.
+    token = domain.token("admin", "admin")
+    start = threading.Barrier(WRITERS)
+
+    def write(number: int) -> list[str]:
+        with domain.asked_by(token) as client:
+            start.wait()
+            made = []
+            for count in range(USERS):
+                user = UserCreate(
+                    email="x@example.com",
+                    name=f"robot {number} {count}",
+                    role="user",
+                    auto_groups=[],
+                    is_service_user=True,
+                )
+                robot = client.users.create(user)["id"]
+                client.users.update(robot, UserUpdate(role="admin", auto_groups=[], is_blocked=False))
+                client.tokens.create(robot, TokenCreate(name="terraform", expires_in=30))
+                made.append(robot)
+            return made
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        made = [robot for some in pool.map(write, range(WRITERS)) for robot in some]
+    roles = {one["id"]: one["role"] for one in owner.users.list() if one["is_service_user"]}
+    assert roles == dict.fromkeys(made, "admin")
+    assert len(made) == WRITERS * USERS
 
 
 def test_a_round_trip_of_tokens(owner: Client, domain: Domain) -> None:
@@ -484,7 +572,21 @@ def test_an_export_of_what_is_not_here_fails(
     export: Callable[..., subprocess.CompletedProcess[str]], domain: Domain
 ) -> None:
     token = domain.token("owner")
-    done = export(token)
+    done = export(token, "--resources", "policies")
     assert done.returncode == 1
-    assert "/api/peers returned HTTP 404" in done.stderr
+    assert "/api/policies returned HTTP 404" in done.stderr
     assert token not in done.stdout + done.stderr
+
+
+def test_what_is_exported_by_default_is_here(
+    export: Callable[..., subprocess.CompletedProcess[str]], owner: Client, domain: Domain, tmp_path: Path
+) -> None:
+    done = export(domain.token("admin", "admin"))
+    assert (done.returncode, done.stderr) == (0, "")
+    exported = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "export").glob("*.json")
+    }
+    assert exported["groups"] == owner.groups.list()
+    assert [one["id"] for one in exported["users"]] == [domain.id_of("owner"), domain.id_of("admin")]
+    assert exported["peers"] == []
+    assert exported.get("setup-keys", exported.get("setup_keys")) == []

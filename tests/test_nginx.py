@@ -157,6 +157,7 @@ def test_no_token_in_an_address_is_logged(proxy: Proxy) -> None:
     assert proxy.put(path=f"/accounts/x?access%5ftoken={token}") == 401
     assert proxy.put(path=f"/accounts/{'0' * 50}{token.replace('-', '0')}") == 401
     assert proxy.put(path=f"/api/users/nbp_{token}") == 401
+    assert proxy.put(path=f"/api/users/invites/nbi_{token}/accept") == 405
     assert proxy.put() == 401
     # nginx writes a line when its request has ended, in order.
     while EMAIL not in (logged := proxy.log.read_text()):

@@ -27,7 +27,7 @@ _MOST_BYTES = 512
 # What a database refuses for text, and what ends a line of a log.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-_NO_IDS = re.compile(r"\.\.?|current|.*[/\\].*")
+_NO_IDS = re.compile(r"\.\.?|current|invites|.*[/\\].*")
 
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
@@ -93,7 +93,7 @@ class NativeJwt:
 
 
 def is_user_id(text: str) -> bool:
-    """Tell whether `text` can be a user's id in NetBird: one segment of a path, where `current` is a word."""
+    """Return whether `text` can be a user's id in NetBird: one segment of a path that is no word of its paths."""
     # A dot or two proxies would take out; what is no line of text would stand in logs.
     fits = 0 < len(text) <= _LONGEST and text.isprintable() and not _NO_IDS.fullmatch(text)
     return fits and len(text.encode()) <= _MOST_BYTES

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-# Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's.
+# Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's, of which `nbi_` are invitations.
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Mention's are 86 letters and figures; and what is signed begins with `{"`, written as JSON in base64.
 _TOKENS = re.compile(
-    r"nbp_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
+    r"nb[ip]_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
 )
 _LONGEST = 1000
 # Addresses, some of which are secrets and others those of people, who must be forgotten when they want to be; and runs

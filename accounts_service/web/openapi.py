@@ -277,8 +277,8 @@ class _Writer:
                 "required": True,
                 "content": {"application/x-www-form-urlencoded": content},
             }
-        needed = route.body in (Body.JSON, Body.ANY_JSON, Body.MERGE_PATCH) or (
-            route.body is Body.LOOSE_JSON and route.takes is not None and route.takes.needed
+        needed = route.body in (Body.JSON, Body.MERGE_PATCH) or (
+            route.body in (Body.ANY_JSON, Body.LOOSE_JSON) and route.takes is not None and route.takes.needed
         )
         types: JsonSchema = dict.fromkeys(sorted(self._family.types_of(route.body)), content)
         return {

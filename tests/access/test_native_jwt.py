@@ -283,6 +283,7 @@ def test_claims_that_are_no_object_are_not_good(document: object) -> None:
         ".",
         "..",
         "current",
+        "invites",
         "a\\b",
         "🔑" * 129,
         "a\nb",

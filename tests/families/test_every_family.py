@@ -600,6 +600,9 @@ PUBLIC = {
     ("admin", "/readyz"),
     ("mention", "/authorize"),
     ("mention", "/oauth/v2/token"),
+    ("netbird", "/instance"),
+    ("netbird", "/users/invites/<invite>"),
+    ("netbird", "/users/invites/<invite>/accept"),
     ("signals", "/_searchguard/health"),
 }
 

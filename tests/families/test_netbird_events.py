@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from accounts_service.families.netbird.store import changes
 from accounts_service.families.netbird.store.tokens import Tokens
-from tests.support.netbird import AUTHOR, TWO, NetBird
+from tests.support.netbird import AUTHOR, TWO, NetBird, give_groups
 from tests.support.service import Service
 
 ACCOUNT = "/accounts/{A}"
@@ -94,6 +94,7 @@ ELSEWHERE = {
     "user.block",
     "user.delete",
     "user.join",
+    "user.reject",
     "user.role.update",
     "user.unblock",
 }
@@ -276,14 +277,15 @@ def test_a_long_value_is_cut(netbird: NetBird) -> None:
 
 
 def test_what_happens_to_a_user_is_told_with_his_name_while_he_is_there(netbird: NetBird) -> None:
-    body = {"role": "auditor", "auto_groups": ["g"], "is_blocked": True}
+    give_groups(netbird.service.services, "user-id", ["g"])
+    body = {"role": "auditor", "auto_groups": [], "is_blocked": True}
     netbird.ok("PUT", "/users/{uid:user}", body)
     events = {event["activity_code"]: event for event in netbird.events()}
     known = {"email": "user@test.com", "username": "user"}
     assert {code: event["meta"] for code, event in events.items()} == {
         "user.role.update": known | {"role": "auditor", "old": "user", "new": "auditor"},
         "user.block": known,
-        "user.auto.groups.update": known | {"old": "[]", "new": '["g"]'},
+        "user.auto.groups.update": known | {"old": '["g"]', "new": "[]"},
     }
     assert {event["target_id"] for event in events.values()} == {netbird.names["uid:user"]}
     netbird.ok("PUT", "/users/{uid:user}", body | {"is_blocked": False})

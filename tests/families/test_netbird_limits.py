@@ -73,6 +73,12 @@ def test_of_an_account_that_is_gone_nothing_is_told(netbird: NetBird) -> None:
         ("GET", "/events", None),
         ("GET", "/events/audit", None),
         ("GET", "/users", None),
+        ("GET", "/groups", None),
+        ("GET", "/groups/x", None),
+        ("GET", "/peers", None),
+        ("GET", "/peers/x", None),
+        ("GET", "/setup-keys", None),
+        ("GET", "/setup-keys/x", None),
         ("POST", "/users", SERVICE),
         ("PUT", ACCOUNT, {"settings": TWO}),
         ("DELETE", ACCOUNT, None),
@@ -126,7 +132,7 @@ def test_whose_token_it_would_be_is_asked_before_what_it_would_be(netbird: NetBi
     def told(user: str) -> int:
         return netbird.ask("POST", f"/users/{user}/tokens", data=body).status_code
 
-    assert (told("{uid:user}"), told("nonesuch"), told("{uid:b_svc}")) == (403, 404, 404)
+    assert (told("{uid:user}"), told("nonesuch"), told("{uid:b_svc}")) == (403, 404, 403)
     assert netbird.ask("PUT", "/users/nonesuch", data=body).status_code == 404
     assert netbird.ask("PUT", "/users/{uid:b_svc}", data=body).status_code == 404
 

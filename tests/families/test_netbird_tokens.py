@@ -23,6 +23,13 @@ from tests.support.service import Service
 OWN = "/users/{uid:owner}/tokens"
 ORDER: dict[str, Any] = {"name": "of the pipeline", "expires_in": 30}
 DAY = 24 * 60 * 60
+# Method, what follows `/tokens` for a user, and a body.
+CALLS: tuple[tuple[str, str, Any], ...] = (
+    ("GET", "", None),
+    ("POST", "", ORDER),
+    ("GET", "/{{tid:{}}}", None),
+    ("DELETE", "/{{tid:{}}}", None),
+)
 NOON = 1_800_000_000
 
 GOOD = (
@@ -62,7 +69,7 @@ def clock(netbird: NetBird, monkeypatch: pytest.MonkeyPatch) -> Clock:
 # -- At the command line --------------------------------------------------------
 
 
-@pytest.mark.parametrize("principal", ("", ".", "..", "current", "a/b", "a\\b", "a\nb", "x" * 256))
+@pytest.mark.parametrize("principal", ("", ".", "..", "current", "invites", "a/b", "a\\b", "a\nb", "x" * 256))
 def test_nobody_is_made_whom_no_path_could_name(service: Service, principal: str) -> None:
     order = TokenOrder(principal, create=True, name="t", roles=("owner",), account="x.example")
     with (
@@ -304,3 +311,42 @@ def test_who_is_blocked_uses_his_token_as_well(netbird: NetBird) -> None:
 
 def test_paths_of_tokens_are_below_users(netbird: NetBird) -> None:
     assert netbird.service.get(f"{ROOT}/tokens", by=None).status_code == 404
+
+
+# -- Another account's -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ("b_svc", "b_owner"))
+@pytest.mark.parametrize(("method", "tail", "body"), CALLS)
+def test_the_tokens_of_another_accounts_user_are_forbidden(
+    netbird: NetBird, method: str, tail: str, body: Any, name: str
+) -> None:
+    path = f"/users/{{uid:{name}}}/tokens{tail.format(name)}"
+    for by in ("owner", "admin", "svc_admin"):
+        assert netbird.refused(403, method, path, body, by=by) == "permission denied"
+    assert [one["id"] for one in netbird.ok("GET", f"/users/{{uid:{name}}}/tokens", by=name)] == [
+        netbird.names[f"tid:{name}"]
+    ]
+
+
+@pytest.mark.parametrize(("method", "tail", "body"), CALLS)
+def test_the_tokens_of_an_unknown_user_are_not_found(netbird: NetBird, method: str, tail: str, body: Any) -> None:
+    path = f"/users/Nobody/tokens{tail.format('owner')}"
+    assert netbird.refused(404, method, path, body) == "user: nobody not found"
+
+
+@pytest.mark.parametrize("identifier", ("{uid:b_svc}", "{uid:svc_user}", "nobody"))
+@pytest.mark.parametrize(("method", "tail", "body"), CALLS)
+def test_without_the_privilege_every_users_tokens_are_forbidden(
+    netbird: NetBird, method: str, tail: str, body: Any, identifier: str
+) -> None:
+    path = f"/users/{identifier}/tokens{tail.format('b_svc')}"
+    assert netbird.refused(403, method, path, body, by="user") == "permission denied"
+
+
+def test_an_attempt_on_another_accounts_tokens_is_on_record(netbird: NetBird) -> None:
+    before = len(netbird.service.audited())
+    netbird.refused(403, "POST", "/users/{uid:b_owner}/tokens", ORDER, buffered=True)
+    (record,) = netbird.service.audited()[before:]
+    assert (record.actor, record.object) == ("owner-id", "POST /api/users/b_owner-id/tokens")
+    assert record.act == "cluster:admin:netbird:pats/create/refused"

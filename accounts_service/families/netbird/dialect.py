@@ -48,6 +48,9 @@ _RULES = {
     Rule.TOO_MANY_TOKENS: (422, "a user has at most {} tokens"),
     Rule.TOO_MANY_SERVICE_USERS: (422, "an account has at most {} service users"),
     Rule.NOT_A_PERSON: (403, "permission denied"),
+    Rule.NOT_PENDING: (422, "user {} is not pending approval"),
+    Rule.NO_INVITE_LINKS: (412, "invite links are only available with embedded identity provider"),
+    Rule.NO_PASSWORDS: (412, "password change is only available with embedded identity provider"),
     Rule.OWNER_ROLE: (403, "only owners can assign or remove the owner role, and not for service users"),
 }
 _OF_ONESELF = {
@@ -79,6 +82,12 @@ _UNFIT = {
     "token_name": "token name can't be empty",
     "token_days": "expiration has to be between 1 and 365",
     "service_user_parameter": "invalid service_user query parameter",
+    "no_group.create": "provided group id {} doesn't exist",
+    "no_group.update": "provided group id {} in the user {user} update doesn't exist",
+    "group_all": "can't add all group to the user",
+    "invite_length": "invalid invite token: invalid token length",
+    "invite_prefix": "invalid invite token: invalid token prefix",
+    "invite_checksum": "invalid invite token: checksum does not match",
 }
 # What is a bad request to NetBird, and not an argument that does not fit.
 _BAD_REQUESTS = {"auto_groups": "auto_groups field can't be absent"}
@@ -125,7 +134,7 @@ class NetBirdDialect:
             case faults.AgainstTheRules(rule, subject):
                 return _against(rule, subject, request)
             case faults.InvalidBody(problems):
-                return _invalid(problems)
+                return _invalid(problems, request)
             case faults.MalformedBody(reason) if reason == BYTE_ORDER_MARK:
                 return error(400, f"{_PARSE}: {reason}", lower=False)
             case faults.MalformedBody() | faults.EmptyBody():
@@ -297,24 +306,28 @@ def _against(rule: Rule, subject: str, request: Request) -> Response:  # noqa: P
 
 
 def _updating(request: Request) -> str:
-    return f"failed to process update for user {request.path.rpartition('/')[2]}: "
+    return f"failed to process update for user {_last(request)}: "
 
 
-def _invalid(problems: tuple[Problem, ...]) -> Response:
+def _last(request: Request) -> str:
+    return request.path.rpartition("/")[2]
+
+
+def _invalid(problems: tuple[Problem, ...], request: Request) -> Response:
     # Go's reader refuses what is of another type before anything else is looked at; a text is a text to it.
     if any(isinstance(problem.flaw, faults.NotA) and problem.flaw.kind is not Kind.LINE for problem in problems):
-        unknown = [_worded(problem) for problem in problems if isinstance(problem.flaw, faults.NotKnown)]
+        unknown = [_worded(problem, request) for problem in problems if isinstance(problem.flaw, faults.NotKnown)]
         return error(400, "; ".join((_PARSE, *unknown)), lower=False)
-    messages = [_worded(problem) for problem in problems]
+    messages = [_worded(problem, request) for problem in problems]
     bad = any(isinstance(problem.flaw, faults.Missing | faults.NotKnown) for problem in problems)
     return error(400 if bad else 422, "; ".join(messages))
 
 
-def _worded(problem: Problem) -> str:  # noqa: C901, PLR0911  # one case a flaw
+def _worded(problem: Problem, request: Request) -> str:  # noqa: C901, PLR0911  # one case a flaw
     attribute = ".".join(map(str, problem.path))
     match problem.flaw:
         case faults.Unfit(rule):
-            return _UNFIT[rule].format(_shown(problem.value))
+            return _UNFIT[rule].format(_shown(problem.value), user=_last(request))
         case faults.Missing():
             return _BAD_REQUESTS.get(attribute, f"{attribute} field can't be absent")
         case faults.NotA(kind):

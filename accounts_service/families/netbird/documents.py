@@ -30,7 +30,7 @@ SCHEMES: dict[str, JsonSchema] = {
 
 TERMS = {
     "account_id": Term("The id of the caller's account."),
-    "user_id": Term("The id of a user; nobody has the id `current`."),
+    "user_id": Term("The id of a user; `current` and `invites` are no ids."),
     "token_id": Term("The id of a personal access token; not the token."),
     "service_user": Term(
         "Whether to list service users alone, or people alone.",
@@ -117,7 +117,8 @@ NEW_USER = Takes(
             "role": {"type": "string", "enum": [name for name in ROLE_NAMES if name != "owner"]},
             "is_service_user": {"type": "boolean", "const": True},
             "name": nullable(_LINE),
-            "auto_groups": nullable(_LINES),
+            # Every user is in `All`, which is the only group.
+            "auto_groups": nullable({"type": "array", "items": _LINE, "maxItems": 0}),
         },
     },
     {"service user": examples.GOOD["service user"]},

@@ -9,6 +9,10 @@ GOOD: dict[str, dict[str, Json]] = {
     "patch": {"settings": {"dns_domain": "mycompany.example", "extra": {"user_approval_required": False}}},
     "service user": {"name": "ci", "role": "admin", "is_service_user": True, "auto_groups": []},
     "user": {"role": "auditor", "auto_groups": [], "is_blocked": False},
+    "invite": {"email": "ann@mycompany.example", "name": "Ann", "role": "user", "auto_groups": [], "expires_in": 86400},
+    "regeneration": {"expires_in": 3600},
+    "acceptance": {"password": "a-password-of-ones-own"},
+    "passwords": {"old_password": "the-old-one", "new_password": "the-new-one"},
     "token": {"name": "of the pipeline", "expires_in": 30},
 }
 

@@ -45,8 +45,8 @@ class NetBirdPrivilege(Privilege):
     USERS_READ = _NB + "users/read", "List the users of an account."
     USERS_OWN_READ = _NB + "users/_own/read", "Read one's own user, and what one may do."
     USERS_CREATE = _NB + "users/create", "Create service users."
-    USERS_UPDATE = _NB + "users/update", "Change users, their roles included, and block them."
-    USERS_DELETE = _NB + "users/delete", "Delete users."
+    USERS_UPDATE = _NB + "users/update", "Change users, their roles included, block them, and approve them."
+    USERS_DELETE = _NB + "users/delete", "Delete users, and reject those who wait for approval."
     PATS_READ = (
         _NB + "pats/read",
         "List one's own personal access tokens, without the tokens, and those of service users.",
@@ -54,6 +54,10 @@ class NetBirdPrivilege(Privilege):
     PATS_CREATE = _NB + "pats/create", "Make personal access tokens for oneself and for service users."
     PATS_DELETE = _NB + "pats/delete", "Delete one's own personal access tokens and those of service users."
     EVENTS_READ = _NB + "events/read", "Read what has happened in an account."
+    GROUPS_READ = _NB + "groups/read", "List the groups of an account."
+    PEERS_READ = _NB + "peers/read", "List the peers of an account."
+    PEERS_OWN_READ = _NB + "peers/_own/read", "List one's own peers."
+    SETUP_KEYS_READ = _NB + "setup_keys/read", "List the setup keys of an account."
 
 
 def group_of(role: str) -> str:
@@ -64,12 +68,16 @@ def group_of(role: str) -> str:
 SERVICE_USER = "NB_SERVICE_USER"
 
 _OWN = _NB + "users/_own/read"
+_OWN_PEERS = _NB + "peers/_own/read"
 _FOR_NETWORKS = (
     _NB + "accounts/read",
     _NB + "settings/read",
     _NB + "users/read",
     _NB + "pats/*",
     _NB + "events/read",
+    _NB + "groups/read",
+    _NB + "peers/read",
+    _NB + "setup_keys/read",
 )
 
 ACTION_GROUPS: ActionGroups = {
@@ -81,7 +89,7 @@ ACTION_GROUPS: ActionGroups = {
     ),
     group_of(NETWORK_ADMIN): (*_FOR_NETWORKS, _OWN),
     group_of(AUDITOR): (_NB + "*/read",),
-    group_of(USER): (_OWN,),
+    group_of(USER): (_OWN, _OWN_PEERS),
     # In NetBird a name without any right of its own.
     group_of(BILLING_ADMIN): (group_of(USER),),
     # Whatever his role is, a service user reads everything.

@@ -81,6 +81,7 @@ TEXTS = {
     "account.onboarding.update": "Account onboarding updated",
     "user.auto.groups.update": "User auto groups updated",
     "user.approve": "User approved",
+    "user.reject": "User rejected",
 }
 
 _FLAGS = {

@@ -72,5 +72,7 @@ def _role(order: TokenOrder) -> str | None:
     if len(order.roles) > 1 or (order.roles and order.roles[0] not in ROLE_NAMES):
         raise BadTokenOrderError(f"one --role of {', '.join(ROLE_NAMES)}")
     if not is_user_id(order.principal):
-        raise BadTokenOrderError("a user's id is a line of at most 255 characters without slashes, and not `current`")
+        raise BadTokenOrderError(
+            "a user's id is a line of at most 255 characters without slashes, and neither `current` nor `invites`"
+        )
     return order.roles[0] if order.roles else None

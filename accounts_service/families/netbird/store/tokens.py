@@ -14,9 +14,9 @@ from accounts_service.access.privileges import Everything, Grant
 from accounts_service.families.netbird.privileges import NetBirdPrivilege
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME, new_id
 from accounts_service.families.netbird.store.changes import Happening, written
-from accounts_service.families.netbird.store.users import Caller, User, Users, user_of
+from accounts_service.families.netbird.store.users import Caller, User, Users, covers, no_such_user, user_of
 from accounts_service.families.netbird.tables import TOKEN, USER
-from accounts_service.faults import AgainstTheRules, NoSuchObject, RefusedError, Rule
+from accounts_service.faults import AgainstTheRules, NoSuchObject, NotPermitted, RefusedError, Rule
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement, TransactionRefusedError
 from accounts_service.storage.statements import Statement, given, insertion
@@ -77,11 +77,23 @@ def new_token() -> str:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether a text can be a token: its form and its checksum."""
-    if len(text) != LENGTH or not text.startswith(_PREFIX) or not set(text.removeprefix(_PREFIX)) <= set(_DIGITS):
-        return False
-    secret = text[len(_PREFIX) : -_CHECKSUM_LENGTH]
-    return text.endswith(checksum(secret))
+    """Return whether a text can be a token: its form and its checksum."""
+    return _flaw_of(text, _PREFIX) is None
+
+
+def flaw_of_invite(text: str) -> str | None:
+    """Return the name of what is wrong with the form of an invite token, in NetBird's order; None for a good one."""
+    return _flaw_of(text, "nbi_")
+
+
+def _flaw_of(text: str, prefix: str) -> str | None:
+    if len(text.encode()) != LENGTH:
+        return "invite_length"
+    if not text.startswith(prefix):
+        return "invite_prefix"
+    secret, check = text[len(prefix) : -_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
+    fits = set(secret + check) <= set(_DIGITS) and check == checksum(secret)
+    return None if fits else "invite_checksum"
 
 
 def digest_of(token: str) -> str:
@@ -130,10 +142,11 @@ class Tokens(Users):
     def owner(self, grant: Grant, user_id: str, caller: Caller) -> User:
         """Read the user whose tokens the caller may see, if his role lets him see any.
 
-        Raises RefusedError: NoSuchObject for a user that there is not, or
-        AgainstTheRules where he is neither the caller nor a service user.
+        Raises RefusedError: NoSuchObject for a user who does not exist, NotPermitted
+        for one of another account, or AgainstTheRules for one who is neither the
+        caller nor a service user.
         """
-        user = self.member(grant, user_id)
+        user = self._whose(grant, user_id)
         others = user.service_user and (caller.administrator or isinstance(grant.scope, Everything))
         if user.id != caller.id and not others:
             raise RefusedError(AgainstTheRules(Rule.ADMINISTRATORS_ONLY, user_id))
@@ -205,6 +218,15 @@ class Tokens(Users):
         return True
 
     # -- Below ----------------------------------------------------------------
+
+    def _whose(self, grant: Grant, user_id: str) -> User:
+        user = self.find(user_id)
+        if user is None:
+            raise no_such_user(user_id)
+        if not covers(grant, user.account_id):
+            # NetBird tells a user of another account from none here, and here only; see docs/netbird.md.
+            raise RefusedError(NotPermitted())
+        return user
 
     def _token_there(self, statement: Statement, user: User, token_id: str) -> Row[Any]:
         row = self._session.read(statement, user=user.id, id=token_id).one_or_none()

@@ -21,6 +21,7 @@ from accounts_service.families.netbird.store.accounts import (
     timestamp,
 )
 from accounts_service.families.netbird.store.changes import Happening, written
+from accounts_service.families.netbird.store.groups import verify_groups
 from accounts_service.families.netbird.tables import ACCOUNT, USER
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, RefusedError, Rule
 from accounts_service.storage.audit import Change
@@ -99,8 +100,8 @@ class Users(Accounts):
     def member(self, grant: Grant, user_id: str) -> User:
         """Read a user in the scope of the grant. Raises RefusedError(NoSuchObject) when there is none."""
         row = self._session.read(_FIND, id=user_id).one_or_none()
-        if row is None or not _covers(grant, row):
-            raise RefusedError(NoSuchObject("GET", f"user: {user_id}"))
+        if row is None or not covers(grant, row.account_id):
+            raise no_such_user(user_id)
         return user_of(row)
 
     def all(self, grant: Grant, caller: Caller) -> list[User]:
@@ -142,8 +143,14 @@ class Users(Accounts):
         self._session.note(_LOGGED_IN, id=user_id, at_us=at_us)
 
     def create_service_user(self, grant: Grant, name: str, role: str, auto_groups: Sequence[str]) -> User:
-        """Make a service user in the caller's account. Raises RefusedError, with AgainstTheRules for one too many."""
-        account_id = self.mine(grant).id
+        """Make a service user in the caller's account.
+
+        Raises RefusedError: InvalidBody for groups that users cannot have, or
+        AgainstTheRules for one too many.
+        """
+        account = self.mine(grant)
+        account_id = account.id
+        verify_groups(account, auto_groups, "create")
         self._session.lock(_ACCOUNT_LOCKED, id=account_id)
         if self._session.read(_SERVICE_USERS, account=account_id).scalar_one() >= MOST_SERVICE_USERS:
             raise RefusedError(AgainstTheRules(Rule.TOO_MANY_SERVICE_USERS, str(MOST_SERVICE_USERS)))
@@ -169,12 +176,16 @@ class Users(Accounts):
     def change(self, grant: Grant, user_id: str, wish: UserWish, caller: Caller, conditions: Conditions) -> User:
         """Change a user; an owner who gives his role away becomes an administrator.
 
-        Raises RefusedError: NoSuchObject, PreconditionFailed, or AgainstTheRules.
+        Raises RefusedError: NoSuchObject, PreconditionFailed, AgainstTheRules, or
+        InvalidBody for groups that users cannot have. Groups that the user has are
+        kept, since earlier releases took any.
         """
         before = self._locked(grant, user_id)
         conditions.check(before.version, before.uid)
         giver = self.find(caller.id) if caller.id else None
         _verify(before, wish, caller, owns=caller.owner and (giver is None or giver.role == OWNER))
+        added = [group for group in wish.auto_groups if group not in before.auto_groups]
+        verify_groups(self.account(before.account_id), added, "update")
         pending = before.pending and wish.blocked
         after = replace(
             before,
@@ -190,7 +201,7 @@ class Users(Accounts):
             happened.append(Happening("transferred.owner.role", after.id))
         if happened:
             detail: dict[str, Json] = {"changes": [{"code": one.code, **one.meta} for one in happened]}
-            self._keep(NetBirdPrivilege.USERS_UPDATE, after, _REPLACE, detail)
+            self._update(after, detail)
             self.tell(after.account_id, happened)
         return after if happened else before
 
@@ -202,16 +213,19 @@ class Users(Accounts):
         conditions.check(user.version, user.uid)
         if user.role == OWNER:
             raise RefusedError(AgainstTheRules(Rule.OWNER_STAYS, user_id))
-        code = "service.user.delete" if user.service_user else "user.delete"
-        meta = {"name": user.name, "created_at": timestamp(user.created_us)}
-        self.tell(user.account_id, [Happening(code, user.id, meta)])
-        self._session.write(
-            _change(NetBirdPrivilege.USERS_DELETE.action, user, user.version + 1, {"role": user.role}),
-            _DELETE,
-            id=user.id,
-        )
+        self._delete_user(user)
 
     # -- Below ----------------------------------------------------------------
+
+    def _delete_user(self, user: User, besides: Sequence[Happening] = ()) -> None:
+        code = "service.user.delete" if user.service_user else "user.delete"
+        meta = {"name": user.name, "created_at": timestamp(user.created_us)}
+        self.tell(user.account_id, [Happening(code, user.id, meta), *besides])
+        detail: dict[str, Json] = {"role": user.role}
+        if besides:
+            detail["changes"] = [{"code": one.code} for one in besides]
+        change = _change(NetBirdPrivilege.USERS_DELETE.action, user, user.version + 1, detail)
+        self._session.write(change, _DELETE, id=user.id)
 
     def _locked(self, grant: Grant, user_id: str) -> User:
         # The account before the user, as who deletes it or hands it on has them: else two wait for each other. And one
@@ -219,7 +233,7 @@ class Users(Accounts):
         self._session.lock(_ACCOUNT_LOCKED, id=self.member(grant, user_id).account_id)
         row = self._session.read(_FIND_AND_LOCK, id=user_id).one_or_none()
         if row is None:
-            raise RefusedError(NoSuchObject("GET", f"user: {user_id}"))
+            raise no_such_user(user_id)
         return user_of(row)
 
     def _step_down(self, heir: User) -> None:
@@ -229,9 +243,12 @@ class Users(Accounts):
                 continue
             admin = replace(owner, role=ADMIN, version=owner.version + 1)
             detail: dict[str, Json] = {"role": {"from": OWNER, "to": ADMIN}}
-            self._keep(NetBirdPrivilege.USERS_UPDATE, admin, _REPLACE, detail)
+            self._update(admin, detail)
             meta = {"role": ADMIN, "old": OWNER, "new": ADMIN}
             self.tell(owner.account_id, [Happening("user.role.update", owner.id, meta)])
+
+    def _update(self, user: User, detail: dict[str, Json]) -> None:
+        self._keep(NetBirdPrivilege.USERS_UPDATE, user, _REPLACE, detail)
 
     def _keep(
         self, privilege: NetBirdPrivilege, user: User, statement: RecordedStatement, detail: dict[str, Json]
@@ -262,10 +279,16 @@ class Users(Accounts):
             raise TransactionRefusedError from None
 
 
-def _covers(grant: Grant, row: Row[Any]) -> bool:
+def covers(grant: Grant, account_id: str) -> bool:
+    """Return whether an account is within the scope of the grant."""
     return isinstance(grant.scope, Everything) or (
-        isinstance(grant.scope, Own) and grant.scope.identifier == row.account_id
+        isinstance(grant.scope, Own) and grant.scope.identifier == account_id
     )
+
+
+def no_such_user(user_id: str) -> RefusedError:
+    """Return the refusal for a user who does not exist, or of whom the caller may not know."""
+    return RefusedError(NoSuchObject("GET", f"user: {user_id}"))
 
 
 def _verify(user: User, wish: UserWish, caller: Caller, *, owns: bool) -> None:

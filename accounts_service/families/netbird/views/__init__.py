@@ -1,25 +1,35 @@
-"""NetBird: tenants' accounts and their settings, users, personal access tokens and events."""
+"""NetBird: tenants' accounts and their settings, users, personal access tokens, groups and events."""
 
 from __future__ import annotations
 
+from accounts_service.access.privileges import Open
 from accounts_service.config import Settings
-from accounts_service.families.netbird import documents
+from accounts_service.families.netbird import documents, documents_identity_provider, documents_inventory
 from accounts_service.families.netbird.dialect import STANDING, NetBirdDialect, with_account
 from accounts_service.families.netbird.privileges import ACTION_GROUPS, ROLES, NetBirdPrivilege
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME
 from accounts_service.families.netbird.store.native import UserTokens
 from accounts_service.families.netbird.store.stored import STORED
-from accounts_service.families.netbird.views import accounts, events, tokens, users
+from accounts_service.families.netbird.views import (
+    accounts,
+    events,
+    identity_provider,
+    instance,
+    inventory,
+    tokens,
+    users,
+)
 from accounts_service.faults import AgainstTheRules, RefusedError, Rule
 from accounts_service.web import gate
 from accounts_service.web.family import Family, Mount, Route, refuses
 from accounts_service.web.gate import Call
 
 
-@refuses(AgainstTheRules)
+@refuses(AgainstTheRules, on=lambda route: route.requirement is not Open.PUBLIC)
 def in_good_standing(call: Call) -> None:
     """Check that the caller is neither blocked nor waits for approval; his token is good all the same."""
-    standing = dict(call.caller.attributes).get(STANDING) if call.caller.realm == FAMILY_NAME else None
+    caller = call.identity
+    standing = dict(caller.attributes).get(STANDING) if caller is not None and caller.realm == FAMILY_NAME else None
     if standing is not None:
         raise RefusedError(AgainstTheRules(Rule.PENDING if standing == "pending" else Rule.BLOCKED))
 
@@ -60,13 +70,21 @@ FAMILY = Family(
     dialect=NetBirdDialect,
     privileges=NetBirdPrivilege,
     refuses_unknown=lambda settings: settings.netbird_unknown_attributes == "refuse",
-    views=(accounts.ROUTES, users.ROUTES, tokens.ROUTES, events.ROUTES),
+    views=(
+        accounts.ROUTES,
+        users.ROUTES,
+        tokens.ROUTES,
+        events.ROUTES,
+        inventory.ROUTES,
+        instance.ROUTES,
+        identity_provider.ROUTES,
+    ),
     action_groups=ACTION_GROUPS,
     roles=ROLES,
     converters={"user": users.UserConverter},
     known_as=with_account,
     tokens=UserTokens,
-    terms=documents.TERMS,
+    terms={**documents.TERMS, **documents_inventory.TERMS, **documents_identity_provider.TERMS},
     schemes=documents.SCHEMES,
     cross_origin=True,
     stored=STORED,

@@ -8,6 +8,7 @@ from accounts_service.families.netbird.privileges import MODULES, OPERATIONS, ac
 from accounts_service.families.netbird.schemas.settings import NO_ONBOARDING
 from accounts_service.families.netbird.store.accounts import Account, Event, timestamp
 from accounts_service.families.netbird.store.changes import TEXTS
+from accounts_service.families.netbird.store.groups import Group
 from accounts_service.families.netbird.store.tokens import Token
 from accounts_service.families.netbird.store.users import Caller, User
 from accounts_service.faults import Json
@@ -72,6 +73,19 @@ def token(stored: Token) -> Object:
         "created_by": stored.created_by,
         "created_at": timestamp(stored.created_us),
         **used,
+    }
+
+
+def group(stored: Group) -> Object:
+    """Write a group; no peer and no resource is in one."""
+    return {
+        "id": stored.id,
+        "name": stored.name,
+        "peers_count": 0,
+        "resources_count": 0,
+        "issued": "api",
+        "peers": [],
+        "resources": [],
     }
 
 

@@ -11,6 +11,7 @@ from accounts_service.families.netbird.dialect import answer
 from accounts_service.families.netbird.privileges import BILLING_ADMIN, USER, NetBirdPrivilege
 from accounts_service.families.netbird.schemas import users as schemas
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME
+from accounts_service.families.netbird.store.approvals import Approvals
 from accounts_service.families.netbird.store.users import Caller, User, Users
 from accounts_service.families.netbird.views import models
 from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed, RefusedError, Rule
@@ -22,9 +23,9 @@ ROUTES = Routes()
 
 
 class UserConverter(BaseConverter):
-    """A user's id; where the word of oneself stands, none does."""
+    """A user's id, and no word that stands in its place in other paths."""
 
-    regex = r"(?!current\Z)[^/]+"
+    regex = r"(?!(?:current|invites)\Z)[^/]+"
 
 
 _USER = "/users/<user:user_id>"
@@ -114,6 +115,36 @@ def delete_user(call: Call, user_id: str) -> Response:
     """Delete a user and his tokens; nobody deletes himself, or an owner."""
     with call.transaction(Users) as users:
         users.remove(call.grant, user_id, caller_of(call), call.conditions)
+    return answer({})
+
+
+@ROUTES.route(
+    f"{_USER}/approve",
+    methods=("POST",),
+    privilege=Within(NetBirdPrivilege.USERS_UPDATE),
+    answers={200: documents.USER},
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
+)
+def approve_user(call: Call, user_id: str) -> Response:
+    """Let in a user who waits for approval."""
+    with call.transaction(Approvals) as approvals:
+        user = approvals.approve(call.grant, user_id, call.conditions)
+    return _tagged(answer(models.user(user, caller_of(call))), user)
+
+
+@ROUTES.route(
+    f"{_USER}/reject",
+    methods=("DELETE",),
+    privilege=Within(NetBirdPrivilege.USERS_DELETE),
+    answers={200: documents.NOTHING},
+    raises=(NoSuchObject, AgainstTheRules, PreconditionFailed),
+    headers=etags.HEADERS,
+)
+def reject_user(call: Call, user_id: str) -> Response:
+    """Delete a user who waits for approval."""
+    with call.transaction(Approvals) as approvals:
+        approvals.reject(call.grant, user_id, call.conditions)
     return answer({})
 
 
