@@ -21,6 +21,7 @@ from accounts_service.access.jwt_settings import is_key_set
 from accounts_service.access.native_jwt import NativeJwt
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission
+from accounts_service.identifiers import normalized
 
 # What others need to know of configuration they find here.
 __all__ = [
@@ -88,7 +89,7 @@ def read(texts: Mapping[str, str]) -> tuple[Configuration, list[ConfigProblem]]:
     groups = {name: _action_group(entry) for name, entry in document(GROUPS).entries()}
     roles = {name: _role(entry) for name, entry in document(ROLES).entries()}
     by_role = {name: _role_mapping(entry) for name, entry in document(MAPPINGS).entries()}
-    users = {name: _internal_user(entry) for name, entry in document(USERS).entries()}
+    users = _internal_users(document(USERS))
     tenants = frozenset(_tenant(name, entry) for name, entry in document(TENANTS).entries())
     mode = _authz(document(AUTHZ, undotted=True))
     authentication = authc.read(document(AUTHC, undotted=True), key_set) if AUTHC in texts else authc.UNCONFIGURED
@@ -156,12 +157,22 @@ def _role_mapping(entry: Cursor) -> RoleMapping:
     mapping = RoleMapping(
         users=entry.matcher("users"),
         backend_roles=entry.matcher("backend_roles"),
-        and_backend_roles=tuple(Matcher((pattern,)) for pattern in entry.patterns("and_backend_roles")),
+        and_backend_roles=tuple(Matcher((normalized(pattern),)) for pattern in entry.patterns("and_backend_roles")),
         hosts=entry.matcher("hosts"),
         ips=entry.networks("ips"),
     )
     _end(entry)
     return mapping
+
+
+def _internal_users(entries: Cursor) -> dict[str, InternalUser]:
+    users: dict[str, InternalUser] = {}
+    for written, entry in entries.entries():
+        name = normalized(written)
+        if name in users:
+            entries.problem(written, "This user stands twice, in two spellings of Unicode")
+        users[name] = _internal_user(entry)
+    return users
 
 
 def _internal_user(entry: Cursor) -> InternalUser:
@@ -177,7 +188,7 @@ def _internal_user(entry: Cursor) -> InternalUser:
             attributes.problem(name, INVALID, "A string")
     user = InternalUser(
         hash=stored_hash or "",
-        backend_roles=frozenset(entry.texts("backend_roles")),
+        backend_roles=frozenset(map(normalized, entry.texts("backend_roles"))),
         roles=frozenset(entry.texts("search_guard_roles")),
         attributes=tuple(sorted(pairs)),
     )

@@ -18,6 +18,7 @@ import yaml
 
 from accounts_service.access.patterns import Matcher, Template, expression, is_template
 from accounts_service.access.roles import Network
+from accounts_service.identifiers import normalized
 
 Node: TypeAlias = "bool | str | list[Node] | dict[str, Node] | None"
 T = TypeVar("T")
@@ -221,8 +222,8 @@ class Cursor:
         return self.parsed(name, _template if templates else _pattern, "A regular expression pattern")
 
     def matcher(self, name: str) -> Matcher:
-        """Read patterns into one matcher."""
-        return Matcher(self.patterns(name))
+        """Read patterns of names, roles or hosts into one matcher; see `identifiers.normalized`."""
+        return Matcher(map(normalized, self.patterns(name)))
 
     def networks(self, name: str) -> tuple[Network, ...]:
         """Read addresses and networks."""
