@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from accounts_service.config import Settings
 from accounts_service.families.mention.schemas.accounts import NewAccount
-from accounts_service.families.mention.store.accounts import Accounts, folded
+from accounts_service.families.mention.store.accounts import Accounts
 from accounts_service.families.mention.store.tokens import ALL, Tokens
+from accounts_service.identifiers import folded
 from accounts_service.validation.checks import is_address
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 

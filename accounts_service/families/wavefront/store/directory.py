@@ -25,6 +25,7 @@ from accounts_service.families.wavefront.tables import (
     SERVICE_ACCOUNTS,
 )
 from accounts_service.faults import NotPermitted, RefusedError
+from accounts_service.identifiers import folded
 from accounts_service.storage.lists import listed, texts
 from accounts_service.storage.reveals import Revealing
 from accounts_service.storage.statements import Statement, given
@@ -169,16 +170,32 @@ class Ignored:
     accounts: tuple[str, ...] = ()
 
 
-def folded(identifier: str) -> str:
-    """Give the form by which identifiers are compared: ASCII letters in lower case.
-
-    No more than that: of other letters some have several lower forms, and some
-    become ASCII ones, so that one person's identifier would be another's.
-    """
+def spelled(identifier: str) -> str:
+    """Return an identifier with ASCII letters in lower case: its exact spelling, as far as that tells twins apart."""
     return identifier.translate(_LOWER)
 
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def matching(identifiers: Iterable[str], rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
+    """Return the row of ACCOUNT that each identifier means, out of rows found by `caseless`.
+
+    Of several, which were there before two spellings were one, it is the one that
+    is spelled like that, else the one that is no twin, else the first by uid.
+    """
+    exact: dict[str, Row[Any]] = {}
+    first: dict[str, Row[Any]] = {}
+    for row in sorted(rows, key=lambda row: (row.twin, row.uid)):
+        exact[row.folded] = row
+        first.setdefault(row.caseless, row)
+    found = {one: exact.get(spelled(one)) or first.get(folded(one)) for one in identifiers}
+    return {one: row for one, row in found.items() if row is not None}
+
+
+def searched(text: str | None) -> str | None:
+    """Return what searches look at of a text that may be missing."""
+    return None if text is None else folded(text)
 
 
 def list_of(values: Iterable[str]) -> str:

@@ -22,8 +22,9 @@ from accounts_service.families.wavefront.store.directory import (
     Conditions,
     Token,
     everything,
-    folded,
     list_of,
+    matching,
+    searched,
 )
 from accounts_service.families.wavefront.tables import (
     ACCOUNT,
@@ -36,6 +37,7 @@ from accounts_service.families.wavefront.tables import (
     TOKEN,
 )
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, NotPermitted, RefusedError, Rule
+from accounts_service.identifiers import folded
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement
 from accounts_service.storage.envelopes import Sealed
@@ -117,11 +119,13 @@ _ONE_LOCKED = Statement(JOINED.where(_OF_DIGEST).with_for_update(of=TOKEN))
 _BY_UID = Statement(JOINED.where(TOKEN.c.uid == given("uid")).with_for_update(of=TOKEN))
 # Its row is what two who make tokens for it at once wait for.
 _OWNER = Statement(select(ACCOUNT).where(ACCOUNT.c.uid == given("account")).with_for_update())
-_OWNER_OF_NAME = Statement(select(ACCOUNT.c.uid, ACCOUNT.c.kind).where(ACCOUNT.c.folded == given("folded")))
+_OWNER_OF_NAME = Statement(select(ACCOUNT).where(ACCOUNT.c.caseless == given("caseless")))
 
 _THIS = TOKEN.c.uid == given("uid")
 _CREATE = RecordedStatement(insertion(TOKEN))
-_RENAME = RecordedStatement(update(TOKEN).where(_THIS).values(name=given("name"), version=given("version")))
+_RENAME = RecordedStatement(
+    update(TOKEN).where(_THIS).values({name: given(name) for name in ("name", "name_caseless", "version")})
+)
 _DELETE = RecordedStatement(delete(TOKEN).where(_THIS))
 _NOTE = Statement(
     update(TOKEN)
@@ -206,7 +210,12 @@ class Tokens(Revealing):
             privilege = _of(grant, WavefrontPrivilege.TOKEN_OWN_PUT, WavefrontPrivilege.TOKEN_ALL_PUT)
             version = row.version + 1
             self._session.write(
-                _change(privilege, row, version, detail), _RENAME, uid=row.uid, name=name, version=version
+                _change(privilege, row, version, detail),
+                _RENAME,
+                uid=row.uid,
+                name=name,
+                name_caseless=searched(name),
+                version=version,
             )
         return _token(self._there(_ONE, token), token.lower())
 
@@ -240,7 +249,8 @@ class Tokens(Revealing):
 
     def _service(self, grant: Grant, identifier: str) -> str:
         everything(grant)
-        row = self._session.read(_OWNER_OF_NAME, folded=folded(identifier)).one_or_none()
+        rows = self._session.read(_OWNER_OF_NAME, caseless=folded(identifier)).all()
+        row = matching((identifier,), rows).get(identifier)
         if row is None or row.kind != SERVICE:
             raise RefusedError(NoSuchObject("GET", identifier))
         return str(row.uid)
@@ -291,6 +301,7 @@ class Tokens(Revealing):
             digest=digest_of(token),
             sealed=self._session.vault.seal(Place(FAMILY_NAME, uid, _ATTRIBUTE), token),
             name=name,
+            name_caseless=searched(name),
             created_us=self._session.now_us,
             last_used_us=None,
             version=1,
