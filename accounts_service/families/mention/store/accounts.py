@@ -96,7 +96,7 @@ class Accounts(Store):
         Of several, which were there before two spellings were one, it is the one
         that is spelled like that, else the one that is no twin.
         """
-        rows = self._session.read(_BY_EMAIL, email=folded(email)).all()
+        rows = self._session.read(_BY_EMAIL, email=folded(email), spelled=email.lower()).all()
         spelled = [row for row in rows if row.email_folded == email.lower()]
         return next(map(_account, (*spelled, *rows)), None)
 
@@ -185,7 +185,9 @@ class Accounts(Store):
     def _require_free(self, email: str, account: Account | None = None) -> None:
         """Raise RefusedError(InvalidBody) when an address has another account than `account`."""
         others = [
-            row for row in self._session.read(_BY_EMAIL, email=folded(email)) if account is None or row.id != account.id
+            row
+            for row in self._session.read(_BY_EMAIL, email=folded(email), spelled=email.lower())
+            if account is None or row.id != account.id
         ]
         if account is not None and folded(email) == folded(account.email):
             # Twins stay twins, and may not be spelled alike.

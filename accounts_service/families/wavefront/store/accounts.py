@@ -16,6 +16,8 @@ from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOU
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
     NO_CONDITIONS,
+    OF_NAME,
+    OF_NAMES,
     SERVICE,
     SYSTEM_OF,
     USER,
@@ -24,9 +26,11 @@ from accounts_service.families.wavefront.store.directory import (
     Directory,
     Ignored,
     Page,
+    all_mean,
     everything,
     list_of,
     matching,
+    means,
     numbered,
     searched,
     spelled,
@@ -115,12 +119,12 @@ class Applied:
 _AS_USUAL = Making()
 
 # By uid, so that no two who lock twins wait for each other.
-_OF_NAME = select(ACCOUNT).where(ACCOUNT.c.caseless == given("caseless")).order_by(ACCOUNT.c.uid)
+_OF_NAME = select(ACCOUNT).where(OF_NAME).order_by(ACCOUNT.c.uid)
 _OF_THIS = given("uid")
 
 _FIND = Statement(_OF_NAME)
 _FIND_AND_LOCK = Statement(_OF_NAME.with_for_update())
-_OF_NAMES = select(ACCOUNT).where(ACCOUNT.c.caseless.in_(texts(given("caseless")))).order_by(ACCOUNT.c.folded)
+_OF_NAMES = select(ACCOUNT).where(OF_NAMES).order_by(ACCOUNT.c.folded)
 _FIND_SOME = Statement(_OF_NAMES)
 # In one order whoever asks, so that no two wait for each other.
 _LOCK_SOME = Statement(_OF_NAMES.with_for_update())
@@ -131,11 +135,8 @@ _LINKS = {"permissions": ACCOUNT_PERMISSION, "roles": ACCOUNT_ROLE, "groups": AC
 _CLEAR = {name: Statement(delete(table).where(table.c.account_uid == _OF_THIS)) for name, table in _LINKS.items()}
 _FILL = {name: insertion_of_rows(table, ("account_uid",), name) for name, table in _LINKS.items()}
 _CREATE = RecordedStatement(insertion(ACCOUNT), *_FILL.values())
-_UPDATE = (
-    update(ACCOUNT)
-    .where(ACCOUNT.c.uid == _OF_THIS)
-    .values({name: given(name) for name in ("description", "description_caseless", "active", "sso_id", "version")})
-)
+_CHANGED = ("description", "description_caseless", "active", "sso_id", "version")
+_UPDATE = update(ACCOUNT).where(ACCOUNT.c.uid == _OF_THIS).values({name: given(name) for name in _CHANGED})
 # By the links that change, so that a grant to a thousand accounts writes no others.
 _REPLACE = {
     frozenset(names): RecordedStatement(*(_FILL[name] for name in names), _UPDATE)
@@ -321,12 +322,12 @@ class Accounts(Directory):
     # -- Below ----------------------------------------------------------------
 
     def _named(self, statement: Statement, identifier: str) -> Row[Any] | None:
-        rows = self._session.read(statement, caseless=folded(identifier)).all()
+        rows = self._session.read(statement, **means(identifier)).all()
         return matching((identifier,), rows).get(identifier)
 
     def _meant(self, statement: Statement, identifiers: Sequence[str], kind: str | None = None) -> dict[str, Row[Any]]:
         """Return the rows that identifiers mean, of one kind if that is given."""
-        rows = self._session.read(statement, caseless=list_of(map(folded, identifiers))).all()
+        rows = self._session.read(statement, **all_mean(identifiers)).all()
         return {one: row for one, row in matching(identifiers, rows).items() if kind in (None, row.kind)}
 
     def _full(self, grant: Grant, row: Row[Any]) -> Account:

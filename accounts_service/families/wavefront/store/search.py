@@ -127,7 +127,7 @@ def _has_member(condition: Condition) -> ColumnElement[bool]:
     return or_(linked, _in_system_group(_IDENTIFIER(condition)))
 
 
-_IDENTIFIER = _folded(ACCOUNT.c.caseless)
+_IDENTIFIER = _folded(func.coalesce(ACCOUNT.c.caseless, ACCOUNT.c.folded))
 _OF_ACCOUNTS: Mapping[str, Matches] = {
     "id": _IDENTIFIER,
     "identifier": _IDENTIFIER,

@@ -17,6 +17,7 @@ from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOU
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
     NO_CONDITIONS,
+    OF_NAME,
     SERVICE,
     SYSTEM_OF,
     Conditions,
@@ -24,6 +25,7 @@ from accounts_service.families.wavefront.store.directory import (
     everything,
     list_of,
     matching,
+    means,
     searched,
 )
 from accounts_service.families.wavefront.tables import (
@@ -37,7 +39,6 @@ from accounts_service.families.wavefront.tables import (
     TOKEN,
 )
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, NotPermitted, RefusedError, Rule
-from accounts_service.identifiers import folded
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement
 from accounts_service.storage.envelopes import Sealed
@@ -119,7 +120,7 @@ _ONE_LOCKED = Statement(JOINED.where(_OF_DIGEST).with_for_update(of=TOKEN))
 _BY_UID = Statement(JOINED.where(TOKEN.c.uid == given("uid")).with_for_update(of=TOKEN))
 # Its row is what two who make tokens for it at once wait for.
 _OWNER = Statement(select(ACCOUNT).where(ACCOUNT.c.uid == given("account")).with_for_update())
-_OWNER_OF_NAME = Statement(select(ACCOUNT).where(ACCOUNT.c.caseless == given("caseless")))
+_OWNER_OF_NAME = Statement(select(ACCOUNT).where(OF_NAME))
 
 _THIS = TOKEN.c.uid == given("uid")
 _CREATE = RecordedStatement(insertion(TOKEN))
@@ -249,7 +250,7 @@ class Tokens(Revealing):
 
     def _service(self, grant: Grant, identifier: str) -> str:
         everything(grant)
-        rows = self._session.read(_OWNER_OF_NAME, caseless=folded(identifier)).all()
+        rows = self._session.read(_OWNER_OF_NAME, **means(identifier)).all()
         row = matching((identifier,), rows).get(identifier)
         if row is None or row.kind != SERVICE:
             raise RefusedError(NoSuchObject("GET", identifier))
