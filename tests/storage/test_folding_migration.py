@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from accounts_service.doctor import Status, examine
 from accounts_service.identifiers import folded
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Database
 from tests.storage.kit import opened
-from tests.storage.test_migrations import empty_url  # noqa: F401  # a fixture
 from tests.support.installation import Installation
 from tests.support.service import Service
 from tests.support.wavefront import Client, token_of
@@ -22,7 +22,7 @@ FIRST, SECOND, THIRD = "Jörn@example.com", "JÖRN@example.com", "jo\u0308rn@exa
 
 
 @pytest.fixture
-def before(empty_url: str) -> Iterator[Database]:  # noqa: F811  # the fixture
+def before(empty_url: str) -> Iterator[Database]:
     """Return a database of the release before."""
     with opened(empty_url) as database:
         migrations.upgrade(database, "0008")
@@ -118,7 +118,7 @@ def test_many_rows_are_folded_by_several_pages(before: Database) -> None:
 
 def test_what_the_release_before_writes_after_the_upgrade_is_found(
     before: Database,
-    empty_url: str,  # noqa: F811  # the fixture
+    empty_url: str,
     tmp_path: Path,
 ) -> None:
     migrations.upgrade(before)
@@ -133,7 +133,7 @@ def test_what_the_release_before_writes_after_the_upgrade_is_found(
     service.close()
 
 
-def test_service_finds_accounts_of_the_release_before(before: Database, empty_url: str, tmp_path: Path) -> None:  # noqa: F811  # the fixture
+def test_service_finds_accounts_of_the_release_before(before: Database, empty_url: str, tmp_path: Path) -> None:
     users(before, [FIRST, SECOND, "Özlem@example.com"])
     migrations.upgrade(before)
     service = Service(Installation(tmp_path / "installation", empty_url))
@@ -146,3 +146,14 @@ def test_service_finds_accounts_of_the_release_before(before: Database, empty_ur
     ):
         assert client.user(asked)["identifier"] == meant
     service.close()
+
+
+def test_doctor_names_accounts_that_are_one_by_another_spelling(
+    before: Database, empty_url: str, tmp_path: Path
+) -> None:
+    installation = Installation(tmp_path / "installation", empty_url)
+    users(before, [FIRST, SECOND, "ann@example.com"])
+    migrations.upgrade(before)
+    found = [one for one in examine(installation.environment()) if one.check == "spelling"]
+    assert [one.status for one in found] == [Status.WARN, Status.OK]
+    assert found[0].details == (r"'J\xf6rn@example.com', 'J\xd6RN@example.com'",)

@@ -8,7 +8,7 @@ from accounts_service.families.wavefront.dialect import WavefrontDialect
 from accounts_service.families.wavefront.privileges import ACTION_GROUPS, ROLES, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import FAMILY_NAME
 from accounts_service.families.wavefront.store.native import AccountTokens
-from accounts_service.families.wavefront.store.stored import STORED
+from accounts_service.families.wavefront.store.stored import STORED, TWINS
 from accounts_service.families.wavefront.store.tokens import SEALED
 from accounts_service.families.wavefront.views import (
     accounts,
@@ -57,4 +57,5 @@ FAMILY = Family(
     terms=documents.TERMS,
     schemes=documents.SCHEMES,
     stored=STORED,
+    twins=TWINS,
 )
