@@ -254,7 +254,7 @@ def known_parameters(call: Call) -> None:
     for name, value in call.request.args.items(multi=True):
         if _CONTROL.search(name + value):
             named = without_tokens(_CONTROL.sub("?", name))
-            raise RefusedError(BadParameter(named, "holds a control or formatting character"))
+            raise RefusedError(BadParameter(named, "holds a control character"))
     known = route.parameters | call.family.parameters
     unknown = tuple(sorted(name for name in call.request.args if name not in known))
     if unknown:

@@ -645,7 +645,7 @@ def test_control_characters_in_a_query_are_nobodys_error_but_the_senders(service
     ):
         answer = service.ask(method, path)
         assert answer.status_code == 400
-        assert f"{name}: holds a control or formatting character" in answer.text
+        assert f"{name}: holds a control character" in answer.text
     admin, netbird, mention = wavefront.admin(service), NetBird(service), Mention(service)
     for text in ("%00", "1%00", "a%00b"):
         asked = (

@@ -7,6 +7,7 @@ from accounts_service.families.netbird.privileges import OWNER, USER
 from accounts_service.families.netbird.store.accounts import PRIVATE, PUBLIC, Account, Person, domain_key
 from accounts_service.families.netbird.store.users import User, Users
 from accounts_service.faults import NotAuthenticated, RefusedError
+from accounts_service.identifiers import is_misleading
 from accounts_service.storage.database import TransactionRefusedError
 
 
@@ -54,6 +55,8 @@ class Arrivals(Users):
         return user
 
     def _join(self, claims: NativeClaims) -> User:
+        if is_misleading(claims.user_id):
+            raise RefusedError(NotAuthenticated())
         category = _category(claims)
         person = Person(claims.user_id, claims.name or claims.preferred_username, claims.email)
         account = self.primary(claims.domain) if category == PRIVATE else None

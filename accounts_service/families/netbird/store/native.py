@@ -8,6 +8,7 @@ from accounts_service.families.netbird.privileges import OWNER, ROLE_NAMES, USER
 from accounts_service.families.netbird.store.accounts import PRIVATE, Person, domain_key
 from accounts_service.families.netbird.store.tokens import ALL_TOKENS, Tokens
 from accounts_service.families.netbird.store.users import User, Users
+from accounts_service.identifiers import is_misleading
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
 _DAYS = 365
@@ -38,6 +39,8 @@ class UserTokens(NativeTokens):
     def _join(users: Users, order: TokenOrder, role: str) -> User:
         if not order.account:
             raise BadTokenOrderError("--account says to which domain a new user belongs")
+        if is_misleading(order.principal):
+            raise BadTokenOrderError("a new user's id has no space at its beginning or end")
         domain = domain_key(order.account)
         account = users.primary(order.account)
         if account is None and role != OWNER:

@@ -49,13 +49,17 @@ from accounts_service.families.wavefront.tables import (
 from accounts_service.faults import (
     AgainstTheRules,
     AlreadyExists,
+    InvalidBody,
     Json,
+    Kind,
     NoSuchObject,
+    NotA,
     NotPermitted,
+    Problem,
     RefusedError,
     Rule,
 )
-from accounts_service.identifiers import folded
+from accounts_service.identifiers import folded, is_misleading
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, TransactionRefusedError
 from accounts_service.storage.lists import insertion_of_rows, texts
@@ -212,7 +216,8 @@ class Accounts(Directory):
         """Make an account, or do with one that is there what `making` says.
 
         Raises RefusedError: NotPermitted, AlreadyExists, NoSuchObject for one of
-        the other kind, AgainstTheRules, what the conditions of `making` raise;
+        the other kind, InvalidBody for a new identifier that looks like another,
+        AgainstTheRules, what the conditions of `making` raise;
         TransactionRefusedError when somebody made it at the same moment.
         """
         return self._made(grant, identifier, kind, wish, making).written(self, grant)
@@ -227,6 +232,9 @@ class Accounts(Directory):
         if row is None and making.single_sign_on:
             raise RefusedError(AgainstTheRules(Rule.SINGLE_SIGN_ON))
         making.conditions.check(*((None,) if row is None else (row.version, row.uid)))
+        if row is None and is_misleading(identifier):
+            name, of = ("identifier", Kind.IDENTIFIER) if kind == SERVICE else ("emailAddress", Kind.EMAIL_ADDRESS)
+            raise RefusedError(InvalidBody((Problem((name,), NotA(of), identifier),)))
         if row is None:
             new = wish if wish.permissions is not None else replace(wish, permissions=making.permissions)
             return self._applied(_blank(identifier, kind, self._session.now_us), new)

@@ -12,7 +12,7 @@ from accounts_service.families.wavefront.store.accounts import Accounts, Wish
 from accounts_service.families.wavefront.store.directory import SERVICE, USER
 from accounts_service.families.wavefront.store.tokens import ALL, Tokens
 from accounts_service.faults import NoSuchObject, RefusedError
-from accounts_service.identifiers import folded
+from accounts_service.identifiers import folded, is_misleading
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
 # Whoever runs commands has the keys and the database in his hands.
@@ -64,6 +64,8 @@ def _verify(order: TokenOrder) -> None:
 
 
 def _identifier(principal: str, kind: str, settings: Settings) -> str:
+    if is_misleading(principal):
+        raise BadTokenOrderError(f"{principal!r} has invisible characters, or a space at its beginning or end")
     field = ServiceIdentifier() if kind == SERVICE else user_to_create(settings).fields["emailAddress"]
     try:
         return str(field.deserialize(principal))
