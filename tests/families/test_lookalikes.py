@@ -66,8 +66,9 @@ def test_stored_account_of_signals_stays_usable(service: Service, name: str) -> 
     path = f"/_signals/account/slack/{quote(name)}"
     assert service.get(path).json["_source"]["_name"] == name
     assert service.put(path, BODY).status_code == 200
-    patch = {"data": b'{"url": "https://other.example"}', "content_type": "application/merge-patch+json"}
-    assert service.ask("PATCH", path, **patch).status_code == 200
+    patch = b'{"url": "https://other.example"}'
+    answer = service.ask("PATCH", path, data=patch, content_type="application/merge-patch+json")
+    assert answer.status_code == 200
     assert service.delete(path).status_code == 200
     assert service.put(path, BODY).status_code == 400
 

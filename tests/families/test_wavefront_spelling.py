@@ -78,7 +78,7 @@ def test_texts_are_found_without_regard_to_case(service: Service) -> None:
     client.user(OZLEM, userGroups=[group], roles=[role])
     client.ok("POST", "/account/serviceaccount", {"identifier": "sa::Fühler", "description": "Mißt STRÖME"})
     client.ok("POST", "/apitoken/serviceaccount/sa::FÜHLER", {"tokenName": "Schlüssel"})
-    cases = (
+    cases: tuple[tuple[str, str, str, list[str]], ...] = (
         ("role", "name", "nachtWÄCHTER äöü", ["Nachtwächter ÄÖÜ"]),
         ("role", "description", "GRÖSSE 100%", ["Nachtwächter ÄÖÜ"]),
         ("role", "description", "gröss%", []),
