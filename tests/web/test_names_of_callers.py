@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from accounts_service.access.snapshot import BadConfigurationError
 from accounts_service.families.signals import examples
+from accounts_service.storage.audit import Author
+from accounts_service.storage.names import Names
 from tests.support import personas, tokens
 from tests.support.installation import Installation
 from tests.support.service import Service
@@ -134,3 +137,36 @@ def test_attribute_is_read_as_utf8(installation: Installation) -> None:
 def test_tenant_in_a_header_is_read_as_utf8(service: Service) -> None:
     asked = by_header(NAME, sgtenant=sent("Küche"))
     assert service.get("/_searchguard/authinfo", by=None, **asked).json["user_requested_tenant"] == "Küche"
+
+
+@pytest.mark.parametrize("spelling", (NAME, DECOMPOSED), ids=("composed", "decomposed"))
+def test_audit_trail_is_searched_by_either_spelling(service: Service, spelling: str) -> None:
+    service.put(EMAIL, BODY, by=None, **by_password(NAME))
+    service.configure({"sg_roles_mapping.yml": {"SGS_ALL_ACCESS": {"users": [NAME]}}})
+    query = {"actor": spelling, "action": "cluster:admin:searchguard:signals:account/put"}
+    found = service.get("/_accounts/audit", by=None, query_string=query, **by_password(NAME)).json["records"]
+    assert [record["actor"] for record in found] == [NAME]
+
+
+@pytest.mark.parametrize("spelling", (NAME, DECOMPOSED), ids=("composed", "decomposed"))
+def test_name_is_erased_by_either_spelling(service: Service, spelling: str) -> None:
+    service.put(EMAIL, BODY, by=None, **by_password(NAME))
+    author = Author("command", "tester", "test-0001")
+    assert service.services.database.written(Names, author, lambda names: names.erase(spelling)) == 1
+
+
+@pytest.mark.parametrize("spelling", (NAME, DECOMPOSED), ids=("composed", "decomposed"))
+def test_explanation_knows_either_spelling(service: Service, spelling: str) -> None:
+    query = {"principal": spelling, "privilege": "cluster:admin:searchguard:signals:account/put"}
+    told = service.get("/_accounts/explain", by=None, query_string=query, **by_password(NAME))
+    assert (told.status_code, told.json["allowed"]) == (200, True)
+
+
+def test_two_spellings_of_one_user_are_a_problem_of_the_file(installation: Installation) -> None:
+    users = {name: {"hash": personas.hash_of(NAME)} for name in (NAME, DECOMPOSED)}
+    installation.write("sg_internal_users.yml", users)
+    with pytest.raises(BadConfigurationError) as refused:
+        Service(installation)
+    (problem,) = refused.value.problems
+    assert problem.file == "sg_internal_users.yml"
+    assert (problem.path in users, problem.error) == (True, "This user stands twice, in two spellings of Unicode")
