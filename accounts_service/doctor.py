@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
@@ -70,6 +70,7 @@ from accounts_service.storage.database import (
 from accounts_service.storage.envelopes import Envelopes, Tally
 from accounts_service.storage.outbox import Outbox, Standing
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
+from accounts_service.storage.twins import Spellings
 from accounts_service.web.services import MailServer
 
 _LOWEST_COST = 10
@@ -605,6 +606,10 @@ def judge_postgres(facts: PostgresFacts, settings: Settings) -> Iterator[Finding
 
 def _contents(database: Database, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
     yield from _outbox(database, settings)
+    for family in app.FAMILIES.values():
+        for where in family.twins:
+            with database.reading(Spellings) as spellings:
+                yield from judge_spellings(where.things, [*spellings.twins(where)])
     if secrets:
         yield from _secrets(database)
 
@@ -614,6 +619,17 @@ def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:
         standing = outbox.standing()
     server = server_of(database, app.MAIL_SERVERS, settings.mail_account)
     yield from judge_outbox(standing, server, time.time())
+
+
+def judge_spellings(things: str, twins: Sequence[Sequence[str]]) -> Iterator[Finding]:
+    """Name accounts that are one by another spelling, and were there before that counted."""
+    if not twins:
+        yield _ok("spelling", f"no two {things} are one by another spelling")
+        return
+    text = f"{len(twins)} identifiers of {things} are those of several by another spelling"
+    todo = "each is found by its exact spelling; delete those that nobody needs"
+    # Escaped: on a terminal most of them look the same.
+    yield Finding(Status.WARN, "spelling", text, todo, tuple(", ".join(map(ascii, names)) for names in twins[:20]))
 
 
 def judge_outbox(standing: Standing, server: MailServer | Waiting | SecretUnreadable, now: float) -> Iterator[Finding]:

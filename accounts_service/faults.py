@@ -36,6 +36,7 @@ class Kind(Enum):
     LINE = "line of text"
     PHONE = "phone number"
     IDENTIFIER = "identifier"
+    WORD = "text without white space at its ends"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ def fill(url: str) -> None:
                 "uid": f"{number:032x}",
                 "identifier": f"u{number}@mycompany.example",
                 "folded": f"u{number}@mycompany.example",
+                "caseless": f"u{number}@mycompany.example",
                 "kind": "user",
                 "active": 1,
                 "created_us": 0,

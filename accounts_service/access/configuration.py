@@ -35,6 +35,7 @@ from accounts_service.access.native_jwt import NativeJwt
 from accounts_service.access.patterns import Matcher, Template, is_literal, is_template
 from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission, plain
 from accounts_service.access.variables import Unresolved, Variables, shown
+from accounts_service.identifiers import normalized
 
 # What others need to know of configuration they find here.
 __all__ = [
@@ -251,8 +252,12 @@ def _can_be_address(pattern: str) -> bool:
 
 
 def _internal_users(document: Cursor, findings: Findings) -> dict[str, InternalUser]:
-    users, ignored = {}, dict[str, list[str]]()
-    for name, entry in document.entries():
+    users: dict[str, InternalUser] = {}
+    ignored: dict[str, list[str]] = {}
+    for written, entry in document.entries():
+        name = normalized(written)
+        if name in users:
+            document.problem(written, "This user stands twice, in two spellings of Unicode")
         users[name] = _internal_user(entry)
         # Search Guard ignores them too; what is misspelled gives a user less.
         for attribute in entry.unread():
@@ -286,7 +291,7 @@ def _internal_user(entry: Cursor) -> InternalUser:
             structured[name] = json.dumps(resolved(value))
     user = InternalUser(
         hash=entry.text("hash", droppable=True) or "",
-        backend_roles=frozenset(entry.texts("backend_roles", droppable=True)),
+        backend_roles=frozenset(map(normalized, entry.texts("backend_roles", droppable=True))),
         roles=frozenset(entry.texts("search_guard_roles", droppable=True)),
         attributes=tuple(sorted(texts.items())),
         structured=tuple(sorted(structured.items())),

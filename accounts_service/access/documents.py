@@ -20,6 +20,7 @@ from accounts_service.access.patterns import Matcher, Template, expression, is_t
 from accounts_service.access.roles import Network
 from accounts_service.access.variables import Expanded, Node, Unresolved, Variables
 from accounts_service.faults import Json
+from accounts_service.identifiers import normalized
 
 T = TypeVar("T")
 
@@ -281,8 +282,8 @@ class Cursor:
         return self.parsed(name, _template if templates else _pattern, _A_PATTERN, droppable=droppable)
 
     def matcher(self, name: str, *, droppable: bool = False) -> Matcher:
-        """Read patterns into one matcher."""
-        return Matcher(self.patterns(name, droppable=droppable))
+        """Read patterns of names, roles or hosts into one matcher; see `identifiers.normalized`."""
+        return Matcher(map(normalized, self.patterns(name, droppable=droppable)))
 
     def matchers(self, name: str) -> tuple[Matcher, ...]:
         """Read a list of patterns, or of lists of them, or one pattern: a matcher for each element.
@@ -302,7 +303,7 @@ class Cursor:
             else:
                 self._refuse(place, element, "A string", droppable=True)
                 listed = []
-            matchers.append(Matcher(tuple(self._parse(listed, _pattern, _A_PATTERN))))
+            matchers.append(Matcher(map(normalized, self._parse(listed, _pattern, _A_PATTERN))))
         return tuple(matchers)
 
     def networks(self, name: str, *, droppable: bool = False) -> tuple[Network, ...]:

@@ -257,6 +257,9 @@ class Snapshot:
             "authorization",
             *(domain.tokens.header for domain in configuration.domains if domain.tokens),
         }
+        self._mapped = frozenset(source.header for source in sources if source.header)
+        naming = [source for domain in configuration.domains for source in domain.mapping.naming()]
+        self._naming = frozenset(source.header for source in naming if source.header)
         self._separators = frozenset((source.header, source.split) for source in sources if source.header)
 
     def authenticate(self, facts: Facts) -> Identity:
@@ -265,7 +268,7 @@ class Snapshot:
         Raises RefusedError: NotAuthenticated, NotPermitted where `network` refuses
         the origin, BadOrigin or Overloaded.
         """
-        if facts.repeated & self._once or self._joined(facts):
+        if facts.repeated & self._once or self._joined(facts) or self._unreadable(facts):
             raise RefusedError(NotAuthenticated())
         origin = self._origin(facts)
         if not self._network.conditions.for_origin(origin):
@@ -302,6 +305,16 @@ class Snapshot:
             if any("," in part for part in (value.split(separator) if separator else [value])):
                 return True
         return False
+
+    def _unreadable(self, facts: Facts) -> bool:
+        """Return whether a mapped header is not UTF-8, or names someone by characters that cannot be printed.
+
+        As in a token, those would stand in logs and in the audit trail.
+        """
+        names = (facts.headers.get(header, "") for header in self._naming)
+        # A list may have tabs between its elements (RFC 9110 section 5.6.3).
+        unprintable = any(not name.replace("\t", "").isprintable() for name in names)
+        return unprintable or not facts.undecodable.isdisjoint(self._mapped)
 
     def _origin(self, facts: Facts) -> Origin:
         peer = Peer(None if facts.peer.address is None else plain(facts.peer.address), facts.peer.uid)

@@ -27,6 +27,7 @@ from accounts_service.access.roles import GLOBAL_TENANT, REALM, Address, Identit
 from accounts_service.access.snapshot import BadConfigurationError, InUse, LastGood, in_use, rules_of
 from accounts_service.cli.shared import settings_of_environment
 from accounts_service.config import Settings
+from accounts_service.identifiers import normalized
 from accounts_service.web.explaining import Explainer, notes_on
 
 
@@ -49,7 +50,12 @@ class Asker:
         """Find out whom the service would take him for."""
         if self.principal is None:
             return log_ins.holder_of(self.roles, self.address)
-        identity = Identity(REALM, self.principal, backend_roles=frozenset(self.backend_roles), address=self.address)
+        identity = Identity(
+            REALM,
+            normalized(self.principal),
+            backend_roles=frozenset(map(normalized, self.backend_roles)),
+            address=self.address,
+        )
         return log_ins.caller_of(configuration, identity, by_socket=bool(settings.trusted_socket_users))
 
     def __str__(self) -> str:

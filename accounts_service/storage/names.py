@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, or_, select, text
 
+from accounts_service.identifiers import normalized
 from accounts_service.storage.audit import (
     ACTOR,
     AUDIT_NAME,
@@ -50,10 +51,12 @@ class Names(Store):
         Of objects also those that end with it, as `user NAME`, `token … of NAME` and the paths of what was refused do.
         """
         hold_still(self._session.connection)
-        refs = [row.ref for row in self._candidates(name, kinds) if _names(row, name)]
+        # Callers are recorded in the normal form, and what they change as it is called.
+        spellings = {name, normalized(name)}
+        refs = [row.ref for one in spellings for row in self._candidates(one, kinds) if _names(row, one)]
         if refs:
             # The references tell the name to nobody, and let others tell an erased name from one that was taken away.
-            refs.sort()
+            refs = sorted(set(refs))
             change = Change(FAMILY, "", ERASE, _OBJECT, "", 0, {"refs": [*refs]})
             self._session.write(change, _ERASE, refs=listed([ref] for ref in refs))
         return len(refs)

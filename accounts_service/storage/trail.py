@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 from sqlalchemy.exc import DBAPIError
 
+from accounts_service.identifiers import normalized
 from accounts_service.storage import audit
 from accounts_service.storage.audit import ACTOR, AUDIT_NAME, AUDIT_RECORD, FORMAT, OBJECT
 from accounts_service.storage.database import Store
@@ -117,7 +118,9 @@ class Trail(Store):
     def _possible(self, kind: str, name: str) -> Iterator[str]:
         space: str | None = ""
         while (space := self._session.read(_NEXT_SPACE, kind=kind, space=space).scalar()) is not None:
-            yield audit.reference(self._session.vault, kind, space, name)
+            # Callers are recorded in the normal form, and what they change as it is called.
+            for spelling in {name, normalized(name)}:
+                yield audit.reference(self._session.vault, kind, space, spelling)
 
 
 def _record(row: Row[Any], names: dict[str, Row[Any]]) -> Record:

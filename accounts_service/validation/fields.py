@@ -133,6 +133,32 @@ class Text(Attribute[str]):
         return {"type": "string"}
 
 
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+# Unicode's white space (PropList.txt), the ASCII space apart from it.
+_BLANK = r"\x20\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+WORD = rf"(?:[^{_CONTROL}{_BLANK}](?:[^{_CONTROL}]*[^{_CONTROL}{_BLANK}])?)?"
+_WORD = re.compile(rf"{WORD}\Z")
+
+
+class Word(Text):
+    """A host, a token or a key: a text as `Text` takes it, without white space at its ends and on one line.
+
+    A line break that was copied along makes a key that is refused elsewhere, and
+    nobody sees why. White space within is kept: lists of hosts are written with it.
+    """
+
+    def accept(self, value: Json) -> str:
+        """Return what is kept of `value`, or raise `flawed`."""
+        text = super().accept(value)
+        if not _WORD.match(text):
+            raise self.flawed(NotA(Kind.WORD), value)
+        return text
+
+    def taken(self) -> JsonSchema:
+        """Say in JSON Schema what `accept` takes."""
+        return {**super().taken(), "pattern": f"^{WORD}$"}
+
+
 class Flag(Attribute[bool]):
     """`true` or `false`."""
 
@@ -344,7 +370,6 @@ class ListOf(Attribute[list[T]]):
 
 
 LONGEST_LINE = 255
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _LINE = re.compile(rf"[^{_CONTROL}]*\Z")
 
 

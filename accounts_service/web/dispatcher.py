@@ -30,7 +30,9 @@ NOWHERE = "accounts.nowhere"
 
 LONGEST_SEGMENT = 512
 # As it stands between the brackets of a pattern.
-CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff"
+# Format characters (category Cf) are not among them: what is called by one can still be read, changed and deleted. None
+# can be made any more, see `identifiers.is_misleading`.
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _CONTROL = re.compile(f"[{CONTROL}]")
 
 
@@ -133,5 +135,5 @@ def path_fault(uri: str) -> str | None:
         except UnicodeDecodeError:
             return "a path segment is not UTF-8"
         if _CONTROL.search(text):
-            return "a path segment holds a control or formatting character"
+            return "a path segment holds a control character"
     return None

@@ -22,6 +22,7 @@ from accounts_service.config import Settings
 from accounts_service.faults import Fault
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.stored import Stored
+from accounts_service.storage.twins import Twins
 from accounts_service.validation.json_schema import JsonSchema
 from accounts_service.web.body import Reading
 from accounts_service.web.description import SCHEMES, Answer, Takes, Term
@@ -234,6 +235,8 @@ class Family:
     sealed: Sequence[Sealed] = ()
     # What the family stores in versions, for those who hold it against the audit trail.
     stored: tuple[Stored, ...] = ()
+    # Where accounts stay apart that are one by another spelling, for `doctor`.
+    twins: tuple[Twins, ...] = ()
     # What the names in paths and queries mean, for documents of the API.
     terms: Mapping[str, Term] = field(default_factory=dict)
     # The accounts of the family that come with tokens of its own.

@@ -295,7 +295,7 @@ def known_parameters(call: Call) -> None:
     for name, value in call.request.args.items(multi=True):
         if _CONTROL.search(name + value):
             named = without_tokens(_CONTROL.sub("?", name))
-            raise RefusedError(BadParameter(named, "holds a control or formatting character"))
+            raise RefusedError(BadParameter(named, "holds a control character"))
     known = route.parameters | call.family.parameters
     unknown = tuple(sorted(name for name in call.request.args if name not in known))
     if unknown:
@@ -360,11 +360,25 @@ def _route(call: Call) -> Route:
 
 def facts_of(request: Request) -> Facts:
     """Gather what authenticators may know of a request."""
-    return Facts(
-        peer=_peer(request),
-        headers={name.lower(): value for name, value in request.headers.items()},
-        repeated=repeated_in(request),
-    )
+    headers, undecodable = {}, set()
+    for name, value in request.headers.items():
+        text = header_text(value)
+        headers[name.lower()] = value if text is None else text
+        if text is None:
+            undecodable.add(name.lower())
+    return Facts(_peer(request), headers, repeated_in(request), frozenset(undecodable))
+
+
+def header_text(value: str) -> str | None:
+    """Read the value of a header as UTF-8; None when it is not.
+
+    WSGI hands bytes on as Latin-1 (PEP 3333), which is how HTTP once had it
+    (RFC 9110 section 5.5); proxies and clients write UTF-8.
+    """
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def repeated_in(request: Request) -> frozenset[str]:

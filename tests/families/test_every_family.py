@@ -409,6 +409,11 @@ FLAWS: dict[Flaw, dict[str, Json]] = {
     faults.NotA(Kind.HEADER_NAME): {"error": "Invalid value", "value": "v", "expected": "The name of a header, once"},
     faults.NotA(Kind.HEADER_VALUE): {"error": "Invalid value", "value": "v", "expected": "The value of a header"},
     faults.NotA(Kind.TEXT): {"error": "Invalid value", "value": "v", "expected": "A string"},
+    faults.NotA(Kind.WORD): {
+        "error": "Invalid value",
+        "value": "v",
+        "expected": "A string without white space at its ends and without line breaks",
+    },
     faults.OutOfRange(1, 65535): {"error": "Invalid value", "value": "v", "expected": "A number between 1 and 65535"},
     faults.TooMany(1000): {"error": "Invalid value", "value": "v", "expected": "At most 1000 elements"},
     faults.TooLong(255): {"error": "Invalid value", "value": "v", "expected": "At most 255 characters"},
@@ -478,6 +483,7 @@ FLAWS_OF_WAVEFRONT: dict[Flaw, str] = {
     faults.NotA(Kind.LIST): "x must be an array",
     faults.NotA(Kind.PHONE): "x must be a phone number",
     faults.NotA(Kind.IDENTIFIER): "x must be an identifier",
+    faults.NotA(Kind.WORD): "x must be a string without white space at its ends",
     faults.OutOfRange(1, 1000): "x must be between 1 and 1000",
     faults.TooMany(1000): "x must have at most 1000 elements",
     faults.TooLong(255): "x must have at most 255 characters",
@@ -659,7 +665,7 @@ def test_control_characters_in_a_query_are_nobodys_error_but_the_senders(service
     ):
         answer = service.ask(method, path)
         assert answer.status_code == 400
-        assert f"{name}: holds a control or formatting character" in answer.text
+        assert f"{name}: holds a control character" in answer.text
     admin, netbird, mention = wavefront.admin(service), NetBird(service), Mention(service)
     for text in ("%00", "1%00", "a%00b"):
         asked = (

@@ -49,6 +49,7 @@ class Crowd:
                 "uid": uid,
                 "identifier": name_of(one),
                 "folded": name_of(one),
+                "caseless": name_of(one),
                 "kind": "user",
                 "active": 1,
                 "created_us": 1,

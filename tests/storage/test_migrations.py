@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,22 +19,12 @@ from accounts_service.families.signals.store.accounts import Document, Key
 from accounts_service.families.signals.tables import ACCOUNT_TERM
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.database import Database, SqliteDatabase
+from accounts_service.storage.database import Database
 from accounts_service.storage.migrations import SchemaMismatchError
 from accounts_service.storage.tables import METADATA
 from tests.storage.kit import opened, put, rows, sqlite
 from tests.support.installation import Installation
 from tests.support.service import Service
-
-
-@pytest.fixture(params=("sqlite", "postgresql"))
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give a database without any table."""
-    if request.param == "sqlite":
-        SqliteDatabase.create(tmp_path / "empty.db")
-        return f"sqlite:///{tmp_path / 'empty.db'}"
-    new: Callable[[], str] = request.getfixturevalue("new_postgres_database")
-    return new()
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from accounts_service.validation.schema import BodySchema
 
 FIELDS: tuple[Attribute[Any], ...] = (
     fields.Text(),
+    fields.Word(),
     fields.Flag(),
     fields.WholeNumber(low=1, high=65535),
     fields.Milliseconds(),

@@ -31,11 +31,16 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a request brings along. Header names are in lower case; `repeated` names those sent more than once."""
+    """What a request brings along. Header names are in lower case.
+
+    `headers`: values read as UTF-8, or as Latin-1 those that are not UTF-8;
+    `repeated`: the names of headers sent more than once; `undecodable`: of those whose value is not UTF-8.
+    """
 
     peer: Peer
     headers: Mapping[str, str] = field(repr=False)
     repeated: frozenset[str] = frozenset()
+    undecodable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

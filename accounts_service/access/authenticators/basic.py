@@ -20,6 +20,7 @@ from accounts_service.access.authenticators.trusted_origin import request_attrib
 from accounts_service.access.authenticators.user_mapping import UserMapping, UserMappingError
 from accounts_service.access.roles import REALM, Identity
 from accounts_service.faults import Json
+from accounts_service.identifiers import normalized
 
 CHALLENGE = 'Basic realm="Search Guard"'
 
@@ -30,7 +31,8 @@ def _credentials(header: str | None) -> tuple[str, bytes] | None:
         return None
     try:
         name, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
-        return (name.decode("utf-8"), password) if colon else None
+        # The password is compared as the bytes that were sent.
+        return (normalized(name.decode("utf-8")), password) if colon else None
     except ValueError:  # Not base64, not even ASCII, or a name that is no UTF-8.
         return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from accounts_service.faults import Json
+from accounts_service.identifiers import normalized
 
 _STEP = re.compile(r"\.?([^.\[\]'\"]+)|(\[\*\])|\['([^']+)'\]|\[\"([^\"]+)\"\]|\[([0-9]{1,4})\]")
 
@@ -96,7 +97,9 @@ def _is_shallow(value: Json, levels: int) -> bool:
 def _leaves(values: list[Json]) -> list[str]:
     leaves = [leaf for value in values for leaf in (value if isinstance(value, list) else [value])]
     # true is no name: as a role it would be called True.
-    return [str(leaf) for leaf in leaves if isinstance(leaf, str | int | float) and not isinstance(leaf, bool)]
+    return [
+        normalized(str(leaf)) for leaf in leaves if isinstance(leaf, str | int | float) and not isinstance(leaf, bool)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,9 @@ class Names:
     def values(self, attributes: dict[str, Json]) -> list[str]:
         """All names, each once, in order; an empty one is none."""
         values = [value for source in self.sources for value in source.values(attributes)] + list(self.static)
-        return list(dict.fromkeys(value.lower() if self.lower_case else value for value in values if value))
+        # A header, a token and a file may spell one name in several ways.
+        spelled = (normalized(value.lower() if self.lower_case else value) for value in values if value)
+        return list(dict.fromkeys(spelled))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +177,14 @@ class UserMapping:
     static_attributes: tuple[tuple[str, str], ...] = ()
     static_structured: tuple[tuple[str, str], ...] = ()
 
-    def sources(self) -> Iterable[Source]:
-        """Everything that is read."""
+    def naming(self) -> Iterable[Source]:
+        """Return the sources of the name and the roles."""
         yield from self.user_name.sources if self.user_name else ()
         yield from self.roles.sources
+
+    def sources(self) -> Iterable[Source]:
+        """Everything that is read."""
+        yield from self.naming()
         yield from (source for _, source in self.attribute_sources)
 
     def map(
@@ -192,7 +201,7 @@ class UserMapping:
         if self.user_name is not None:
             names = self.user_name.values(attributes)
         else:
-            names = [default_name] if default_name else []
+            names = [normalized(default_name)] if default_name else []
         if not names:
             raise UserMappingError("No user name found")
         if len(names) > 1:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text, UniqueConstraint, text
 
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
-# `id` is a growing number and a suffix that nobody guesses. `email_folded` is what addresses are compared by;
+# `id` is a growing number and a suffix that nobody guesses. `email_caseless` is the address folded
+# (identifiers.folded), by which an account is found; `email_twin` is empty, but for accounts that were there before two
+# spellings were one, which stay apart. `email_folded` is the exact spelling in lower case, which wins among those.
 # `password` is argon2id's hash, or null where nobody can sign in.
 ACCOUNT = Table(
     "mention_account",
@@ -24,8 +26,11 @@ ACCOUNT = Table(
     Column("created_us", MICROSECONDS, nullable=False),
     Column("updated_us", MICROSECONDS, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("email_caseless", NAME),
+    Column("email_twin", NAME, nullable=False, server_default=text("''")),
     UniqueConstraint("uid"),
     UniqueConstraint("email_folded"),
+    Index(None, "email_caseless", "email_twin", unique=True),
 )
 
 # Who asks for tokens of others' accounts. `client_id` is `NUMBER_RANDOM`, `digest` the SHA-256 of the secret, and

@@ -35,6 +35,7 @@ _EXPECTED = {
     Kind.LINE: "A line of text",
     Kind.PHONE: "A phone number",
     Kind.IDENTIFIER: "An identifier",
+    Kind.WORD: "A string without white space at its ends and without line breaks",
 }
 
 _KINDS = {

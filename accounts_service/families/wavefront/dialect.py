@@ -51,6 +51,7 @@ _EXPECTED = {
     Kind.LINE: "a line of text",
     Kind.PHONE: "a phone number",
     Kind.IDENTIFIER: "an identifier",
+    Kind.WORD: "a string without white space at its ends",
 }
 
 _RULES = {

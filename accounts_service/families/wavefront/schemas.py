@@ -39,10 +39,13 @@ _UNFIT = rf"{_NEVER}\x20"
 _ANY_TEXT = rf"[^{_UNFIT}](?:[^{_NEVER}]*[^{_UNFIT}])?"
 _ANY = re.compile(rf"(?:{_ANY_TEXT})\Z")
 # In JSON Schema a pattern has no flag for case.
+# Nor for the two letters that fold to an ASCII one: the long s and the Kelvin sign.
+_OTHERS = {"s": "\u017f", "k": "\u212a"}
 _WORDS = "|".join(
-    "".join(f"[{c}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word) for word in RESERVED_FOR_USERS
+    "".join(f"[{c}{c.upper()}{_OTHERS.get(c, '')}]" if c.isalpha() else re.escape(c) for c in word)
+    for word in RESERVED_FOR_USERS
 )
-_USER = rf"(?!(?:{_WORDS})$)(?![sS][aA]::){_ANY_TEXT}"
+_USER = rf"(?!(?:{_WORDS})$)(?![sS\u017f][aA]::){_ANY_TEXT}"
 _ANY_USER = re.compile(rf"(?:{_USER})\Z")
 _ADDRESS = rf"(?=[^{_UNFIT}]*$){ADDRESS}"
 _SERVICE = rf"(?![sS][aA]::$)(?:[sS][aA]::)?[^{_UNFIT}]{{1,250}}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
 
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
-# Users and service accounts have one namespace. `folded` is the identifier without regard to case; `active` is 0 or 1,
-# and a user's is always 1.
+# Users and service accounts have one namespace. `caseless` is the identifier folded (identifiers.folded), by which an
+# account is found; `twin` is empty, but for accounts that were there before two spellings were one, which stay apart.
+# `folded` is the identifier with ASCII letters in lower case: the exact spelling, which wins among twins. The other
+# columns that end with `caseless` are what searches look at. `active` is 0 or 1, and a user's is always 1.
 ACCOUNT = Table(
     "wavefront_account",
     METADATA,
@@ -21,7 +23,11 @@ ACCOUNT = Table(
     Column("last_login_us", MICROSECONDS),
     Column("created_us", MICROSECONDS, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("caseless", NAME),
+    Column("twin", NAME, nullable=False, server_default=text("''")),
+    Column("description_caseless", NAME),
     UniqueConstraint("folded"),
+    Index(None, "caseless", "twin", unique=True),
     Index(None, "kind", "folded"),
 )
 
@@ -46,6 +52,8 @@ ROLE = Table(
     Column("updated_us", MICROSECONDS, nullable=False),
     Column("updated_by", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("name_caseless", NAME),
+    Column("description_caseless", NAME),
     UniqueConstraint("name"),
 )
 
@@ -70,6 +78,8 @@ GROUP = Table(
     Column("system", NAME, nullable=False),
     Column("created_us", MICROSECONDS, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("name_caseless", NAME),
+    Column("description_caseless", NAME),
 )
 
 ACCOUNT_ROLE = Table(
@@ -115,6 +125,7 @@ TOKEN = Table(
     Column("created_us", MICROSECONDS, nullable=False),
     Column("last_used_us", MICROSECONDS),
     Column("version", BigInteger, nullable=False),
+    Column("name_caseless", NAME),
     UniqueConstraint("digest"),
     UniqueConstraint("account_uid", "number"),
 )

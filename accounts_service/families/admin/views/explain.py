@@ -28,6 +28,7 @@ from accounts_service.access.roles import REALM, Address, Identity, plain
 from accounts_service.families.admin import documents
 from accounts_service.families.admin.privileges import AdminPrivilege
 from accounts_service.faults import BadParameter, NotPermitted, RefusedError
+from accounts_service.identifiers import normalized
 from accounts_service.web.body import json_response
 from accounts_service.web.explaining import notes_on
 from accounts_service.web.family import Routes
@@ -77,7 +78,7 @@ def _told(call: Call, question: Question, notes: Iterable[str]) -> Told:
 def _is_about_the_caller(call: Call) -> bool:
     sent = call.request.args
     supposed = any(name in sent for name in ("role", "backend_role", "ip"))
-    return not supposed and set(sent.getlist("principal")) <= {call.caller.name}
+    return not supposed and set(map(normalized, sent.getlist("principal"))) <= {call.caller.name}
 
 
 def _who(call: Call) -> tuple[str | None, Caller]:
@@ -90,7 +91,12 @@ def _who(call: Call) -> tuple[str | None, Caller]:
         return None, log_ins.holder_of(roles, _address(call))
     if roles:
         raise _wrong("role", "stands instead of principal")
-    identity = Identity(REALM, principal, backend_roles=frozenset(backend_roles), address=_address(call))
+    identity = Identity(
+        REALM,
+        normalized(principal),
+        backend_roles=frozenset(map(normalized, backend_roles)),
+        address=_address(call),
+    )
     return principal, call.snapshot.caller_of(identity)
 
 

@@ -14,6 +14,7 @@ from accounts_service.families.mention.privileges import MentionPrivilege
 from accounts_service.families.mention.schemas.accounts import EMAIL_TAKEN, AccountWish, NewAccount
 from accounts_service.families.mention.tables import ACCOUNT
 from accounts_service.faults import InvalidBody, Json, NoSuchObject, NotPermitted, Problem, RefusedError, Unfit
+from accounts_service.identifiers import folded
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement, Store, TransactionRefusedError
 from accounts_service.storage.statements import Statement, Value, given, insertion
@@ -45,6 +46,8 @@ class Account:
     created_us: int
     updated_us: int
     version: int
+    # Not empty for one that was there before two spellings of its address were one.
+    email_twin: str = ""
 
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -62,17 +65,13 @@ def new_suffix() -> str:
     return digits.rjust(50, "0")
 
 
-def folded(email: str) -> str:
-    """Give what addresses are compared by."""
-    return email.lower()
-
-
 _THIS = ACCOUNT.c.id == given("id")
 _FIND = Statement(select(ACCOUNT).where(_THIS))
 _FIND_AND_LOCK = Statement(select(ACCOUNT).where(_THIS).with_for_update())
-_BY_EMAIL = Statement(select(ACCOUNT).where(ACCOUNT.c.email_folded == given("email")))
+_BY_EMAIL = Statement(select(ACCOUNT).where(ACCOUNT.c.email_caseless == given("email")).order_by(ACCOUNT.c.email_twin))
 _CREATE = RecordedStatement(insertion(ACCOUNT))
-_CHANGED = ("name", "email", "email_folded", "phone", "language_code", "sms_phone", "password", "updated_us", "version")
+_OF_EMAIL = ("email", "email_folded", "email_caseless", "email_twin")
+_CHANGED = ("name", *_OF_EMAIL, "phone", "language_code", "sms_phone", "password", "updated_us", "version")
 _REPLACE = RecordedStatement(update(ACCOUNT).where(_THIS).values({name: given(name) for name in _CHANGED}))
 _ATTRIBUTES = ("name", "email", "phone", "language_code", "sms_phone", "password")
 _DELETE = RecordedStatement(delete(ACCOUNT).where(_THIS))
@@ -92,9 +91,14 @@ class Accounts(Store):
         return self.get(grant, grant.scope.identifier)
 
     def by_email(self, email: str) -> Account | None:
-        """Read the account of an address, whosesoever it is; None when there is none."""
-        row = self._session.read(_BY_EMAIL, email=folded(email)).one_or_none()
-        return None if row is None else _account(row)
+        """Read the account of an address, whosesoever it is; None when there is none.
+
+        Of several, which were there before two spellings were one, it is the one
+        that is spelled like that, else the one that is no twin.
+        """
+        rows = self._session.read(_BY_EMAIL, email=folded(email), spelled=email.lower()).all()
+        spelled = [row for row in rows if row.email_folded == email.lower()]
+        return next(map(_account, (*spelled, *rows)), None)
 
     def find(self, account_id: str) -> Account | None:
         """Read an account, whosesoever it is; None when there is none."""
@@ -153,8 +157,10 @@ class Accounts(Store):
             after = replace(after, password=new)
         if after == before:
             return before
+        if after.email.lower() != before.email.lower():
+            self._require_free(after.email, before)
         if folded(after.email) != folded(before.email):
-            self._require_free(after.email)
+            after = replace(after, email_twin="")
         after = replace(after, updated_us=self._second(), version=before.version + 1)
         changed: list[Json] = [name for name in _ATTRIBUTES if getattr(after, name) != getattr(before, name)]
         self._write(grant.privilege or MentionPrivilege.OWN_PUT, after, _REPLACE, {"changed": changed})
@@ -176,8 +182,17 @@ class Accounts(Store):
             raise RefusedError(NoSuchObject("GET", account_id))
         return _account(row)
 
-    def _require_free(self, email: str) -> None:
-        if self.by_email(email) is not None:
+    def _require_free(self, email: str, account: Account | None = None) -> None:
+        """Raise RefusedError(InvalidBody) when an address has another account than `account`."""
+        others = [
+            row
+            for row in self._session.read(_BY_EMAIL, email=folded(email), spelled=email.lower())
+            if account is None or row.id != account.id
+        ]
+        if account is not None and folded(email) == folded(account.email):
+            # Twins stay twins, and may not be spelled alike.
+            others = [row for row in others if row.email_folded == email.lower()]
+        if others:
             raise RefusedError(InvalidBody((Problem(("email",), Unfit(EMAIL_TAKEN)),)))
 
     def _second(self) -> int:
@@ -201,7 +216,9 @@ class Accounts(Store):
             id=account.id,
             name=account.name,
             email=account.email,
-            email_folded=folded(account.email),
+            email_folded=account.email.lower(),
+            email_caseless=folded(account.email),
+            email_twin=account.email_twin,
             phone=account.phone,
             language_code=account.language_code,
             sms_phone=account.sms_phone,
@@ -253,4 +270,5 @@ def _account(row: Row[Any]) -> Account:
         created_us=row.created_us,
         updated_us=row.updated_us,
         version=row.version,
+        email_twin=row.email_twin,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from accounts_service.config import Settings
 from accounts_service.families.mention.schemas.accounts import NewAccount
-from accounts_service.families.mention.store.accounts import Accounts, folded
+from accounts_service.families.mention.store.accounts import Accounts
 from accounts_service.families.mention.store.tokens import ALL, Tokens
+from accounts_service.identifiers import folded, is_misleading
 from accounts_service.validation.checks import is_address
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
@@ -28,6 +29,8 @@ class AccountTokens(NativeTokens):
         if account is None:
             if not order.create:
                 raise BadTokenOrderError(f"there is no {order.principal}; --create makes it")
+            if is_misleading(order.principal):
+                raise BadTokenOrderError(f"{order.principal!r} has invisible characters")
             name = order.principal.partition("@")[0]
             account = accounts.create(NewAccount(name, order.principal, "en", ""), None)
         seconds = None if order.expires_in_days is None else order.expires_in_days * _DAY_S

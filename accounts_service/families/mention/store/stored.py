@@ -7,6 +7,9 @@ from sqlalchemy import literal
 from accounts_service.families.mention.store.accounts import FAMILY_NAME
 from accounts_service.families.mention.tables import ACCOUNT, TOKEN
 from accounts_service.storage.stored import Stored
+from accounts_service.storage.twins import Twins
+
+TWINS = (Twins("accounts of mention", ACCOUNT.c.email, ACCOUNT.c.email_caseless, ACCOUNT.c.email_twin),)
 
 STORED = (
     Stored(FAMILY_NAME, ACCOUNT, ACCOUNT.c.uid, ACCOUNT.c.version, literal("account ") + ACCOUNT.c.id),

@@ -8,7 +8,7 @@ from accounts_service.families.mention.dialect import MentionDialect
 from accounts_service.families.mention.privileges import ACTION_GROUPS, ROLES, MentionPrivilege
 from accounts_service.families.mention.store.accounts import FAMILY_NAME
 from accounts_service.families.mention.store.native import AccountTokens
-from accounts_service.families.mention.store.stored import STORED
+from accounts_service.families.mention.store.stored import STORED, TWINS
 from accounts_service.families.mention.views import accounts, appdata, consent, oauth
 from accounts_service.faults import NotPermitted, RefusedError
 from accounts_service.web import gate
@@ -69,4 +69,5 @@ FAMILY = Family(
     terms=documents.TERMS,
     schemes=documents.SCHEMES,
     stored=STORED,
+    twins=TWINS,
 )

@@ -16,7 +16,17 @@ from accounts_service.families.mention.schemas import accounts as schemas
 from accounts_service.families.mention.schemas.versions import version
 from accounts_service.families.mention.store.accounts import Account, Accounts
 from accounts_service.families.mention.views import models, passwords
-from accounts_service.faults import NoSuchObject, Overloaded, PreconditionFailed, Problem, TooManyAttempts, Unfit
+from accounts_service.faults import (
+    Kind,
+    NoSuchObject,
+    NotA,
+    Overloaded,
+    PreconditionFailed,
+    Problem,
+    TooManyAttempts,
+    Unfit,
+)
+from accounts_service.identifiers import is_misleading
 from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.family import Body, Routes
@@ -117,8 +127,10 @@ def delete_account(call: Call, account_id: str) -> Response:
 
 
 def _taken(call: Call, mine: Account | None, loaded: Mapping[str, Any]) -> list[Problem]:
-    """Tell whether another account has the address."""
+    """Tell whether another account has the address, or whether a new one looks like another."""
     email = loaded.get("email")
+    if email is not None and is_misleading(email) and (mine is None or email != mine.email):
+        return [Problem(("email",), NotA(Kind.EMAIL_ADDRESS), email)]
     found = None if email is None else call.asked(Accounts, lambda accounts: accounts.by_email(email))
     of_another = found is not None and (mine is None or found.id != mine.id)
     return [Problem(("email",), Unfit(schemas.EMAIL_TAKEN))] if of_another else []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from accounts_service.families.mention.store.accounts import Account, folded
+from accounts_service.families.mention.store.accounts import Account
 from accounts_service.faults import RefusedError
+from accounts_service.identifiers import folded
 from accounts_service.storage.limits import Limit, Limits
 from accounts_service.web.gate import Call, network_of
 

@@ -22,6 +22,7 @@ from accounts_service.families.netbird.store import changes
 from accounts_service.families.netbird.store.changes import Happening
 from accounts_service.families.netbird.tables import ACCOUNT, EVENT, PRIMARY, USER
 from accounts_service.faults import AgainstTheRules, NotPermitted, RefusedError, Rule
+from accounts_service.identifiers import normalized
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement, Store
 from accounts_service.storage.statements import Statement, given, insertion
@@ -96,6 +97,16 @@ def new_id() -> str:
     return base64.b32hexencode(moment).decode("ascii").rstrip("=").lower()
 
 
+def domain_key(domain: str) -> str:
+    """Return the form by which domains are compared: in lower case and in Normalization Form C.
+
+    Not `identifiers.folded`: of a domain, sharp s and `ss`, or the two small
+    forms of sigma, may belong to different people (RFC 5894 section 7.2), and
+    whoever comes from a private domain joins its account.
+    """
+    return normalized(normalized(domain).lower())
+
+
 _THIS = ACCOUNT.c.id == given("id")
 _FIND = Statement(select(ACCOUNT).where(_THIS))
 _FIND_AND_LOCK = Statement(select(ACCOUNT).where(_THIS).with_for_update())
@@ -108,7 +119,7 @@ _PEOPLE = Statement(
 )
 _USER = Statement(select(USER).where(USER.c.id == given("id")))
 _MAKE_PRIMARY = Statement(insertion(PRIMARY))
-_PRIMARY = Statement(select(PRIMARY.c.account_id).where(PRIMARY.c.domain == given("domain")))
+_PRIMARY = Statement(select(PRIMARY).where(PRIMARY.c.domain.in_((given("key"), given("written")))))
 
 _HAPPENED = Statement(insertion(EVENT))
 _EVENTS = Statement(
@@ -217,8 +228,13 @@ class Accounts(Store):
         return account
 
     def primary(self, domain: str) -> Account | None:
-        """Read the account that people of a private domain join."""
-        found: str | None = self._session.read(_PRIMARY, domain=domain).scalar()
+        """Read the account that people of a private domain join.
+
+        Earlier releases kept domains as they were written, in lower case; that spelling wins.
+        """
+        key, written = domain_key(domain), domain.lower()
+        rows = {row.domain: row.account_id for row in self._session.read(_PRIMARY, key=key, written=written)}
+        found = rows.get(written, rows.get(key))
         return None if found is None else self.account(found)
 
     def delete(self, grant: Grant, account_id: str, conditions: Conditions) -> None:

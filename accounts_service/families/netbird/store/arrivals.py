@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from accounts_service.access.native_jwt import NativeClaims
 from accounts_service.families.netbird.privileges import OWNER, USER
-from accounts_service.families.netbird.store.accounts import PRIVATE, PUBLIC, Account, Person
+from accounts_service.families.netbird.store.accounts import PRIVATE, PUBLIC, Account, Person, domain_key
 from accounts_service.families.netbird.store.users import User, Users
 from accounts_service.faults import NotAuthenticated, RefusedError
+from accounts_service.identifiers import is_misleading
 from accounts_service.storage.database import TransactionRefusedError
 
 
@@ -54,13 +55,15 @@ class Arrivals(Users):
         return user
 
     def _join(self, claims: NativeClaims) -> User:
-        domain, category = claims.domain.lower(), _category(claims)
+        if is_misleading(claims.user_id):
+            raise RefusedError(NotAuthenticated())
+        category = _category(claims)
         person = Person(claims.user_id, claims.name or claims.preferred_username, claims.email)
-        account = self.primary(domain) if category == PRIVATE else None
+        account = self.primary(claims.domain) if category == PRIVATE else None
         if account is not None:
             approved = not account.settings["extra"]["user_approval_required"]
             return self.join(account.id, person, USER, approved=approved)
-        account = self.make(domain, category, person)
+        account = self.make(domain_key(claims.domain), category, person)
         return self.join(account.id, person, OWNER, approved=True)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from accounts_service.access.native_jwt import is_user_id
 from accounts_service.config import Settings
 from accounts_service.families.netbird.privileges import OWNER, ROLE_NAMES, USER
-from accounts_service.families.netbird.store.accounts import PRIVATE, Person
+from accounts_service.families.netbird.store.accounts import PRIVATE, Person, domain_key
 from accounts_service.families.netbird.store.tokens import ALL_TOKENS, Tokens
 from accounts_service.families.netbird.store.users import User, Users
+from accounts_service.identifiers import is_misleading
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
 _DAYS = 365
@@ -25,7 +26,7 @@ class UserTokens(NativeTokens):
             if not order.create:
                 raise BadTokenOrderError(f"there is no {order.principal}; --create makes it")
             user = self._join(users, order, role or USER)
-        elif order.account is not None and _domain_of(users, user) != order.account.lower():
+        elif order.account is not None and _domain_of(users, user) != domain_key(order.account):
             raise BadTokenOrderError(f"{order.principal} belongs to another account")
         elif role not in (None, user.role):
             raise BadTokenOrderError(f"{order.principal} has the role {user.role}")
@@ -38,8 +39,10 @@ class UserTokens(NativeTokens):
     def _join(users: Users, order: TokenOrder, role: str) -> User:
         if not order.account:
             raise BadTokenOrderError("--account says to which domain a new user belongs")
-        domain = order.account.lower()
-        account = users.primary(domain)
+        if is_misleading(order.principal):
+            raise BadTokenOrderError("a new user's id has no space at its beginning or end")
+        domain = domain_key(order.account)
+        account = users.primary(order.account)
         if account is None and role != OWNER:
             raise BadTokenOrderError(f"there is no account of {domain}; who makes it is its owner: --role owner")
         if account is not None and role == OWNER:
@@ -63,7 +66,7 @@ class UserTokens(NativeTokens):
 
 def _domain_of(users: Users, user: User) -> str | None:
     account = users.account(user.account_id)
-    return None if account is None else account.domain
+    return None if account is None else domain_key(account.domain)
 
 
 def _role(order: TokenOrder) -> str | None:

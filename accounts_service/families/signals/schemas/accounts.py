@@ -48,11 +48,11 @@ class EmailSchema(AccountSchema):
     # Kibana's form has it in every account, and no version of Search Guard looks at it.
     echoed: ClassVar[frozenset[str]] = _SAID_BY_THE_PATH | {"mime_layout"}
 
-    host = fields.Text(required=True, destination=True)
+    host = fields.Word(required=True, destination=True)
     port = fields.WholeNumber(low=1, high=65535, required=True, destination=True)
     user = fields.Text(destination=True)
     password = fields.Text(secret=True)
-    proxy_host = fields.Text(destination=True)
+    proxy_host = fields.Word(destination=True)
     proxy_port = fields.WholeNumber(low=1, high=65535, destination=True)
     proxy_user = fields.Text(destination=True)
     proxy_password = fields.Text(secret=True)
@@ -62,7 +62,7 @@ class EmailSchema(AccountSchema):
     enable_tls = fields.Flag(destination=True)
     enable_start_tls = fields.Flag(destination=True)
     trust_all = fields.Flag(destination=True)
-    trusted_hosts = fields.ListOf(fields.Text(), destination=True)
+    trusted_hosts = fields.ListOf(fields.Word(), destination=True)
     default_from = fields.Mailbox()
     default_to = fields.ListOf(fields.Mailbox())
     default_cc = fields.ListOf(fields.Mailbox())
@@ -78,8 +78,8 @@ class SlackSchema(AccountSchema):
 class PagerDutySchema(AccountSchema):
     """A service of PagerDuty; `url` stands in for its public address."""
 
-    integration_key = fields.Text(required=True, secret=True)
-    url = fields.Text(destination=True)
+    integration_key = fields.Word(required=True, secret=True)
+    url = fields.Word(destination=True)
 
 
 class JiraSchema(AccountSchema):
@@ -87,7 +87,7 @@ class JiraSchema(AccountSchema):
 
     url = fields.Uri(required=True, destination=True)
     user_name = fields.Text(required=True, destination=True)
-    auth_token = fields.Text(required=True, secret=True)
+    auth_token = fields.Word(required=True, secret=True)
 
 
 class WebhookSchema(AccountSchema):

@@ -17,6 +17,7 @@ from accounts_service.families.signals.privileges import SignalsPrivilege
 from accounts_service.families.signals.store.terms import terms_of
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_TERM, ACCOUNT_VERSION
 from accounts_service.faults import (
+    BadPath,
     DestinationChanged,
     InUse,
     InvalidBody,
@@ -26,6 +27,7 @@ from accounts_service.faults import (
     RefusedError,
     StaleReference,
 )
+from accounts_service.identifiers import is_misleading
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
 from accounts_service.storage.lists import insertion_of_rows
@@ -159,14 +161,17 @@ class Accounts(Store):
         """Create the account or replace it as a whole.
 
         Raises RefusedError: NotPermitted outside the grant's scope,
-        PreconditionFailed, or InvalidBody for a secret reference that does not
-        hold or would go to another destination; TransactionRefusedError when
+        PreconditionFailed, BadPath for a new id that looks like another, or
+        InvalidBody for a secret reference that does not hold or would go to
+        another destination; TransactionRefusedError when
         somebody created it at the same moment.
         """
         if not covers(grant, key):
             raise RefusedError(NotPermitted())
         there = self._find(grant, key, lock=True)
         self._check(conditions, there)
+        if there is None:
+            require_plain(key.name)
         return self._put(grant, key, document, there)
 
     def _put(
@@ -295,6 +300,12 @@ class Accounts(Store):
         """Say in the words of the audit trail what is changed; `act_name` is `put` or `delete`."""
         act = _ACTS[act_name][1 if key.tenant else 0]
         return Change(FAMILY_NAME, key.tenant, act.action, key.scoped_id, uid, version, detail)
+
+
+def require_plain(name: str) -> None:
+    """Check a new id. Raises RefusedError(BadPath) for one that looks like another; those that are there stay."""
+    if is_misleading(name):
+        raise RefusedError(BadPath("a new id has no invisible characters, and no space at its beginning or end"))
 
 
 def named(key: Key) -> dict[str, Value]:

@@ -14,6 +14,7 @@ from accounts_service.families.signals.store.accounts import (
     Key,
     Written,
     covers,
+    require_plain,
 )
 from accounts_service.families.signals.store.used import UsedAccounts
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_NAME, ACCOUNT_VERSION
@@ -56,6 +57,7 @@ class PreviewAccounts(UsedAccounts):
             return self._put(grant, key, document, there)
         last = self.last_of_id(key.tenant, key.name)
         if there is None:
+            require_plain(key.name)
             return self._put(grant, key, document, None, last)
         self._delete(there)
         return Written(self._put(grant, key, document, None, last).version, created=False)

@@ -7,7 +7,7 @@ import uuid
 from sqlalchemy import delete, select
 
 from accounts_service.access.privileges import Grant
-from accounts_service.families.signals.store.accounts import FAMILY_NAME, Key, covers, tenant_key
+from accounts_service.families.signals.store.accounts import FAMILY_NAME, Key, covers, require_plain, tenant_key
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_REFERENCE
 from accounts_service.faults import NoSuchObject, RefusedError
 from accounts_service.storage.audit import Change
@@ -40,12 +40,13 @@ class AccountReferences(References):
         return self._of(self._account(grant, _key(path)))
 
     def add(self, grant: Grant, path: str, referrer: str) -> tuple[Reference, bool]:
-        """Note that `referrer` uses the account; tells whether that is new."""
+        """Note that `referrer` uses the account; tells whether that is new. Raises RefusedError(BadPath)."""
         key = _key(path)
         account = self._account(grant, key)
         for reference in self._of(account):
             if reference.referrer == referrer:
                 return reference, False
+        require_plain(referrer)
         uid, at_us = uuid.uuid4().hex, self._session.now_us
         try:
             self._session.write(

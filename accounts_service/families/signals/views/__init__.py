@@ -69,7 +69,9 @@ def _mounts(_: Settings) -> tuple[Mount, ...]:
 
 
 def _tenant_of(request: Request) -> str | None:
-    named = {name: request.headers[name] for name in TENANT_HEADERS if name in request.headers}
+    sent = {name: request.headers[name] for name in TENANT_HEADERS if name in request.headers}
+    # What is not UTF-8 names no tenant there is, and stays as it was sent.
+    named = {name: value if (text := gate.header_text(value)) is None else text for name, value in sent.items()}
     return requested_tenant(sent_path(request), named)
 
 

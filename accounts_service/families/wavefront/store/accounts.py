@@ -16,6 +16,8 @@ from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOU
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
     NO_CONDITIONS,
+    OF_NAME,
+    OF_NAMES,
     SERVICE,
     SYSTEM_OF,
     USER,
@@ -24,10 +26,14 @@ from accounts_service.families.wavefront.store.directory import (
     Directory,
     Ignored,
     Page,
+    all_mean,
     everything,
-    folded,
     list_of,
+    matching,
+    means,
     numbered,
+    searched,
+    spelled,
 )
 from accounts_service.families.wavefront.store.tokens import Tokens
 from accounts_service.families.wavefront.tables import (
@@ -43,12 +49,17 @@ from accounts_service.families.wavefront.tables import (
 from accounts_service.faults import (
     AgainstTheRules,
     AlreadyExists,
+    InvalidBody,
     Json,
+    Kind,
     NoSuchObject,
+    NotA,
     NotPermitted,
+    Problem,
     RefusedError,
     Rule,
 )
+from accounts_service.identifiers import folded, is_misleading
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, TransactionRefusedError
 from accounts_service.storage.lists import insertion_of_rows, texts
@@ -105,27 +116,27 @@ class Written:
 class Applied:
     """What became of a request; the account itself is read only where somebody wants to see it."""
 
-    folded: str
+    identifier: str
     created: bool = False
     ignored: Ignored = Ignored()
 
     def written(self, accounts: Accounts, grant: Grant) -> Written:
         """Read the account."""
-        return Written(accounts.get(grant, self.folded), self.created, self.ignored)
+        return Written(accounts.get(grant, self.identifier), self.created, self.ignored)
 
 
 _AS_USUAL = Making()
 
-_THIS = ACCOUNT.c.folded == given("folded")
+# By uid, so that no two who lock twins wait for each other.
+_OF_NAME = select(ACCOUNT).where(OF_NAME).order_by(ACCOUNT.c.uid)
 _OF_THIS = given("uid")
 
-_FIND = Statement(select(ACCOUNT).where(_THIS))
-_FIND_AND_LOCK = Statement(select(ACCOUNT).where(_THIS).with_for_update())
-_FIND_SOME = Statement(select(ACCOUNT).where(ACCOUNT.c.folded.in_(texts(given("folded")))).order_by(ACCOUNT.c.folded))
+_FIND = Statement(_OF_NAME)
+_FIND_AND_LOCK = Statement(_OF_NAME.with_for_update())
+_OF_NAMES = select(ACCOUNT).where(OF_NAMES).order_by(ACCOUNT.c.folded)
+_FIND_SOME = Statement(_OF_NAMES)
 # In one order whoever asks, so that no two wait for each other.
-_LOCK_SOME = Statement(
-    select(ACCOUNT).where(ACCOUNT.c.folded.in_(texts(given("folded")))).order_by(ACCOUNT.c.folded).with_for_update()
-)
+_LOCK_SOME = Statement(_OF_NAMES.with_for_update())
 _KNOWN_GROUPS = Statement(select(GROUP.c.uid, GROUP.c.system).where(GROUP.c.uid.in_(texts(given("uids")))))
 _KNOWN_ROLES = Statement(select(ROLE.c.uid).where(ROLE.c.uid.in_(texts(given("uids")))))
 
@@ -133,11 +144,8 @@ _LINKS = {"permissions": ACCOUNT_PERMISSION, "roles": ACCOUNT_ROLE, "groups": AC
 _CLEAR = {name: Statement(delete(table).where(table.c.account_uid == _OF_THIS)) for name, table in _LINKS.items()}
 _FILL = {name: insertion_of_rows(table, ("account_uid",), name) for name, table in _LINKS.items()}
 _CREATE = RecordedStatement(insertion(ACCOUNT), *_FILL.values())
-_UPDATE = (
-    update(ACCOUNT)
-    .where(ACCOUNT.c.uid == _OF_THIS)
-    .values({name: given(name) for name in ("description", "active", "sso_id", "version")})
-)
+_CHANGED = ("description", "description_caseless", "active", "sso_id", "version")
+_UPDATE = update(ACCOUNT).where(ACCOUNT.c.uid == _OF_THIS).values({name: given(name) for name in _CHANGED})
 # By the links that change, so that a grant to a thousand accounts writes no others.
 _REPLACE = {
     frozenset(names): RecordedStatement(*(_FILL[name] for name in names), _UPDATE)
@@ -181,7 +189,7 @@ class Accounts(Directory):
 
     def get(self, grant: Grant, identifier: str, kind: str | None = None) -> Account:
         """Read an account, of one kind if that is given. Raises RefusedError(NoSuchObject or NotPermitted)."""
-        row = self._session.read(_FIND, folded=folded(identifier)).one_or_none()
+        row = self._named(_FIND, identifier)
         return self._full(grant, _seen(grant, row, identifier, kind))
 
     def all(self, grant: Grant, kind: str) -> list[Account]:
@@ -203,11 +211,9 @@ class Accounts(Directory):
     def named(self, identifiers: Iterable[str], kind: str | None = None) -> tuple[list[Account], list[str]]:
         """Read those accounts that are there, of one kind if that is given, and name the others; in that order."""
         wanted = list(dict.fromkeys(identifiers))
-        read = self._session.read(_FIND_SOME, folded=list_of(map(folded, wanted))).all()
-        rows = [row for row in read if kind in (None, row.kind)]
-        there = {row.folded: account for row, account in zip(rows, self.accounts(rows), strict=True)}
-        found = dict.fromkeys(folded(one) for one in wanted if folded(one) in there)
-        return [there[one] for one in found], [one for one in wanted if folded(one) not in there]
+        meant = self._meant(_FIND_SOME, wanted, kind)
+        rows = list({row.uid: row for row in meant.values()}.values())
+        return self.accounts(rows), [one for one in wanted if one not in meant]
 
     # -- Changes --------------------------------------------------------------
 
@@ -215,21 +221,25 @@ class Accounts(Directory):
         """Make an account, or do with one that is there what `making` says.
 
         Raises RefusedError: NotPermitted, AlreadyExists, NoSuchObject for one of
-        the other kind, AgainstTheRules, what the conditions of `making` raise;
+        the other kind, InvalidBody for a new identifier that looks like another,
+        AgainstTheRules, what the conditions of `making` raise;
         TransactionRefusedError when somebody made it at the same moment.
         """
         return self._made(grant, identifier, kind, wish, making).written(self, grant)
 
     def _made(self, grant: Grant, identifier: str, kind: str, wish: Wish, making: Making) -> Applied:
         everything(grant)
-        row = self._session.read(_FIND_AND_LOCK, folded=folded(identifier)).one_or_none()
+        row = self._named(_FIND_AND_LOCK, identifier)
         if row is not None and (making.existing is Existing.REFUSE or row.kind != kind):
             raise RefusedError(AlreadyExists(row.identifier))
         if row is not None and making.existing is Existing.KEEP:
-            return Applied(row.folded)
+            return Applied(row.identifier)
         if row is None and making.single_sign_on:
             raise RefusedError(AgainstTheRules(Rule.SINGLE_SIGN_ON))
         making.conditions.check(*((None,) if row is None else (row.version, row.uid)))
+        if row is None and is_misleading(identifier):
+            name, of = ("identifier", Kind.IDENTIFIER) if kind == SERVICE else ("emailAddress", Kind.EMAIL_ADDRESS)
+            raise RefusedError(InvalidBody((Problem((name,), NotA(of), identifier),)))
         if row is None:
             new = wish if wish.permissions is not None else replace(wish, permissions=making.permissions)
             return self._applied(_blank(identifier, kind, self._session.now_us), new)
@@ -319,15 +329,22 @@ class Accounts(Directory):
         Raises as `delete` does.
         """
         everything(grant)
-        wanted = list(dict.fromkeys(map(folded, identifiers)))
-        locked = self._session.read(_LOCK_SOME, folded=list_of(wanted)).all()
-        rows = [row for row in locked if kind in (None, row.kind)]
+        meant = self._meant(_LOCK_SOME, list(dict.fromkeys(identifiers)), kind)
+        rows = list({row.uid: row for row in meant.values()}.values())
         for account in self.accounts(rows):
             self._delete(account, caller)
-        gone = {row.folded: row.identifier for row in rows}
-        return [gone[one] for one in wanted if one in gone]
+        return [row.identifier for row in rows]
 
     # -- Below ----------------------------------------------------------------
+
+    def _named(self, statement: Statement, identifier: str) -> Row[Any] | None:
+        rows = self._session.read(statement, **means(identifier)).all()
+        return matching((identifier,), rows).get(identifier)
+
+    def _meant(self, statement: Statement, identifiers: Sequence[str], kind: str | None = None) -> dict[str, Row[Any]]:
+        """Return the rows that identifiers mean, of one kind if that is given."""
+        rows = self._session.read(statement, **all_mean(identifiers)).all()
+        return {one: row for one, row in matching(identifiers, rows).items() if kind in (None, row.kind)}
 
     def _full(self, grant: Grant, row: Row[Any]) -> Account:
         (account,) = self.with_tokens(grant, self.accounts((row,), full=True))
@@ -342,18 +359,17 @@ class Accounts(Directory):
 
     def _locked(self, grant: Grant, identifier: str, kind: str | None, conditions: Conditions) -> Row[Any]:
         everything(grant)
-        found = self._session.read(_FIND_AND_LOCK, folded=folded(identifier)).one_or_none()
-        row = _seen(grant, found, identifier, kind)
+        row = _seen(grant, self._named(_FIND_AND_LOCK, identifier), identifier, kind)
         conditions.check(row.version, row.uid)
         return row
 
     def _locked_all(self, grant: Grant, identifiers: Sequence[str], conditions: Conditions) -> list[Account]:
         everything(grant)
-        rows = self._session.read(_LOCK_SOME, folded=list_of(map(folded, identifiers))).all()
-        there = {row.folded for row in rows}
-        missing = [one for one in identifiers if folded(one) not in there]
+        meant = self._meant(_LOCK_SOME, identifiers)
+        missing = [one for one in identifiers if one not in meant]
         if missing:
             raise RefusedError(NoSuchObject("POST", ", ".join(missing)))
+        rows = list({row.uid: row for row in meant.values()}.values())
         for row in rows:
             conditions.check(row.version, row.uid)
         return self.accounts(rows)
@@ -366,7 +382,7 @@ class Accounts(Directory):
             roles=None if wish.roles is None else roles,
         )
         self._write(account, known)
-        return Applied(folded(account.identifier), created=account.version == 0, ignored=ignored)
+        return Applied(account.identifier, created=account.version == 0, ignored=ignored)
 
     def _known(self, groups: Iterable[str], roles: Iterable[str]) -> tuple[list[str], list[str], Ignored]:
         """Tell known ids from others. The system groups are known, and nobody is put into them or taken out."""
@@ -403,10 +419,14 @@ class Accounts(Directory):
                 _CREATE if new else _REPLACE[links],
                 uid=account.uid,
                 identifier=account.identifier,
-                folded=folded(account.identifier),
+                folded=spelled(account.identifier),
+                caseless=folded(account.identifier),
+                # Of one spelling there is one account, whoever makes it: the index over both answers who comes second.
+                twin="",
                 kind=account.kind,
                 active=int(now["active"]),
                 description=now["description"] or None,
+                description_caseless=searched(now["description"] or None),
                 sso_id=now["sso_id"],
                 last_login_us=account.last_login_us,
                 created_us=account.created_us,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, CompoundSelect, Row, Select, Table, func, select, union_all
+from sqlalchemy import Column, ColumnElement, CompoundSelect, Row, Select, Table, func, or_, select, union_all
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS
@@ -25,6 +25,7 @@ from accounts_service.families.wavefront.tables import (
     SERVICE_ACCOUNTS,
 )
 from accounts_service.faults import NotPermitted, RefusedError
+from accounts_service.identifiers import folded
 from accounts_service.storage.lists import listed, texts
 from accounts_service.storage.reveals import Revealing
 from accounts_service.storage.statements import Statement, given
@@ -169,16 +170,48 @@ class Ignored:
     accounts: tuple[str, ...] = ()
 
 
-def folded(identifier: str) -> str:
-    """Give the form by which identifiers are compared: ASCII letters in lower case.
-
-    No more than that: of other letters some have several lower forms, and some
-    become ASCII ones, so that one person's identifier would be another's.
-    """
+def spelled(identifier: str) -> str:
+    """Return an identifier with ASCII letters in lower case: its exact spelling, as far as that tells twins apart."""
     return identifier.translate(_LOWER)
 
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+# What an identifier may mean, for `matching`. A row that a release before schema 0009 has written after the upgrade is
+# not folded, and is found by its exact spelling alone.
+OF_NAME = or_(ACCOUNT.c.caseless == given("caseless"), ACCOUNT.c.folded == given("spelled"))
+OF_NAMES = or_(ACCOUNT.c.caseless.in_(texts(given("caseless"))), ACCOUNT.c.folded.in_(texts(given("spelled"))))
+
+
+def means(identifier: str) -> dict[str, str]:
+    """Return the values that OF_NAME is given for an identifier."""
+    return {"caseless": folded(identifier), "spelled": spelled(identifier)}
+
+
+def all_mean(identifiers: Sequence[str]) -> dict[str, str]:
+    """Return the values that OF_NAMES is given for identifiers."""
+    return {"caseless": list_of(map(folded, identifiers)), "spelled": list_of(map(spelled, identifiers))}
+
+
+def matching(identifiers: Iterable[str], rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
+    """Return the row of ACCOUNT that each identifier means, out of rows found by OF_NAME or OF_NAMES.
+
+    Of several, which were there before two spellings were one, it is the one that
+    is spelled like that, else the one that is no twin, else the first by uid.
+    """
+    exact: dict[str, Row[Any]] = {}
+    first: dict[str, Row[Any]] = {}
+    for row in sorted(rows, key=lambda row: (row.twin, row.uid)):
+        exact[row.folded] = row
+        first.setdefault(row.caseless or folded(row.identifier), row)
+    found = {one: exact.get(spelled(one)) or first.get(folded(one)) for one in identifiers}
+    return {one: row for one, row in found.items() if row is not None}
+
+
+def searched(text: str | None) -> str | None:
+    """Return what searches look at of a text that may be missing."""
+    return None if text is None else folded(text)
 
 
 def list_of(values: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, Subquery, Table, case, func, literal, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Table, case, func, select, union_all
 
 from accounts_service.access.privileges import Grant
 from accounts_service.families.wavefront.store import search
@@ -52,9 +52,27 @@ class Facetted:
 
 
 def _own(column: str) -> _Values:
-    """Read a column of the objects themselves."""
-    # Null has no length, so that neither it nor an empty text is a value.
-    return lambda found: (_select(found.c[column]).where(func.length(found.c[column]) > 0),)
+    """Read a column of the objects themselves that holds our own words and ids, which are ASCII."""
+    return lambda found: (_select(found.c[column]),)
+
+
+def _text(column: str) -> _Values:
+    """Read a column of texts, which may be missing or empty: neither is a value."""
+
+    def values(found: Subquery) -> Sequence[_Rows]:
+        text = found.c[column]
+        compared = func.coalesce(found.c[f"{column}_caseless"], func.lower(text))
+        return (_select(text, compared).where(func.length(text) > 0),)
+
+    return values
+
+
+def _identifiers(found: FromClause) -> _Rows:
+    return _select(found.c.identifier, func.coalesce(found.c.caseless, found.c.folded))
+
+
+def _identifier(found: Subquery) -> Sequence[_Rows]:
+    return (_identifiers(found),)
 
 
 def _linked(link: Table, owner: str, owned: str) -> _Values:
@@ -70,44 +88,45 @@ def _groups(found: Subquery) -> Sequence[_Rows]:
 
 def _members(found: Subquery) -> Sequence[_Rows]:
     in_system_group = case(SYSTEM_OF, value=ACCOUNT.c.kind) == found.c.system
-    linked = _select(ACCOUNT.c.identifier).join(ACCOUNT_GROUP, ACCOUNT_GROUP.c.account_uid == ACCOUNT.c.uid)
+    linked = _identifiers(ACCOUNT).join(ACCOUNT_GROUP, ACCOUNT_GROUP.c.account_uid == ACCOUNT.c.uid)
     return (
         linked.join(found, found.c.uid == ACCOUNT_GROUP.c.group_uid),
-        _select(ACCOUNT.c.identifier).join(found, in_system_group),
+        _identifiers(ACCOUNT).join(found, in_system_group),
     )
 
 
-def _select(value: ColumnElement[Any]) -> _Rows:
-    return select(value.label("value"))
+def _select(value: ColumnElement[Any], compared: ColumnElement[Any] | None = None) -> _Rows:
+    """Select a value, and its folded form by which it is compared."""
+    return select(value.label("value"), (func.lower(value) if compared is None else compared).label("compared"))
 
 
 _GROUPS_OF_ACCOUNTS = _linked(ACCOUNT_GROUP, "account_uid", "group_uid")
 _OF_ACCOUNTS: Mapping[str, _Values] = {
-    "id": _own("identifier"),
-    "identifier": _own("identifier"),
-    "description": _own("description"),
+    "id": _identifier,
+    "identifier": _identifier,
+    "description": _text("description"),
     "groups": _linked(ACCOUNT_PERMISSION, "account_uid", "permission"),
     "roles": _linked(ACCOUNT_ROLE, "account_uid", "role_uid"),
     "userGroups": _groups,
 }
 _OF_GROUPS: Mapping[str, _Values] = {
     "id": _own("uid"),
-    "name": _own("name"),
-    "description": _own("description"),
+    "name": _text("name"),
+    "description": _text("description"),
     "roles": _linked(GROUP_ROLE, "group_uid", "role_uid"),
     "users": _members,
 }
 _OF_ROLES: Mapping[str, _Values] = {
     "id": _own("uid"),
-    "name": _own("name"),
-    "description": _own("description"),
+    "name": _text("name"),
+    "description": _text("description"),
     "permissions": _linked(ROLE_PERMISSION, "role_uid", "permission"),
 }
 # Not `id` and `tokenID`: these are the token itself, which is shown on record only.
 _OF_TOKENS: Mapping[str, _Values] = {
-    "name": _own("name"),
-    "tokenName": _own("name"),
-    "account": _own("identifier"),
+    "name": _text("name"),
+    "tokenName": _text("name"),
+    "account": _identifier,
 }
 
 USERS = Facetted(search.USERS, _OF_ACCOUNTS)
@@ -146,18 +165,8 @@ def _matching(facetted: Facetted, facet: str, asked: FacetSearch) -> Subquery:
     kind = facetted.kind
     found = kind.rows.where(*(kind.keys[one.key](one) for one in asked.conditions)).subquery()
     values = union_all(*facetted.values[facet](found)).subquery()
-    matches = () if asked.text is None else (_matches(values.c.value, asked.text, asked.method),)
+    matches = () if asked.text is None else (search.matches_folded(values.c.compared, asked.text, asked.method),)
     return select(values.c.value).where(*matches).distinct().subquery()
-
-
-def _matches(value: ColumnElement[Any], text: str, method: Method) -> ColumnElement[bool]:
-    match method:
-        case Method.CONTAINS:
-            return value.icontains(text, autoescape=True)
-        case Method.EXACT:
-            return func.lower(value) == func.lower(literal(text))
-        case Method.STARTSWITH | Method.TAGPATH:
-            return value.istartswith(text, autoescape=True)
 
 
 def _verify(facetted: Facetted, facets: Mapping[tuple[str | int, ...], str], asked: FacetSearch) -> None:

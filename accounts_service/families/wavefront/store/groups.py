@@ -23,6 +23,7 @@ from accounts_service.families.wavefront.store.directory import (
     everything,
     list_of,
     numbered,
+    searched,
 )
 from accounts_service.families.wavefront.tables import ACCOUNT, ACCOUNT_GROUP, GROUP, GROUP_ROLE, ROLE
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, RefusedError, Rule
@@ -73,9 +74,8 @@ _PART = Statement(
 _CLEAR = Statement(delete(GROUP_ROLE).where(GROUP_ROLE.c.group_uid == given("uid")))
 _FILL = insertion_of_rows(GROUP_ROLE, ("group_uid",), "roles")
 _CREATE = RecordedStatement(insertion(GROUP), _FILL)
-_REPLACE = RecordedStatement(
-    _FILL, update(GROUP).where(_THIS).values({name: given(name) for name in ("name", "description", "version")})
-)
+_CHANGED = ("name", "description", "name_caseless", "description_caseless", "version")
+_REPLACE = RecordedStatement(_FILL, update(GROUP).where(_THIS).values({name: given(name) for name in _CHANGED}))
 _DELETE = RecordedStatement(delete(GROUP).where(_THIS))
 
 
@@ -212,6 +212,8 @@ class Groups(Directory):
                 uid=group.uid,
                 name=now["name"],
                 description=now["description"],
+                name_caseless=searched(now["name"]),
+                description_caseless=searched(now["description"]),
                 system=group.system,
                 created_us=group.created_us,
                 version=group.version + 1,

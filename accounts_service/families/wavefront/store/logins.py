@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, func, or_, select, update
 
-from accounts_service.families.wavefront.store.directory import USER, folded
+from accounts_service.families.wavefront.store.directory import OF_NAME, USER, matching, means
 from accounts_service.families.wavefront.tables import ACCOUNT
 from accounts_service.storage.database import Store
 from accounts_service.storage.statements import Statement, given
@@ -36,11 +36,7 @@ class Seen:
         return is_due(self.login_us, now_us) or (self.sso_id is None and bool(sso_id))
 
 
-_FIND = Statement(
-    select(ACCOUNT.c.uid, ACCOUNT.c.last_login_us, ACCOUNT.c.sso_id).where(
-        ACCOUNT.c.folded == given("folded"), ACCOUNT.c.kind == USER
-    )
-)
+_FIND = Statement(select(ACCOUNT).where(OF_NAME, ACCOUNT.c.kind == USER))
 # A row that a change holds is passed over: a note does not wait, and the next request makes it.
 _DUE = (
     select(ACCOUNT.c.uid)
@@ -70,7 +66,7 @@ class Logins(Store):
 
     def of_user(self, identifier: str) -> Seen | None:
         """Return what is noted about the user of this identifier, None when there is none."""
-        row = self._session.read(_FIND, folded=folded(identifier)).one_or_none()
+        row = matching((identifier,), self._session.read(_FIND, **means(identifier))).get(identifier)
         return None if row is None else Seen(row.uid, row.last_login_us, row.sso_id)
 
     def note(self, uid: str, sso_id: str = "") -> None:

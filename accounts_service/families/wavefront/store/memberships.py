@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from accounts_service.access.privileges import Grant
 from accounts_service.families.wavefront.store.accounts import Accounts
-from accounts_service.families.wavefront.store.directory import Ignored, Role, folded, list_of
+from accounts_service.families.wavefront.store.directory import OF_NAMES, Ignored, Role, all_mean, list_of, matching
 from accounts_service.families.wavefront.store.groups import Groups, WrittenGroup
 from accounts_service.families.wavefront.store.roles import Roles
 from accounts_service.families.wavefront.tables import ACCOUNT, GROUP
@@ -16,7 +16,7 @@ from accounts_service.faults import AgainstTheRules, RefusedError, Rule
 from accounts_service.storage.lists import texts
 from accounts_service.storage.statements import Statement, given
 
-_KNOWN_ACCOUNTS = Statement(select(ACCOUNT.c.folded).where(ACCOUNT.c.folded.in_(texts(given("folded")))))
+_KNOWN_ACCOUNTS = Statement(select(ACCOUNT).where(OF_NAMES))
 _KNOWN_GROUPS = Statement(select(GROUP.c.uid).where(GROUP.c.uid.in_(texts(given("uids")))))
 
 
@@ -53,7 +53,6 @@ class Memberships(Accounts):
         return roles.get(grant, role)
 
     def _accounts_among(self, identifiers: Sequence[str]) -> tuple[list[str], list[str]]:
-        rows = self._session.read(_KNOWN_ACCOUNTS, folded=list_of(map(folded, identifiers)))
-        there = {row.folded for row in rows}
-        known = [one for one in identifiers if folded(one) in there]
-        return known, [one for one in identifiers if folded(one) not in there]
+        rows = self._session.read(_KNOWN_ACCOUNTS, **all_mean(identifiers))
+        there = matching(identifiers, rows)
+        return [one for one in identifiers if one in there], [one for one in identifiers if one not in there]

@@ -9,9 +9,10 @@ from accounts_service.config import WAVEFRONT_PERMISSIONS, Settings
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.schemas import SERVICE_PREFIX, ServiceIdentifier, user_to_create
 from accounts_service.families.wavefront.store.accounts import Accounts, Wish
-from accounts_service.families.wavefront.store.directory import SERVICE, USER, folded
+from accounts_service.families.wavefront.store.directory import SERVICE, USER
 from accounts_service.families.wavefront.store.tokens import ALL, Tokens
 from accounts_service.faults import NoSuchObject, RefusedError
+from accounts_service.identifiers import folded, is_misleading
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
 # Whoever runs commands has the keys and the database in his hands.
@@ -24,7 +25,7 @@ class AccountTokens(NativeTokens):
     def create(self, order: TokenOrder, settings: Settings) -> str:
         """Make a token; with `create` its user or service account, too. Raises BadTokenOrderError or RefusedError."""
         _verify(order)
-        kind = SERVICE if order.principal.lower().startswith(SERVICE_PREFIX) else USER
+        kind = SERVICE if folded(order.principal).startswith(SERVICE_PREFIX) else USER
         accounts = Accounts(self._session)
         try:
             account = accounts.get(_ALL, order.principal, kind)
@@ -63,6 +64,8 @@ def _verify(order: TokenOrder) -> None:
 
 
 def _identifier(principal: str, kind: str, settings: Settings) -> str:
+    if is_misleading(principal):
+        raise BadTokenOrderError(f"{principal!r} has invisible characters, or a space at its beginning or end")
     field = ServiceIdentifier() if kind == SERVICE else user_to_create(settings).fields["emailAddress"]
     try:
         return str(field.deserialize(principal))

@@ -22,6 +22,7 @@ from accounts_service.families.wavefront.store.directory import (
     everything,
     list_of,
     numbered,
+    searched,
 )
 from accounts_service.families.wavefront.tables import ACCOUNT, ACCOUNT_ROLE, GROUP, GROUP_ROLE, ROLE, ROLE_PERMISSION
 from accounts_service.faults import AlreadyExists, Json, NoSuchObject, RefusedError
@@ -63,12 +64,9 @@ _PART = Statement(select(ROLE).order_by(ROLE.c.name).offset(given("offset")).lim
 _CLEAR = Statement(delete(ROLE_PERMISSION).where(ROLE_PERMISSION.c.role_uid == given("uid")))
 _FILL = insertion_of_rows(ROLE_PERMISSION, ("role_uid",), "permissions")
 _CREATE = RecordedStatement(insertion(ROLE), _FILL)
-_REPLACE = RecordedStatement(
-    _FILL,
-    update(ROLE)
-    .where(_THIS)
-    .values({name: given(name) for name in ("name", "description", "updated_us", "updated_by", "version")}),
-)
+_TEXTS = ("name", "description", "name_caseless", "description_caseless")
+_CHANGED = (*_TEXTS, "updated_us", "updated_by", "version")
+_REPLACE = RecordedStatement(_FILL, update(ROLE).where(_THIS).values({name: given(name) for name in _CHANGED}))
 _DELETE = RecordedStatement(delete(ROLE).where(_THIS))
 
 
@@ -183,6 +181,8 @@ class Roles(Directory):
             uid=role.uid,
             name=now["name"],
             description=now["description"] or None,
+            name_caseless=searched(now["name"]),
+            description_caseless=searched(now["description"] or None),
             created_us=role.created_us,
             updated_us=self._session.now_us,
             updated_by=self._session.author.name,

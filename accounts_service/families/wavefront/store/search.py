@@ -1,7 +1,8 @@
 """Searches in accounts, groups, roles and tokens.
 
-Conditions are joined by "and". Texts are compared without regard to case;
-those that are kept as they were written, only of ASCII letters.
+Conditions are joined by "and". Texts are compared without regard to case, in the
+form that `identifiers.folded` gives them: texts that were written by somebody
+are kept in that form as well, since the databases' own lower() differ.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from accounts_service.families.wavefront.tables import (
     TOKEN,
 )
 from accounts_service.faults import InvalidBody, NotOneOf, Problem, RefusedError
+from accounts_service.identifiers import folded
 
 
 class Method(Enum):
@@ -63,18 +65,24 @@ class Search:
 Matches = Callable[[Condition], ColumnElement[bool]]
 
 
+def _ascii(column: ColumnElement[Any]) -> Matches:
+    """Compare a column of our own words and ids, which are ASCII."""
+    return _folded(func.lower(column))
+
+
 def _text(column: ColumnElement[Any]) -> Matches:
-    """Compare a column of texts."""
-    return lambda condition: _like(func.lower(column), func.lower(_pattern(condition.value, condition.method)))
+    """Compare a column of texts by its folded form, which what is built in does not have."""
+    return _folded(func.coalesce(column.table.c[f"{column.name}_caseless"], func.lower(column)))
 
 
 def _folded(column: ColumnElement[Any]) -> Matches:
-    """Compare a column that is kept in lower case."""
-    return lambda condition: _like(column, _pattern(condition.value.lower(), condition.method))
+    """Compare a column that is kept in the folded form."""
+    return lambda condition: matches_folded(column, condition.value, condition.method)
 
 
-def _like(column: ColumnElement[Any], pattern: ColumnElement[Any]) -> ColumnElement[bool]:
-    return column.like(pattern, escape="\\")
+def matches_folded(column: ColumnElement[Any], text: str, method: Method) -> ColumnElement[bool]:
+    """Compare a column that is kept in the folded form with a text in any form."""
+    return column.like(_pattern(folded(text), method), escape="\\")
 
 
 def _pattern(value: str, method: Method) -> BindParameter[str]:
@@ -89,7 +97,7 @@ def _linked(link: Table, owner: str, to: ColumnElement[Any], owned: str, *names:
     """Compare what an object is linked to: by its id, or by any of `names` of a table that has them."""
 
     def matches(condition: Condition) -> ColumnElement[bool]:
-        alternatives = [_text(link.c[owned])(condition)]
+        alternatives = [_ascii(link.c[owned])(condition)]
         for name in names:
             uid = name.table.c.uid
             alternatives.append(link.c[owned].in_(select(uid).where(_text(name)(condition))))
@@ -108,7 +116,7 @@ def _in_system_group(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _has_group(condition: Condition) -> ColumnElement[bool]:
-    return _in_system_group(or_(_text(GROUP.c.uid)(condition), _text(GROUP.c.name)(condition)))
+    return _in_system_group(or_(_ascii(GROUP.c.uid)(condition), _text(GROUP.c.name)(condition)))
 
 
 def _has_member(condition: Condition) -> ColumnElement[bool]:
@@ -120,7 +128,7 @@ def _has_member(condition: Condition) -> ColumnElement[bool]:
     return or_(linked, _in_system_group(_IDENTIFIER(condition)))
 
 
-_IDENTIFIER = _folded(ACCOUNT.c.folded)
+_IDENTIFIER = _folded(func.coalesce(ACCOUNT.c.caseless, ACCOUNT.c.folded))
 _OF_ACCOUNTS: Mapping[str, Matches] = {
     "id": _IDENTIFIER,
     "identifier": _IDENTIFIER,
@@ -130,14 +138,14 @@ _OF_ACCOUNTS: Mapping[str, Matches] = {
     "userGroups": _any(_linked(ACCOUNT_GROUP, "account_uid", ACCOUNT.c.uid, "group_uid", GROUP.c.name), _has_group),
 }
 _OF_GROUPS: Mapping[str, Matches] = {
-    "id": _text(GROUP.c.uid),
+    "id": _ascii(GROUP.c.uid),
     "name": _text(GROUP.c.name),
     "description": _text(GROUP.c.description),
     "roles": _linked(GROUP_ROLE, "group_uid", GROUP.c.uid, "role_uid", ROLE.c.name),
     "users": _has_member,
 }
 _OF_ROLES: Mapping[str, Matches] = {
-    "id": _text(ROLE.c.uid),
+    "id": _ascii(ROLE.c.uid),
     "name": _text(ROLE.c.name),
     "description": _text(ROLE.c.description),
     "permissions": _linked(ROLE_PERMISSION, "role_uid", ROLE.c.uid, "permission"),

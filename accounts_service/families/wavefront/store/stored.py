@@ -8,6 +8,9 @@ from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import FAMILY_NAME
 from accounts_service.families.wavefront.tables import ACCOUNT, GROUP, ROLE, SYSTEM_GROUPS, TOKEN
 from accounts_service.storage.stored import Stored
+from accounts_service.storage.twins import Twins
+
+TWINS = (Twins("accounts of wavefront", ACCOUNT.c.identifier, ACCOUNT.c.caseless, ACCOUNT.c.twin),)
 
 _OWNER = select(ACCOUNT.c.identifier).where(ACCOUNT.c.uid == TOKEN.c.account_uid).scalar_subquery()
 

@@ -17,13 +17,16 @@ from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOU
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
     NO_CONDITIONS,
+    OF_NAME,
     SERVICE,
     SYSTEM_OF,
     Conditions,
     Token,
     everything,
-    folded,
     list_of,
+    matching,
+    means,
+    searched,
 )
 from accounts_service.families.wavefront.store.logins import NOTED_US, Logins, is_due
 from accounts_service.families.wavefront.tables import (
@@ -76,7 +79,7 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.lower().encode("utf-8", "replace")).hexdigest()
 
 
-JOINED = select(TOKEN, ACCOUNT.c.identifier, ACCOUNT.c.kind, ACCOUNT.c.active).join(
+JOINED = select(TOKEN, *(ACCOUNT.c[name] for name in ("identifier", "folded", "caseless", "kind", "active"))).join(
     ACCOUNT, ACCOUNT.c.uid == TOKEN.c.account_uid
 )
 _IN_ORDER = (ACCOUNT.c.folded, TOKEN.c.number)
@@ -116,11 +119,13 @@ _ONE_LOCKED = Statement(JOINED.where(_OF_DIGEST).with_for_update(of=TOKEN))
 _BY_UID = Statement(JOINED.where(TOKEN.c.uid == given("uid")).with_for_update(of=TOKEN))
 # Its row is what two who make tokens for it at once wait for.
 _OWNER = Statement(select(ACCOUNT).where(ACCOUNT.c.uid == given("account")).with_for_update())
-_OWNER_OF_NAME = Statement(select(ACCOUNT.c.uid, ACCOUNT.c.kind).where(ACCOUNT.c.folded == given("folded")))
+_OWNER_OF_NAME = Statement(select(ACCOUNT).where(OF_NAME))
 
 _THIS = TOKEN.c.uid == given("uid")
 _CREATE = RecordedStatement(insertion(TOKEN))
-_RENAME = RecordedStatement(update(TOKEN).where(_THIS).values(name=given("name"), version=given("version")))
+_RENAME = RecordedStatement(
+    update(TOKEN).where(_THIS).values({name: given(name) for name in ("name", "name_caseless", "version")})
+)
 _DELETE = RecordedStatement(delete(TOKEN).where(_THIS))
 _NOTE = Statement(
     update(TOKEN)
@@ -206,7 +211,12 @@ class Tokens(Revealing):
             privilege = _of(grant, WavefrontPrivilege.TOKEN_OWN_PUT, WavefrontPrivilege.TOKEN_ALL_PUT)
             version = row.version + 1
             self._session.write(
-                _change(privilege, row, version, detail), _RENAME, uid=row.uid, name=name, version=version
+                _change(privilege, row, version, detail),
+                _RENAME,
+                uid=row.uid,
+                name=name,
+                name_caseless=searched(name),
+                version=version,
             )
         return _token(self._there(_ONE, token), token.lower())
 
@@ -240,7 +250,8 @@ class Tokens(Revealing):
 
     def _service(self, grant: Grant, identifier: str) -> str:
         everything(grant)
-        row = self._session.read(_OWNER_OF_NAME, folded=folded(identifier)).one_or_none()
+        rows = self._session.read(_OWNER_OF_NAME, **means(identifier)).all()
+        row = matching((identifier,), rows).get(identifier)
         if row is None or row.kind != SERVICE:
             raise RefusedError(NoSuchObject("GET", identifier))
         return str(row.uid)
@@ -291,6 +302,7 @@ class Tokens(Revealing):
             digest=digest_of(token),
             sealed=self._session.vault.seal(Place(FAMILY_NAME, uid, _ATTRIBUTE), token),
             name=name,
+            name_caseless=searched(name),
             created_us=self._session.now_us,
             last_used_us=None,
             version=1,

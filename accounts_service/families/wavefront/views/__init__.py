@@ -8,7 +8,7 @@ from accounts_service.families.wavefront.dialect import WavefrontDialect
 from accounts_service.families.wavefront.privileges import ACTION_GROUPS, ROLES, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import FAMILY_NAME
 from accounts_service.families.wavefront.store.native import AccountTokens
-from accounts_service.families.wavefront.store.stored import STORED
+from accounts_service.families.wavefront.store.stored import STORED, TWINS
 from accounts_service.families.wavefront.store.tokens import SEALED
 from accounts_service.families.wavefront.views import (
     accounts,
@@ -63,4 +63,5 @@ FAMILY = Family(
     stored=STORED,
     # Jackson reads the bytes of a body, and skips the mark.
     reading=Reading(skips_mark=True),
+    twins=TWINS,
 )
