@@ -46,7 +46,7 @@ TERMS = {
         "An account of the same type and tenant, as `type/id`: who uses the deleted one uses this from then on.",
         {"type": "string", "pattern": "^[^/]+/[^/]+$"},
     ),
-    "pretty": Term("Indent the answer, unless it is `false`.", _FLAG),
+    "pretty": Term("Indent the answer, unless it is `false`."),
     "human": Term("Nothing in an answer has a second form for people, so this changes nothing.", _FLAG),
     "format": Term("The format of the answer, which is JSON.", {"type": "string", "enum": ["json"]}),
     "filter_path": Term(

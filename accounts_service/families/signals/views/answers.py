@@ -17,8 +17,8 @@ from accounts_service.web.body import json_response
 from accounts_service.web.family import refuses
 from accounts_service.web.gate import Call
 
-_FLAGS = ("pretty", "human", "error_trace")
-COMMON_PARAMETERS = frozenset((*_FLAGS, "format", FILTER_PATH))
+_FLAGS = ("human", "error_trace")
+COMMON_PARAMETERS = frozenset((*_FLAGS, "pretty", "format", FILTER_PATH))
 
 
 @refuses(BadParameter)
