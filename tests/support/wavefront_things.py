@@ -76,8 +76,10 @@ class Things:
     def _body(self, method: str, path: str) -> Json:  # noqa: C901, PLR0911  # one case a body
         new = f"new{next(self._numbers)}"
         match method, path.split("/")[1:]:
-            case "POST", ["search", *_]:
+            case "POST", ["search", _, "facets"]:
                 return {"query": None, "facets": []}
+            case "POST", ["search", *_]:
+                return {"query": None}
             case "POST", ["user"] | ["account", "user"]:
                 return {"emailAddress": TARGET}
             case "POST", ["user", "invite"] | ["account", "user", "invite"]:
