@@ -73,7 +73,7 @@ class Things:
             options["json"] = [_with(one, more) for one in body] if isinstance(body, list) else _with(body, more)
         return self._admin.service.ask(method, filled, **who, **options)
 
-    def _body(self, method: str, path: str) -> Json:  # noqa: C901, PLR0911  # one case a body
+    def _body(self, method: str, path: str) -> Json:  # noqa: C901, PLR0911, PLR0912  # one case a body
         new = f"new{next(self._numbers)}"
         match method, path.split("/")[1:]:
             case "POST", ["search", _, "facets"]:
