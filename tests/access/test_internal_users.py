@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import bcrypt
@@ -17,6 +18,7 @@ from accounts_service.access.authenticators.internal_users import (
 )
 from accounts_service.access.roles import REALM, Identity
 from accounts_service.faults import Overloaded, RefusedError
+from accounts_service.lines import Line
 from tests.support.lines import narrow
 
 
@@ -231,6 +233,18 @@ def test_when_too_many_are_hashing_the_next_is_refused_at_once_but_for_whom_is_r
                 known.verify(name, b"wrong")
             assert isinstance(refused.value.fault, Overloaded)
     assert known.verify("alice", b"wrong") is None
+
+
+def test_password_that_became_known_while_it_waited_is_not_hashed_again(checks: list[bytes]) -> None:
+    hashing = Line(1, 8, 60)
+    known = InternalUsers({"alice": alice()}, VerifiedCredentials(Clock()), hashing)
+    with ThreadPoolExecutor(8) as pool:
+        with hashing.turn():
+            asked = [pool.submit(known.verify, "alice", b"secret") for _ in range(7)]
+            while hashing.waiting < 7:
+                pass
+        assert None not in [one.result() for one in asked]
+    assert len(checks) == 1
 
 
 # -- What else is known of them -----------------------------------------------

@@ -44,6 +44,12 @@ def test_a_user_needs_no_hash(entry: str) -> None:
     assert found.warnings == ("sg_internal_users.yml: without a hash, so that they cannot log in by password: carl",)
 
 
+def test_users_of_one_name_in_two_spellings_are_a_problem() -> None:
+    texts = dict.fromkeys(REQUIRED, "") | {"sg_internal_users.yml": "J\u00f6rg: {}\nJo\u0308rg: {}"}
+    (problem,) = read(texts, {})[1]
+    assert problem.error == "This user stands twice, in two spellings of Unicode"
+
+
 @pytest.mark.parametrize("password", ("", "carl", "~", "None", "null"))
 def test_a_user_without_a_hash_cannot_log_in_by_password(password: str) -> None:
     snapshot = started(internal_users=f"carl: {{search_guard_roles: TOY_PLAYER}}\nann: {{hash: {HASH}}}")
