@@ -27,8 +27,8 @@ FIELD = st.sampled_from(
     ("_name", "type", "type.keyword", "user", "host", "trusted_hosts", "port", "simulate", "password", "nope")
 )
 BODY = st.fixed_dictionaries(
-    {"host": TEXT, "port": st.sampled_from((5, 25, 587)), "user": TEXT, "password": st.just(CANARY)},
-    optional={"trusted_hosts": st.lists(TEXT, max_size=3), "simulate": st.booleans()},
+    {"host": NAME, "port": st.sampled_from((5, 25, 587)), "user": TEXT, "password": st.just(CANARY)},
+    optional={"trusted_hosts": st.lists(NAME, max_size=3), "simulate": st.booleans()},
 )
 VALUE = st.one_of(TEXT, st.sampled_from((25, 587, True, "email", "EMAIL", "25", "true", CANARY)))
 WORD = st.tuples(

@@ -110,17 +110,17 @@ POST    /search/serviceaccount                           403   200     403      
 POST    /search/usergroup                                403   200     403          200     401      200
 POST    /search/role                                     403   200     403          200     401      200
 POST    /search/token                                    403   200     403          200     401      200
-POST    /search/user/<facet>                             403   200     403          200     401      200
+POST    /search/user/<account_facet>                     403   200     403          200     401      200
 POST    /search/user/facets                              403   200     403          200     401      200
-POST    /search/account/<facet>                          403   200     403          200     401      200
+POST    /search/account/<account_facet>                  403   200     403          200     401      200
 POST    /search/account/facets                           403   200     403          200     401      200
-POST    /search/serviceaccount/<facet>                   403   200     403          200     401      200
+POST    /search/serviceaccount/<account_facet>           403   200     403          200     401      200
 POST    /search/serviceaccount/facets                    403   200     403          200     401      200
-POST    /search/usergroup/<facet>                        403   200     403          200     401      200
+POST    /search/usergroup/<group_facet>                  403   200     403          200     401      200
 POST    /search/usergroup/facets                         403   200     403          200     401      200
-POST    /search/role/<facet>                             403   200     403          200     401      200
+POST    /search/role/<role_facet>                        403   200     403          200     401      200
 POST    /search/role/facets                              403   200     403          200     401      200
-POST    /search/token/<facet>                            403   200     403          200     401      200
+POST    /search/token/<token_facet>                      403   200     403          200     401      200
 POST    /search/token/facets                             403   200     403          200     401      200
 """
 

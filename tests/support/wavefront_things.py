@@ -62,7 +62,8 @@ class Things:
             "<id>": self._group if asked.startswith("/usergroup") else SERVICE,
             "<token>": self._token,
             "<permission>": "alerts_management",
-            "<facet>": "account" if asked.startswith("/search/token") else "id",
+            **{f"<{kind}_facet>": "id" for kind in ("account", "group", "role")},
+            "<token_facet>": "account",
         }.items():
             filled = filled.replace(argument, value)
         options: dict[str, Any] = {}

@@ -325,14 +325,14 @@ def test_a_group_that_two_families_build_in_stops_the_start() -> None:
 
 @pytest.mark.parametrize(
     "segment",
-    ("a%2Fb", "a%2fb", "%ff", "%fe", "%c3", "a%00b", "a%0ab", "%7f", "%c2%85", "%ef%bb%bf", "x" * 513, "%61" * 513),
+    ("a%2Fb", "a%2fb", "%ff", "%fe", "%c3", "a%00b", "a%0ab", "%7f", "%c2%85", "x" * 513, "%61" * 513),
 )
 def test_an_identifier_is_strict_utf8_without_control_characters(toys: Service, segment: str) -> None:
     answer = toys.get(f"/toys/api/toys/{segment}", by=None, headers=PLAYER)
     assert (answer.status_code, answer.json[0]) == (400, "path")
 
 
-@pytest.mark.parametrize("segment", ("x" * 512, "%C3%BC", "a%20b", "%E2%82%AC", "%25", "a%3Fb", "..."))
+@pytest.mark.parametrize("segment", ("x" * 512, "%C3%BC", "%ef%bb%bf", "a%20b", "%E2%82%AC", "%25", "a%3Fb", "..."))
 def test_every_other_character_is_fine(toys: Service, segment: str) -> None:
     assert toys.get(f"/toys/api/toys/{segment}", by=None, headers=PLAYER).status_code == 200
 

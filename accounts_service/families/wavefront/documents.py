@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from accounts_service.config import WAVEFRONT_PERMISSIONS
 from accounts_service.families.wavefront import examples, schemas
-from accounts_service.families.wavefront.store import search
+from accounts_service.families.wavefront.store import facets, search
 from accounts_service.families.wavefront.store.search import Kind
 from accounts_service.faults import Json
 from accounts_service.validation.fields import MOST_ELEMENTS
@@ -39,6 +39,9 @@ PART = frozenset(("offset", "limit"))
 SEND_EMAIL = frozenset(("sendEmail",))
 
 
+_FACETTED = {"account": facets.USERS, "group": facets.GROUPS, "role": facets.ROLES, "token": facets.TOKENS}
+
+
 def _no_word(*words: str) -> JsonSchema:
     return {"type": "string", "not": {"enum": [*words]}}
 
@@ -52,10 +55,10 @@ TERMS = {
         ),
     ),
     "permission": Term("A permission.", _PERMISSION),
-    "facet": Term(
-        "The attribute whose values are listed: one of those that `facets` of the same search takes.",
-        _no_word("facets"),
-    ),
+    **{
+        f"{kind}_facet": Term("The attribute whose values are listed.", {"type": "string", "enum": [*facetted.values]})
+        for kind, facetted in _FACETTED.items()
+    },
     "token": Term("A token, by itself.", _no_word("grant", "revoke", "serviceaccount", "customertokens")),
     "offset": Term("How many to pass over.", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
     "limit": Term("How many to give.", {"type": "integer", "minimum": 1, "maximum": 1000}),

@@ -18,16 +18,16 @@ ROUTES = Routes()
 
 
 @ROUTES.route(
-    "/search/user/<facet>",
+    "/search/user/<account_facet>",
     methods=("POST",),
     privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
     body=Body.LOOSE_JSON,
     takes=documents.ONE_OF_USERS,
     answers={200: documents.VALUES},
 )
-def search_user_for_facet(call: Call, facet: str) -> Response:
+def search_user_for_facet(call: Call, account_facet: str) -> Response:
     """List the values of one attribute of users."""
-    return _one(call, kinds.USERS, facet)
+    return _one(call, kinds.USERS, account_facet)
 
 
 @ROUTES.route(
@@ -44,16 +44,16 @@ def search_user_for_facets(call: Call) -> Response:
 
 
 @ROUTES.route(
-    "/search/account/<facet>",
+    "/search/account/<account_facet>",
     methods=("POST",),
     privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
     body=Body.LOOSE_JSON,
     takes=documents.ONE_OF_BOTH,
     answers={200: documents.VALUES},
 )
-def search_account_for_facet(call: Call, facet: str) -> Response:
+def search_account_for_facet(call: Call, account_facet: str) -> Response:
     """List the values of one attribute of accounts of both kinds."""
-    return _one(call, kinds.BOTH, facet)
+    return _one(call, kinds.BOTH, account_facet)
 
 
 @ROUTES.route(
@@ -70,16 +70,16 @@ def search_account_for_facets(call: Call) -> Response:
 
 
 @ROUTES.route(
-    "/search/serviceaccount/<facet>",
+    "/search/serviceaccount/<account_facet>",
     methods=("POST",),
     privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
     body=Body.LOOSE_JSON,
     takes=documents.ONE_OF_SERVICES,
     answers={200: documents.VALUES},
 )
-def search_service_account_for_facet(call: Call, facet: str) -> Response:
+def search_service_account_for_facet(call: Call, account_facet: str) -> Response:
     """List the values of one attribute of service accounts."""
-    return _one(call, kinds.SERVICES, facet)
+    return _one(call, kinds.SERVICES, account_facet)
 
 
 @ROUTES.route(
@@ -96,16 +96,16 @@ def search_service_account_for_facets(call: Call) -> Response:
 
 
 @ROUTES.route(
-    "/search/usergroup/<facet>",
+    "/search/usergroup/<group_facet>",
     methods=("POST",),
     privilege=WavefrontPrivilege.USERGROUP_GET,
     body=Body.LOOSE_JSON,
     takes=documents.ONE_OF_GROUPS,
     answers={200: documents.VALUES},
 )
-def search_user_group_for_facet(call: Call, facet: str) -> Response:
+def search_user_group_for_facet(call: Call, group_facet: str) -> Response:
     """List the values of one attribute of user groups."""
-    return _one(call, kinds.GROUPS, facet)
+    return _one(call, kinds.GROUPS, group_facet)
 
 
 @ROUTES.route(
@@ -122,16 +122,16 @@ def search_user_group_for_facets(call: Call) -> Response:
 
 
 @ROUTES.route(
-    "/search/role/<facet>",
+    "/search/role/<role_facet>",
     methods=("POST",),
     privilege=WavefrontPrivilege.ROLE_GET,
     body=Body.LOOSE_JSON,
     takes=documents.ONE_OF_ROLES,
     answers={200: documents.VALUES},
 )
-def search_role_for_facet(call: Call, facet: str) -> Response:
+def search_role_for_facet(call: Call, role_facet: str) -> Response:
     """List the values of one attribute of roles."""
-    return _one(call, kinds.ROLES, facet)
+    return _one(call, kinds.ROLES, role_facet)
 
 
 @ROUTES.route(
@@ -148,16 +148,16 @@ def search_role_for_facets(call: Call) -> Response:
 
 
 @ROUTES.route(
-    "/search/token/<facet>",
+    "/search/token/<token_facet>",
     methods=("POST",),
     privilege=WavefrontPrivilege.TOKEN_ALL_GET,
     body=Body.LOOSE_JSON,
     takes=documents.ONE_OF_TOKENS,
     answers={200: documents.VALUES},
 )
-def search_token_for_facet(call: Call, facet: str) -> Response:
+def search_token_for_facet(call: Call, token_facet: str) -> Response:
     """List the values of one attribute of tokens; a token itself is none of them."""
-    return _one(call, kinds.TOKENS, facet)
+    return _one(call, kinds.TOKENS, token_facet)
 
 
 @ROUTES.route(
