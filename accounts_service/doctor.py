@@ -622,12 +622,12 @@ def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:
 
 
 def judge_spellings(things: str, twins: Sequence[Sequence[str]]) -> Iterator[Finding]:
-    """Name accounts that are one by another spelling, and were there before that counted."""
+    """Return a warning if accounts of earlier releases have names that now count as the same."""
     if not twins:
-        yield _ok("spelling", f"no two {things} are one by another spelling")
+        yield _ok("spelling", f"no two {things} have names that differ in spelling only")
         return
-    text = f"{len(twins)} identifiers of {things} are those of several by another spelling"
-    todo = "each is found by its exact spelling; delete those that nobody needs"
+    text = f"{len(twins)} identifiers of {things} belong to several in different spellings"
+    todo = "each is found by its exact spelling; delete those that are not needed"
     # Escaped: on a terminal most of them look the same.
     yield Finding(Status.WARN, "spelling", text, todo, tuple(", ".join(map(ascii, names)) for names in twins[:20]))
 

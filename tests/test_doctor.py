@@ -187,8 +187,8 @@ def test_what_has_no_effect_is_named_once(patient: Patient) -> None:
     lines = [line.partition(" -> ")[0] for line in patient.lines()]
     assert lines[:4] == [
         "warn no-effect: sg_internal_users.yml: readonly is ignored: carl",
-        "warn no-effect: sg_internal_users.yml: without a hash, so that they cannot log in by password: carl",
-        "warn no-effect: sg_blocks.yml: this file is not read, nobody is kept out by it",
+        "warn no-effect: sg_internal_users.yml: without a hash, so they cannot log in by password: carl",
+        "warn no-effect: sg_blocks.yml: this file is not read, and blocks no user",
         f"warn variables: {patient.settings.config_dir}/open is open to others, and a variable has its value from it",
     ]
     assert [line for line in lines if "sha" in line] == [

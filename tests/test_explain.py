@@ -214,7 +214,7 @@ def test_an_entry_counts_only_by_a_domain_that_takes_the_name(here: Installation
     ("domains", "network", "words", "reason"),
     (
         ([{**BASIC, "skip": {"users": "joe"}}], {}, ("joe",), "no domain of sg_authc.yml takes 'joe'"),
-        ([BASIC], {}, ("hashless",), "the hash of 'hashless' is none of bcrypt"),
+        ([BASIC], {}, ("hashless",), "the hash of 'hashless' is not a bcrypt hash"),
         ([BASIC], {}, ("dave",), "'dave' is not in sg_internal_users.yml"),
         ([PROXY], {}, ("joe",), "no domain of sg_authc.yml takes 'joe'"),
         ([{"type": "anonymous"}, BASIC], {}, ("joe",), "no domain of sg_authc.yml takes 'joe'"),

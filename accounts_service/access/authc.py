@@ -262,7 +262,7 @@ def _sources(entry: Cursor, name: str, paths: list[str], split: str | None) -> l
         else:
             sources.append(source)
             if source.pattern is not None and not source.pattern.groups:
-                entry.warn(place, "The pattern has no capturing group, so that it never gives a value")
+                entry.warn(place, "The pattern has no capturing group, so it never gives a value")
     return sources
 
 

@@ -67,7 +67,7 @@ AUTHC = "sg_authc.yml"
 AUTHZ = "sg_authz.yml"
 NETBIRD_JWT = "netbird_jwt.yml"
 
-NO_BCRYPT = "the hash is none of bcrypt, so that they cannot log in by password"
+NO_BCRYPT = "the hash is not a bcrypt hash, so they cannot log in by password"
 
 REQUIRED = (ROLES, MAPPINGS, GROUPS, USERS, TENANTS)
 FILES = (*REQUIRED, AUTHC, AUTHZ, NETBIRD_JWT)
@@ -225,7 +225,7 @@ def _role_mapping(entry: Cursor) -> RoleMapping:
     hosts = entry.patterns("hosts", droppable=True)
     named = [shown(pattern) for pattern in hosts if not _can_be_address(pattern)]
     if named:
-        text = "can never match: only addresses are compared, for a name found by reverse DNS belongs to the caller"
+        text = "can never match: only addresses are compared, since callers control the names of their addresses"
         entry.warn("hosts", f"{few(named)} {text}")
     mapping = RoleMapping(
         users=entry.matcher("users", droppable=True),
@@ -263,11 +263,11 @@ def _internal_users(document: Cursor, findings: Findings) -> dict[str, InternalU
         for attribute in entry.unread():
             ignored.setdefault(attribute, []).append(name)
     by_words = {f"{attribute} is ignored": names for attribute, names in ignored.items()}
-    by_words["without a hash, so that they cannot log in by password"] = [
+    by_words["without a hash, so they cannot log in by password"] = [
         name for name, user in users.items() if not user.hash
     ]
     by_words[NO_BCRYPT] = [name for name, user in users.items() if user.hash and user.cost is None]
-    by_words["a name with a colon, so that they cannot log in by password"] = [
+    by_words["a name with a colon, so they cannot log in by password"] = [
         name for name, user in users.items() if user.cost is not None and ":" in name
     ]
     findings.warnings.extend(

@@ -228,4 +228,4 @@ def _obstacle(configuration: Configuration, identity: Identity, *, heard: bool, 
         return f"{name!r} is not in sg_internal_users.yml, and no domain takes this name without a password"
     if not configuration.users[name].hash:
         return f"{name!r} has no hash in sg_internal_users.yml, and no domain takes this name without a password"
-    return f"the hash of {name!r} is none of bcrypt, and no domain takes this name without a password"
+    return f"the hash of {name!r} is not a bcrypt hash, and no domain takes this name without a password"

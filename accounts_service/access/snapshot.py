@@ -173,7 +173,7 @@ def files_not_read(directory: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(
-        f"{name}: this file is not read" + (", nobody is kept out by it" if name.startswith("sg_blocks.") else "")
+        f"{name}: this file is not read" + (", and blocks no user" if name.startswith("sg_blocks.") else "")
         for name in names
         if name.startswith("sg_") and name.endswith((".yml", ".yaml")) and name not in FILES
     )

@@ -41,7 +41,7 @@ def started(**documents: str) -> Snapshot:
 def test_a_user_needs_no_hash(entry: str) -> None:
     found = loaded(internal_users=f"carl: {entry}")
     assert found.users["carl"].cost is None
-    assert found.warnings == ("sg_internal_users.yml: without a hash, so that they cannot log in by password: carl",)
+    assert found.warnings == ("sg_internal_users.yml: without a hash, so they cannot log in by password: carl",)
 
 
 def test_users_of_one_name_in_two_spellings_are_a_problem() -> None:
@@ -145,15 +145,15 @@ def test_many_users_make_one_warning() -> None:
     found = loaded(internal_users="".join(f"u{number:02}: {{}}\n" for number in range(12)))
     names = ", ".join(f"u{number:02}" for number in range(10))
     assert found.warnings == (
-        f"sg_internal_users.yml: without a hash, so that they cannot log in by password: {names} and 2 more",
+        f"sg_internal_users.yml: without a hash, so they cannot log in by password: {names} and 2 more",
     )
 
 
 def test_a_name_with_a_colon_and_a_hash_of_another_kind_are_named() -> None:
     found = loaded(internal_users=f"'a:b': {{hash: {HASH}}}\nsha: {{hash: '{{SHA}}x'}}")
     assert found.warnings == (
-        "sg_internal_users.yml: the hash is none of bcrypt, so that they cannot log in by password: sha",
-        "sg_internal_users.yml: a name with a colon, so that they cannot log in by password: a:b",
+        "sg_internal_users.yml: the hash is not a bcrypt hash, so they cannot log in by password: sha",
+        "sg_internal_users.yml: a name with a colon, so they cannot log in by password: a:b",
     )
 
 
@@ -350,7 +350,7 @@ def test_a_pattern_without_groups_is_named(pattern: str) -> None:
         authc=f"auth_domains: [{{type: {BASIC}, user_mapping.roles.from: {{json_path: a, pattern: '{pattern}'}}}}]"
     )
     place = "sg_authc.yml: auth_domains.0.user_mapping.roles.from"
-    assert found.warnings == (f"{place}: The pattern has no capturing group, so that it never gives a value",)
+    assert found.warnings == (f"{place}: The pattern has no capturing group, so it never gives a value",)
 
 
 def test_fixed_attributes_may_be_lists_and_names_of_attributes_in_lower_case() -> None:

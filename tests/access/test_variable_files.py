@@ -235,7 +235,7 @@ def test_files_of_search_guard_that_are_not_read_are_named(directory: Path) -> N
     for name in ("sg_blocks.yml", "sg_roles.yaml", "sg_notes.txt", "notes.yml", "sg_authz.yml"):
         (directory / name).touch()
     assert files_not_read(directory) == (
-        "sg_blocks.yml: this file is not read, nobody is kept out by it",
+        "sg_blocks.yml: this file is not read, and blocks no user",
         "sg_roles.yaml: this file is not read",
     )
     assert files_not_read(directory / "none") == ()
