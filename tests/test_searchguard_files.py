@@ -117,7 +117,7 @@ EXPECTED = (
     "warning: sg_authc.yml: metrics: This has no effect here",
     "warning: sg_blocks.yml: this file is not read, and blocks no user",
     "warning: sg_frontend_authc.yml: this file is not read",
-    "No problem found.",
+    "No problem found, 15 warning(s).",
 )
 
 

@@ -128,9 +128,10 @@ def config_check(directory: Path) -> None:
         sys.exit(1)
     for left_out in configuration.left_out:
         click.echo(f"left out: {left_out}")
-    for warning in (*configuration.warnings, *files_not_read(directory)):
+    warnings = (*configuration.warnings, *files_not_read(directory))
+    for warning in warnings:
         click.echo(f"warning: {warning}")
-    click.echo("No problem found.")
+    click.echo("No problem found" + (f", {len(warnings)} warning(s)." if warnings else "."))
 
 
 @main.command("hash-password")
