@@ -13,6 +13,7 @@ _TOKENS = re.compile(
     r"nb[ip]_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ(?:(?!eyJ)[\w-])+\.[\w-]+\.[\w-]*",
     re.IGNORECASE,
 )
+_PERCENT = re.compile(r"%(?:25)+")
 _LONGEST = 1000
 # What is looked at of a name, more than is ever shown: a body of a megabyte may be one name, or a thousand.
 _LONGEST_NAME = 256
@@ -77,10 +78,15 @@ def is_hidden(part: str) -> bool:
 
 
 def _decoded(path: str) -> str:
-    decoded, again = path, unquote(path)
+    decoded, again = path, _decoded_once(path)
     while again != decoded:
-        decoded, again = again, unquote(again)
+        decoded, again = again, _decoded_once(again)
     return decoded
+
+
+def _decoded_once(path: str) -> str:
+    # A percent sign that was encoded a thousand times at once, and not in a thousand rounds.
+    return unquote(_PERCENT.sub("%", path))
 
 
 def _hidden(decoded: str) -> str:

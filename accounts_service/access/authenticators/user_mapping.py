@@ -62,7 +62,9 @@ def parse_path(path: str) -> tuple[Step, ...]:
     match steps:
         case []:
             raise ValueError(_A_PATH)
-        case ["request", step, *rest_of_it] if step is EVERY or (step == "headers" and rest_of_it[:1] == [EVERY]):
+        case ["request", inner_step, *rest_of_it] if inner_step is EVERY or (
+            inner_step == "headers" and rest_of_it[:1] == [EVERY]
+        ):
             # Every header at once: none of them would be known as one that must come once and in UTF-8.
             raise UnsupportedPathError(_A_PATH)
         case ["request", "headers", str(header), *inner]:
