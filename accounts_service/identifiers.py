@@ -8,6 +8,7 @@ nowhere else. Databases are not asked: their lower() differ.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -32,9 +33,22 @@ def folded(text: str) -> str:
 
 
 def is_misleading(text: str) -> bool:
-    """Return whether `text` may look like another one: a format character (category Cf), or white space at an end.
+    """Return whether `text` may look like another one: an invisible character, or white space at an end.
 
-    Format characters are invisible (U+200B) or turn the reading order (U+202E);
+    Invisible are format characters (category Cf), some of which turn the reading
+    order (U+202E), and what else is shown as nothing (Default_Ignorable_Code_Point);
     see UTS #39. Such a text must not become an identifier.
     """
-    return text != text.strip() or any(unicodedata.category(character) == "Cf" for character in text)
+    return text != text.strip() or _IGNORABLE.search(text) is not None or any(map(_is_format, text))
+
+
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt of Unicode 16), which unicodedata does not know: fillers of
+# Hangul, variation selectors, the grapheme joiner, and what is kept free for others. The set is stable but for these.
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+def _is_format(character: str) -> bool:
+    return unicodedata.category(character) == "Cf"

@@ -71,7 +71,11 @@ def test_normal_form_keeps_the_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", (" a", "a ", "a\u00a0", "\u3000a", "a\u200bb", "a\u00ad", "\u202eb", "\ufeffa", "\u2066a")
+    "text",
+    (
+        *(" a", "a ", "a\u00a0", "\u3000a", "a\u200bb", "a\u00ad", "\u202eb", "\ufeffa", "\u2066a"),
+        *("a\ufe0f", "a\u034fb", "\u3164a", "a\uffa0", "a\u180bb", "a\U000e0100", "a\u2065b"),
+    ),
 )
 def test_text_that_looks_like_another_is_misleading(text: str) -> None:
     assert is_misleading(text)

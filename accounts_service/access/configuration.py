@@ -34,7 +34,7 @@ from accounts_service.access.jwt_settings import is_key_set
 from accounts_service.access.native_jwt import NativeJwt
 from accounts_service.access.patterns import Matcher, Template, is_literal, is_template
 from accounts_service.access.roles import ResolutionMode, Role, RoleMapping, RoleMappings, TenantPermission, plain
-from accounts_service.access.variables import Unresolved, Variables, shown
+from accounts_service.access.variables import Unresolved, Variables, shown, spelled
 from accounts_service.identifiers import normalized
 
 # What others need to know of configuration they find here.
@@ -291,7 +291,7 @@ def _internal_user(entry: Cursor) -> InternalUser:
             structured[name] = json.dumps(resolved(value))
     user = InternalUser(
         hash=entry.text("hash", droppable=True) or "",
-        backend_roles=frozenset(map(normalized, entry.texts("backend_roles", droppable=True))),
+        backend_roles=frozenset(map(spelled, entry.texts("backend_roles", droppable=True))),
         roles=frozenset(entry.texts("search_guard_roles", droppable=True)),
         attributes=tuple(sorted(texts.items())),
         structured=tuple(sorted(structured.items())),

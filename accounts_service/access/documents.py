@@ -18,9 +18,8 @@ import yaml
 
 from accounts_service.access.patterns import Matcher, Template, expression, is_template
 from accounts_service.access.roles import Network
-from accounts_service.access.variables import Expanded, Node, Unresolved, Variables
+from accounts_service.access.variables import Expanded, Node, Unresolved, Variables, spelled
 from accounts_service.faults import Json
-from accounts_service.identifiers import normalized
 
 T = TypeVar("T")
 
@@ -283,7 +282,7 @@ class Cursor:
 
     def matcher(self, name: str, *, droppable: bool = False) -> Matcher:
         """Read patterns of names, roles or hosts into one matcher; see `identifiers.normalized`."""
-        return Matcher(map(normalized, self.patterns(name, droppable=droppable)))
+        return Matcher(self.parsed(name, _spelled_pattern, _A_PATTERN, droppable=droppable))
 
     def matchers(self, name: str) -> tuple[Matcher, ...]:
         """Read a list of patterns, or of lists of them, or one pattern: a matcher for each element.
@@ -303,7 +302,7 @@ class Cursor:
             else:
                 self._refuse(place, element, "A string", droppable=True)
                 listed = []
-            matchers.append(Matcher(map(normalized, self._parse(listed, _pattern, _A_PATTERN))))
+            matchers.append(Matcher(self._parse(listed, _spelled_pattern, _A_PATTERN)))
         return tuple(matchers)
 
     def networks(self, name: str, *, droppable: bool = False) -> tuple[Network, ...]:
@@ -391,6 +390,11 @@ def _unresolved(nodes: Iterable[Node]) -> Unresolved | None:
 def _pattern(text: str) -> str:
     expression(text)
     return text
+
+
+def _spelled_pattern(text: str) -> str:
+    # What is compiled is checked: in the normal form `=` and a combining stroke are another character.
+    return _pattern(spelled(text))
 
 
 def _template(text: str) -> str:

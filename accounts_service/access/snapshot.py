@@ -464,7 +464,7 @@ class AccessControl:
         if kept is not None and not quiet:
             return kept  # Somebody is writing; the next look takes what comes of it.
         try:
-            texts = read_directory(self._directory)
+            texts, signature = self._read(signature)
             quiet = quiet and self._signature() == signature
             if kept is not None and not quiet:
                 return kept
@@ -499,7 +499,7 @@ class AccessControl:
         if signature == self._seen or not self._quiet(signature):
             return
         try:
-            texts = read_directory(self._directory)
+            texts, signature = self._read(signature)
             if self._signature() != signature:
                 return  # It went on changing; the next look decides.
             self._current = self._compile(texts)
@@ -517,6 +517,20 @@ class AccessControl:
             log.info("configuration.loaded", left_out=self._current.left_out)
             self._warn(self._current)
         self._seen = signature
+
+    def _read(self, signature: str) -> tuple[dict[str, str], str]:
+        """Read the directory, of which `signature` was taken before; returns also that of all that was read.
+
+        Raises BadConfigurationError.
+        """
+        texts = read_directory(self._directory)
+        if (named := _paths_in(texts)) != self._named:
+            # Files that variables name for the first time are watched from here on, and of a
+            # state that is refused, too: a file that comes later may be all that it lacks.
+            self._named = named
+            signature = self._signature()
+            texts = read_directory(self._directory)
+        return texts, signature
 
     def _quiet(self, signature: str) -> bool:
         # By the change time, which nobody can set back as one can the other

@@ -19,6 +19,7 @@ from typing import Self, TypeAlias
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.access.functions import BCRYPT, FUNCTIONS, applied, as_text
 from accounts_service.faults import Json
+from accounts_service.identifiers import normalized
 
 # Bytes of a file that a variable may name.
 LARGEST_FILE = 1024 * 1024
@@ -70,6 +71,12 @@ Node: TypeAlias = "bool | str | Unresolved | list[Node] | dict[str, Node] | None
 def shown(text: str) -> str:
     """Return what may be shown of a text of the configuration: of a variable its reference."""
     return text.reference if isinstance(text, Expanded) else text
+
+
+def spelled(text: str) -> str:
+    """Return a text in the normal form of names; the value of a variable stays one."""
+    form = normalized(text)
+    return Expanded(form, text.reference) if isinstance(text, Expanded) else form
 
 
 def file_key(path: str) -> str:

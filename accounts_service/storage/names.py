@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,8 +52,8 @@ class Names(Store):
         Of objects also those that end with it, as `user NAME`, `token … of NAME` and the paths of what was refused do.
         """
         hold_still(self._session.connection)
-        # Callers are recorded in the normal form, and what they change as it is called.
-        spellings = {name, normalized(name)}
+        # Callers are recorded in the normal form, and what they change as it is called: on some systems decomposed.
+        spellings = {name, normalized(name), unicodedata.normalize("NFD", name)}
         refs = [row.ref for one in spellings for row in self._candidates(one, kinds) if _names(row, one)]
         if refs:
             # The references tell the name to nobody, and let others tell an erased name from one that was taken away.

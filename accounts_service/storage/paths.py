@@ -7,14 +7,26 @@ from urllib.parse import unquote
 
 # Wavefront's tokens are UUIDs, as much else is; nothing else looks like NetBird's, of which `nbi_` are invitations.
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Mention's are 86 letters and figures; and what is signed begins with `{"`, written as JSON in base64.
+# Mention's are 86 letters and figures; and what is signed begins with `{"`, written as JSON in base64. Of several such
+# beginnings the last counts: with each, a path of nothing else would take the square of its length.
 _TOKENS = re.compile(
-    r"nb[ip]_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ[\w-]+\.[\w-]+\.[\w-]*", re.IGNORECASE
+    r"nb[ip]_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ(?:(?!eyJ)[\w-])+\.[\w-]+\.[\w-]*",
+    re.IGNORECASE,
 )
+_PERCENT = re.compile(r"%(?:25)+")
 _LONGEST = 1000
-# Addresses, some of which are secrets and others those of people, who must be forgotten when they want to be; and runs
-# of letters and figures as keys have them.
-_LIKE_A_SECRET = re.compile(r"://|.@|(?=[A-Za-z]*[0-9])[0-9A-Za-z]{20}")
+# What is looked at of a name, more than is ever shown: a body of a megabyte may be one name, or a thousand.
+_LONGEST_NAME = 256
+# Addresses, some of which are secrets and others those of people, who must be forgotten when they want to be; runs of
+# letters and figures as keys have them; shorter ones, and ones with signs as in base64 and in the keys of Slack or
+# GitLab, where capitals, small letters and figures are mixed; and what begins as a header with credentials.
+# Every part is bounded, so that a name of a megabyte takes no longer than its length.
+_LIKE_A_SECRET = re.compile(
+    r"://|.@|(?=[A-Za-z]{0,19}[0-9])[0-9A-Za-z]{20}"
+    r"|\b(?:xox[a-z]|gh[a-z]|glpat|[sr]k)[-_](?=\S{0,40}[0-9])\S{8}"
+    r"|(?=[\w+/=-]{0,15}[0-9])(?=[\w+/=-]{0,15}[A-Z])(?=[\w+/=-]{0,15}[a-z])[\w+/=-]{16}"
+    r"|\b(?i:Bearer|Basic)\s{1,8}\S"
+)
 
 
 def without_tokens(text: str) -> str:
@@ -56,6 +68,7 @@ def recorded_name(name: str) -> str:
 
     Printable, and without what looks like a secret, since a client may have put the value in the place of the name.
     """
+    name = name[:_LONGEST_NAME]
     return "<token>" if _LIKE_A_SECRET.search(name) else _printable(_hidden(name))
 
 
@@ -65,10 +78,15 @@ def is_hidden(part: str) -> bool:
 
 
 def _decoded(path: str) -> str:
-    decoded, again = path, unquote(path)
+    decoded, again = path, _decoded_once(path)
     while again != decoded:
-        decoded, again = again, unquote(again)
+        decoded, again = again, _decoded_once(again)
     return decoded
+
+
+def _decoded_once(path: str) -> str:
+    # A percent sign that was encoded a thousand times at once, and not in a thousand rounds.
+    return unquote(_PERCENT.sub("%", path))
 
 
 def _hidden(decoded: str) -> str:

@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, validates_schema
 
 from accounts_service.faults import InvalidBody, Json, Kind, NeededBy, NotA, Problem, RefusedError, TooMany
 from accounts_service.validation.fields import Attribute
-from accounts_service.validation.ignored import SWAPPED, Ignored
+from accounts_service.validation.ignored import SWAPPED, Ignored, is_name_of_secret
 from accounts_service.validation.json_schema import JsonSchema, nullable, record
 from accounts_service.validation.problems import Found, problems_of
 
@@ -62,7 +62,7 @@ class BodySchema(Schema):
             if isinstance(field, Attribute):
                 yield from field.ignored(value, (*path, name))
             elif name not in self.echoed:
-                yield Ignored((*path, SWAPPED if value in secrets else name), known)
+                yield Ignored((*path, SWAPPED if is_name_of_secret(value, secrets) else name), known)
 
     def each(self, documents: Json, *, most: int, attribute: str) -> list[dict[str, Any]]:
         """Return the attributes of each of a list of documents; null is the empty list.

@@ -30,7 +30,7 @@ NOWHERE = "accounts.nowhere"
 
 LONGEST_SEGMENT = 512
 # As it stands between the brackets of a pattern.
-# Format characters (category Cf) are not among them: what is called by one can still be read, changed and deleted. None
+# Invisible characters are not among them: what is called by one can still be read, changed and deleted. None
 # can be made any more, see `identifiers.is_misleading`.
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _CONTROL = re.compile(f"[{CONTROL}]")

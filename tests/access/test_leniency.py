@@ -50,6 +50,14 @@ def test_users_of_one_name_in_two_spellings_are_a_problem() -> None:
     assert problem.error == "This user stands twice, in two spellings of Unicode"
 
 
+@pytest.mark.parametrize("attribute", ("users", "backend_roles", "and_backend_roles"))
+def test_pattern_that_is_none_in_the_normal_form_is_a_problem(attribute: str) -> None:
+    """In Normalization Form C `=` and a combining stroke are one character, after which there is no look-ahead."""
+    texts = dict.fromkeys(REQUIRED, "") | {"sg_roles_mapping.yml": f"m: {{{attribute}: ['/(?=\u0338x)/']}}"}
+    (problem,) = read(texts, {})[1]
+    assert (problem.path, problem.expected) == (f"m.{attribute}.0", "A regular expression pattern")
+
+
 @pytest.mark.parametrize("password", ("", "carl", "~", "None", "null"))
 def test_a_user_without_a_hash_cannot_log_in_by_password(password: str) -> None:
     snapshot = started(internal_users=f"carl: {{search_guard_roles: TOY_PLAYER}}\nann: {{hash: {HASH}}}")

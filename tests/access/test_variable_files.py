@@ -122,6 +122,23 @@ def test_a_file_may_come_and_go(start: Start, directory: Path, clock: Clock) -> 
     assert not knows(later(access, clock), "alice")
 
 
+@pytest.mark.parametrize("starts_again", (False, True))
+def test_refused_state_is_taken_once_its_missing_file_is_there(
+    start: Start, directory: Path, clock: Clock, *, starts_again: bool
+) -> None:
+    """A secret may be mounted later than the files that name it, which do not change any more."""
+    access = start()
+    later(access, clock)
+    (directory / "sg_roles.yml").write_text(text_of({"r": {"exclude_cluster_permissions": "#{file:secrets/late}"}}))
+    if starts_again:
+        access = start()
+    later(access, clock)
+    assert [problem.path for problem in access.problems] == ["r.exclude_cluster_permissions"]
+    (directory / "secrets/late").write_text("cluster:admin:x")
+    later(access, clock)
+    assert access.problems == ()
+
+
 def test_without_a_change_nothing_is_read_again(start: Start, clock: Clock) -> None:
     access = start()
     snapshot = later(access, clock)

@@ -346,3 +346,15 @@ def test_an_explanation_shows_the_reference_of_a_pattern() -> None:
         "'sales' matches '#{env:NONE}'",
     ]
     assert [held_document(each)["pattern"] for each in held] == ["#{env:NAME}", "#{env:NONE}"]
+
+
+def test_an_explanation_shows_the_reference_in_another_normal_form() -> None:
+    users = "Ann: {backend_roles: '#{env:NONE:-cafe\u0301}'}"
+    mapping = (
+        "m: {users: '#{env:NONE:-cafe\u0301}', and_backend_roles: x}\nn: {backend_roles: '#{env:NONE:-cafe\u0301}'}"
+    )
+    found, _ = warned(roles_mapping=mapping, internal_users=users)
+    roles = found.users["Ann"].backend_roles
+    held = held_roles(found.mappings, Identity(REALM, "caf\u00e9", roles))
+    assert "caf" not in f"{[*roles]}{[held_document(each)['pattern'] for each in held]}"
+    assert {each.role for each in held} == {"m", "n"}

@@ -22,7 +22,15 @@ from tests.support.netbird import NetBird
 from tests.support.service import Service
 
 BODY = examples.GOOD["slack"]
-INVISIBLE = ("a\u200bb", "ab\u00ad", "\u202eab", "a\ufeffb", "\u2066ab", "a\u200db")
+INVISIBLE = (
+    "a\u200bb",
+    "ab\u00ad",
+    "\u202eab",
+    "a\ufeffb",
+    "\u2066ab",
+    "a\u200db",
+    *("a\ufe0fb", "ab\u3164", "\u115fab"),
+)
 EDGES = (" ab", "ab ", "ab\u00a0", "\u3000ab")
 NEW = {"name": "New", "email": "new@example.com", "password": "Mypass1", "language_code": "en"}
 

@@ -12,7 +12,7 @@ from accounts_service.access.snapshot import BadConfigurationError
 from accounts_service.families.signals import examples
 from accounts_service.storage.audit import Author
 from accounts_service.storage.names import Names
-from tests.support import personas, tokens
+from tests.support import personas, tokens, wavefront
 from tests.support.installation import Installation
 from tests.support.service import Service
 
@@ -153,6 +153,18 @@ def test_name_is_erased_by_either_spelling(service: Service, spelling: str) -> N
     service.put(EMAIL, BODY, by=None, **by_password(NAME))
     author = Author("command", "tester", "test-0001")
     assert service.services.database.written(Names, author, lambda names: names.erase(spelling)) == 1
+
+
+@pytest.mark.parametrize("spelling", (NAME, DECOMPOSED), ids=("composed", "decomposed"))
+@pytest.mark.parametrize("stored", (NAME, DECOMPOSED), ids=("stored composed", "stored decomposed"))
+def test_name_of_an_object_is_erased_by_either_spelling(installation: Installation, stored: str, spelling: str) -> None:
+    service = Service(installation)
+    wavefront.admin(service).user(f"{stored}@example.com")
+    author = Author("command", "tester", "test-0001")
+    service.services.database.written(Names, author, lambda names: names.erase(f"{spelling}@example.com"))
+    told = [name for row in service.audited() for name in (row.actor, row.object)]
+    service.close()
+    assert [name for name in told if name is not None and stored in name] == []
 
 
 @pytest.mark.parametrize("spelling", (NAME, DECOMPOSED), ids=("composed", "decomposed"))
