@@ -411,9 +411,8 @@ def test_what_goes_around_a_query_is_refused_by_name(
     assert refused(service, body, parameters) == [reason]
 
 
-@pytest.mark.parametrize("query", ("*o*:*", "host:* NOT *o*:*"))
-def test_a_pattern_of_fields_is_one_clause_that_asks_for_a_value(service: Service, query: str) -> None:
+def test_a_pattern_of_fields_is_one_clause_that_asks_for_a_value(service: Service) -> None:
     """SQLite takes expressions of at most a thousand levels, and PostgreSQL needs seconds to plan them."""
     make(service)
-    once = found(service, {"query_string": {"query": query}})
-    assert found(service, {"query_string": {"query": f"({query}) " * 80}}) == once
+    assert found(service, {"query_string": {"query": "*o*:* " * 250}}) == "abc"
+    assert found(service, {"query_string": {"query": "trusted_*:* " * 250}}) == "c"
