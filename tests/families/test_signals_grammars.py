@@ -122,3 +122,14 @@ def test_a_document_is_filtered_into_a_new_one(document: Any) -> None:
     before = repr(document)
     read_filter_path(["**.a,-**.b"]).of(document)
     assert repr(document) == before
+
+
+@given(st.lists(st.sampled_from(("**", "*", "a", "b", "a*")), min_size=1, max_size=6), st.integers(2, 4))
+def test_a_run_of_double_stars_is_one_double_star(keys: list[str], times: int) -> None:
+    document: dict[str, Json] = {"a": {"b": {"a": 1, "ab": 2}, "c": 3}, "b": [{"a": 4}, {"c": {"a": 5}}]}
+    repeated = [key for key in keys for _ in range(times if key == "**" else 1)]
+    for mark in ("", "-"):
+        one, many = (read_filter_path([mark + ".".join(path)]) for path in (keys, repeated))
+        assert many.includes == one.includes
+        assert many.excludes == one.excludes
+        assert many.of(document) == one.of(document)

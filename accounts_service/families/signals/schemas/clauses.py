@@ -215,7 +215,7 @@ def _exists(notes: Notes, content: Json) -> Query:
     notes.common("[exists]", options)
     if isinstance(content, dict) and "field" not in options:
         notes.parsing("[exists] needs [field]")
-    return Exists(plain(notes.text("field", options.get("field", ""))))
+    return Exists((plain(notes.text("field", options.get("field", ""))),))
 
 
 def _simple_query_string(notes: Notes, content: Json) -> Query:

@@ -27,9 +27,18 @@ _ANY_KEYS = "**"
 # Between dots that no backslash precedes.
 _KEYS = re.compile(r"(?:\\.|[^.\\])+|\\\Z")
 
-# What is left of the paths below some key. The empty one has been followed to its end.
-_Paths: TypeAlias = frozenset[tuple[str, ...]]
-_END: tuple[str, ...] = ()
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """A path as a chain of keys. Compared by identity, since many steps look the same chains up."""
+
+    key: str
+    rest: _Path | None
+
+
+# What is left of the paths below some key. None is a path that has been followed to its end.
+_Paths: TypeAlias = frozenset[_Path | None]
+_END = None
 
 
 class _Nothing:
@@ -43,7 +52,7 @@ class _Follower:
     """Follows several paths through an answer at once, and remembers where each key has led."""
 
     def __init__(self, paths: Iterable[tuple[str, ...]]) -> None:
-        self.start = _spread(paths)
+        self.start = _spread(map(_chain, dict.fromkeys(paths)))
         # The keys of one answer are few and come again in each hit.
         self._known: dict[tuple[_Paths, str], _Paths] = {}
 
@@ -67,24 +76,30 @@ class _Follower:
 
 
 def _step(paths: _Paths, key: str) -> _Paths:
-    left: list[tuple[str, ...]] = []
+    left: list[_Path | None] = []
     for path in paths:
-        if path and path[0] == _ANY_KEYS:
+        if path is not None and path.key == _ANY_KEYS:
             left.append(path)
-        elif path and matches(path[0], key):
-            left.append(path[1:])
+        elif path is not None and matches(path.key, key):
+            left.append(path.rest)
     return _spread(left)
 
 
-def _spread(paths: Iterable[tuple[str, ...]]) -> _Paths:
+def _spread(paths: Iterable[_Path | None]) -> _Paths:
     """Add what is left when `**` is no key at all."""
     spread = set()
     for path in paths:
-        for number in range(len(path) + 1):
-            spread.add(path[number:])
-            if path[number : number + 1] != (_ANY_KEYS,):
-                break
+        spread.add(path)
+        if path is not None and path.key == _ANY_KEYS:
+            spread.add(path.rest)  # No `**` follows another, see `_keys`.
     return frozenset(spread)
+
+
+def _chain(keys: tuple[str, ...]) -> _Path | None:
+    path = None
+    for key in reversed(keys):
+        path = _Path(key, path)
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +145,9 @@ def read_filter_path(values: Iterable[str]) -> FilterPath:
 
 
 def _keys(path: str) -> tuple[str, ...]:
-    return tuple(key.replace("\\.", ".") for key in _KEYS.findall(path))
+    keys = [key.replace("\\.", ".") for key in _KEYS.findall(path)]
+    # A run of `**` leads where one does, and each further one multiplies the ways to follow.
+    return tuple(key for before, key in zip((None, *keys), keys, strict=False) if (before, key) != (_ANY_KEYS,) * 2)
 
 
 def _only(follower: _Follower, paths: _Paths, value: Json) -> Json | _Nothing:

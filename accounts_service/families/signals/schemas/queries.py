@@ -70,9 +70,9 @@ class Wildcard:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The field has a value."""
+    """Some of the fields has a value."""
 
-    field: str
+    fields: Fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class Reader:
             self._position = after.end() + 1
             self._skip_space()
             if word[0] == _EXISTS:
-                return self._counted(Exists(plain(_plainly(self._word()))))
+                return self._counted(Exists((plain(_plainly(self._word())),)))
             fields = self._named(word[0])
         query = self._value(fields, depth)
         boost = _BOOST.match(self._text, self._position)
@@ -210,7 +210,7 @@ class Reader:
             raise _BadStringError("an operator stands where a word should; a backslash makes it one")
         pattern = wildcards(word)
         if pattern == (Wild.ANY,):
-            return _any_of([Exists(field) for field in fields]) if fields is not None else MatchAll()
+            return Exists(fields) if fields is not None else MatchAll()
         if not any(isinstance(part, Wild) for part in pattern):
             return Equal(fields, _plainly(word), any_case=True)
         if len(word) > LONGEST_PATTERN:

@@ -23,6 +23,8 @@ from accounts_service.faults import Json
 LARGEST_WINDOW = 10_000
 # Counting further takes time that hardly anyone needs.
 COUNTED_TO = 10_000
+# A Java `int`, as in Elasticsearch.
+_HIGHEST_COUNTED_TO = 2**31 - 1
 MOST_SOURCE_PATTERNS = 64
 LONGEST_SOURCE_PATTERN = 200
 MOST_SORTS = 8
@@ -151,6 +153,8 @@ def _counted(notes: Notes, value: Json) -> tuple[bool, int | None]:
         notes.parsing("[track_total_hits] must be true, false or a whole number")
     elif value < -1:
         notes.illegal(f"[track_total_hits] must not be negative, but for -1, and is [{int(value)}]")
+    elif value > _HIGHEST_COUNTED_TO:
+        notes.illegal(f"[track_total_hits] must be at most [{_HIGHEST_COUNTED_TO}]")
     else:
         return value >= 0, int(value)
     return True, None

@@ -221,8 +221,8 @@ def _condition(query: Query, *, apart: bool) -> ColumnElement[bool]:  # noqa: PL
             column = ACCOUNT_TERM.c.folded if any_case else ACCOUNT_TERM.c.value
             folded_pattern = (part.casefold() if isinstance(part, str) and any_case else part for part in pattern)
             return _has(fields, _Like(column, tuple(folded_pattern)), apart=apart)
-        case Exists(field):
-            return _has((field,), true(), apart=apart)
+        case Exists(fields):
+            return _has(fields, true(), apart=apart)
         case Range(field, bounds):
             return _has((field,), and_(true(), *(_on_its_side(*bound) for bound in bounds)), apart=apart)
         case Bool(must, should, must_not, minimum):
