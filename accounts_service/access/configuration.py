@@ -202,6 +202,9 @@ def _role(entry: Cursor) -> Role:
         if entry.take("tenant_permissions") == {}
         else tuple(_tenant_permission(child) for child in entry.children("tenant_permissions", or_one=True)),
     )
+    if any(pattern != pattern.strip() for pattern in role.exclude_cluster_permissions):
+        # Such as the content of a file with a line break: it would exclude nothing.
+        entry.problem("exclude_cluster_permissions", "White space at the ends of an exclusion")
     # There are no indices here; what stands there can grant nothing.
     entry.ignore(*_OF_INDICES)
     if entry.take("exclude_index_permissions") not in (None, []):

@@ -58,6 +58,13 @@ def test_pattern_that_is_none_in_the_normal_form_is_a_problem(attribute: str) ->
     assert (problem.path, problem.expected) == (f"m.{attribute}.0", "A regular expression pattern")
 
 
+@pytest.mark.parametrize("written", ("' a'", '"a\\n"', "['*', 'a ']"))
+def test_exclusion_with_white_space_at_its_ends_is_a_problem(written: str) -> None:
+    texts = dict.fromkeys(REQUIRED, "") | {"sg_roles.yml": f"r: {{exclude_cluster_permissions: {written}}}"}
+    (problem,) = read(texts, {})[1]
+    assert problem.error == "White space at the ends of an exclusion"
+
+
 @pytest.mark.parametrize("password", ("", "carl", "~", "None", "null"))
 def test_a_user_without_a_hash_cannot_log_in_by_password(password: str) -> None:
     snapshot = started(internal_users=f"carl: {{search_guard_roles: TOY_PLAYER}}\nann: {{hash: {HASH}}}")

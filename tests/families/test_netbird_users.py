@@ -6,8 +6,12 @@ import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from accounts_service.families.netbird.privileges import MODULES, OPERATIONS
+from accounts_service.families.netbird.tables import USER
+from accounts_service.storage.database import Session
+from accounts_service.storage.statements import Statement, Value
 from tests.support.netbird import NetBird
 from tests.support.service import Service
 
@@ -306,3 +310,17 @@ def test_the_tokens_of_a_deleted_user_die_with_him(netbird: NetBird) -> None:
 def test_another_accounts_user_is_not_there(netbird: NetBird, method: str, path: str, body: Any) -> None:
     identifier = {"b_owner": "b_owner-id", "None": "none"}[path.split("/")[2].strip("{}").removeprefix("uid:")]
     assert netbird.refused(404, method, path, body) == f"user: {identifier} not found"
+
+
+def test_user_who_moved_to_another_account_is_not_changed(netbird: NetBird, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = netbird.names["uid:user"]
+    real = Session.lock
+
+    def moved_before(session: Session, statement: Statement, **values: Value) -> None:
+        # As another transaction that was committed before the lock was free.
+        session.connection.execute(update(USER).where(USER.c.id == user).values(account_id=netbird.names["B"]))
+        real(session, statement, **values)
+
+    monkeypatch.setattr(Session, "lock", moved_before)
+    for method, body in (("PUT", {"role": "admin", "auto_groups": [], "is_blocked": False}), ("DELETE", None)):
+        assert netbird.refused(404, method, f"/users/{user}", body) == f"user: {user} not found"

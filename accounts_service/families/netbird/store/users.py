@@ -230,9 +230,11 @@ class Users(Accounts):
     def _locked(self, grant: Grant, user_id: str) -> User:
         # The account before the user, as who deletes it or hands it on has them: else two wait for each other. And one
         # change of users after the other: of two who are made owners at once only the later one would be one.
-        self._session.lock(_ACCOUNT_LOCKED, id=self.member(grant, user_id).account_id)
+        account_id = self.member(grant, user_id).account_id
+        self._session.lock(_ACCOUNT_LOCKED, id=account_id)
         row = self._session.read(_FIND_AND_LOCK, id=user_id).one_or_none()
-        if row is None:
+        # The user may have been deleted before the lock, and have joined another account, which is not the caller's.
+        if row is None or row.account_id != account_id:
             raise no_such_user(user_id)
         return user_of(row)
 
