@@ -45,12 +45,22 @@ _SERVER = pytest.StashKey[PostgresServer]()
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once, in the process that all test processes descend from."""
     config.addinivalue_line("markers", "proof: scaled by ACCOUNTS_TEST_SCALE; see tests/support/scale.py")
+    config.addinivalue_line("markers", "any_database: what is tested does not depend on the database; SQLite will do")
     config.addinivalue_line("markers", "needs(program): needs a program of the system; see tests/support/needs.py")
     if missing() and os.environ.get("CI"):
         raise pytest.UsageError(f"this must not be left out: {', '.join(missing().values())}")
     if not hasattr(config, "workerinput") and VARIABLE not in os.environ and not config.option.collectonly:
         config.stash[_SERVER] = PostgresServer()
         os.environ[VARIABLE] = config.stash[_SERVER].url
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each database, or on SQLite alone where it is marked `any_database`."""
+    chosen = any("database_url" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "database_url" in metafunc.fixturenames and not chosen:
+        any_will_do = metafunc.definition.get_closest_marker("any_database") is not None
+        kinds = ("sqlite",) if any_will_do else ("sqlite", "postgresql")
+        metafunc.parametrize("database_url", kinds, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -160,7 +170,7 @@ def postgresql_url(migrated_postgres: str, emptied_postgres: Engine) -> str:
     return migrated_postgres
 
 
-@pytest.fixture(params=("sqlite", "postgresql"))
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
     """Give an empty, migrated database of each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")

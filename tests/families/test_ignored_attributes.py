@@ -25,6 +25,8 @@ from tests.support.netbird import TWO, NetBird
 from tests.support.service import Service
 from tests.support.wavefront_things import Things
 
+pytestmark = pytest.mark.any_database
+
 # Their bodies are lists of ids, which have no attributes; an object is refused.
 LISTS_OF_IDS = (
     *("delete_accounts", "validate_accounts", "grant_to_accounts", "revoke_from_accounts", "add_groups_to_account"),

@@ -18,6 +18,8 @@ from accounts_service.validation.ignored import Ignored
 from accounts_service.web.ignored import IGNORED, header_of
 from tests.support.service import Service
 
+pytestmark = pytest.mark.any_database
+
 EMAIL = "/_signals/account/email/x"
 PATCH = {"Content-Type": "application/merge-patch+json"}
 TYPING_ERRORS: dict[str, Json] = {"enable_tsl": True, "pasword": "hunter2"}

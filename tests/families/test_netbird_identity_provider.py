@@ -14,6 +14,8 @@ from accounts_service.families.netbird.store.tokens import checksum, flaw_of_inv
 from tests.support.netbird import INVITE, ROOT, NetBird
 from tests.support.service import Service
 
+pytestmark = pytest.mark.any_database
+
 LINKS = "invite links are only available with embedded identity provider"
 MAILS = "idp manager must be enabled to send user invites"
 PASSWORDS = "password change is only available with embedded identity provider"

@@ -8,6 +8,8 @@ from accounts_service.families.signals import examples
 from accounts_service.faults import Json
 from tests.support.service import Service
 
+pytestmark = pytest.mark.any_database
+
 EXPECTED = "A string without white space at its ends and without line breaks"
 BLANKS = ("x\n", "x ", " x", "\tx", "x\r\n", "x\u00a0", "x\ny", "x\u2028", "\n", " ")
 

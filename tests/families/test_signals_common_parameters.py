@@ -12,6 +12,8 @@ from accounts_service.families.signals import examples
 from accounts_service.faults import Json, RefusedError, Unavailable
 from tests.support.service import Answer, Service
 
+pytestmark = pytest.mark.any_database
+
 PATH = "/_signals/account/email/default"
 SEARCH = "/_signals/account/_search"
 SECRET = "canary-8c1d"

@@ -123,12 +123,12 @@ def test_a_failing_writer_keeps_no_caller_out(client: Client, monkeypatch: pytes
     assert login(client) is None
 
 
+@pytest.mark.parametrize("database_url", ("postgresql",), indirect=True)
 def test_a_login_waits_for_no_change_of_the_account(client: Client, clock: list[float]) -> None:
+    # On SQLite, which has one writer, a note waits for its turn after the answer.
     database = client.service.services.database
     token = bearer(token_of(client.service, ANN))
     with database.begin() as connection:
-        if connection.dialect.name != "postgresql":
-            pytest.skip("SQLite has one writer; its notes wait for their turn after the answer")
         connection.execute(ACCOUNT.select().with_for_update())
         assert come(client.service, token) == 200
     assert login(client) is None

@@ -22,6 +22,8 @@ from accounts_service.web import body
 from accounts_service.web.body import LARGEST_BODY, Reading
 from tests.support.service import Answer, Service
 
+pytestmark = pytest.mark.any_database
+
 PATH = "/_signals/account/email/default"
 GZIP = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 MARK = b"\xef\xbb\xbf"

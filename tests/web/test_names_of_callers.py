@@ -16,6 +16,8 @@ from tests.support import personas, tokens, wavefront
 from tests.support.installation import Installation
 from tests.support.service import Service
 
+pytestmark = pytest.mark.any_database
+
 EMAIL = "/_signals/account/email/default"
 BODY = examples.GOOD["email"]
 
