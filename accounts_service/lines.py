@@ -41,7 +41,7 @@ class Line:
     caller's network before authentication. A principal with many waiting threads
     has one turn for every turn of a principal with a single one. When the line is
     full, the newest thread of the principal with the most waiting threads makes
-    room for a principal with fewer, so a flood shuts out nobody but its sender.
+    room for a principal with fewer, so a flood shuts out only its sender.
     """
 
     def __init__(self, turns: int, places: int, wait_s: float, clock: Callable[[], float] = time.monotonic) -> None:

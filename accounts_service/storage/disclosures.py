@@ -26,8 +26,8 @@ class _Pending:
 class Disclosures:
     """Records disclosures, one transaction at a time. One per process.
 
-    Whoever is given the turn records what is waiting along with its own
-    disclosure, so sixty readers cost one or two transactions.
+    The thread that is given the turn records what is waiting along with its
+    own disclosure, so sixty readers cost one or two transactions.
     """
 
     def __init__(self, database: Database, line: Line) -> None:

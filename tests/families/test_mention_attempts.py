@@ -16,7 +16,7 @@ from tests.support.service import Answer, Service
 JOHNS, JANES = "j.smith@nasa.com", "jane@example.com"
 QUARTER_S = 15 * 60
 STRICT = {"ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ACCOUNT": "3", "ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ADDRESS": "5"}
-# A line in which nobody waits.
+# A line without places to wait in.
 STRICT["ACCOUNTS_HASH_PLACES"] = STRICT["ACCOUNTS_HASHES_AT_ONCE"] = "2"
 
 

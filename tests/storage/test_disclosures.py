@@ -20,7 +20,7 @@ FAMILY = "signals"
 
 
 def disclosure(name: str, *uids: str) -> Disclosure:
-    """Return the disclosure of accounts to somebody of this name."""
+    """Return the disclosure of accounts to a reader of this name."""
     author = Author("realm", name, f"request of {name}")
     reveals = tuple(Reveal("", "reveal", f"email/{uid}", uid, 1, f"email/{uid}") for uid in uids)
     return Disclosure(FAMILY, author, who_of(VAULT, author), reveals)
