@@ -17,6 +17,9 @@ from accounts_service.storage.statements import Statement, Value, given
 
 # For so long who was shown secrets of a version may be shown them again without another record.
 WINDOW_S = 10 * 60
+# A claim may carry a later time than that of the request which meets it: processes and machines commit in another order
+# than that in which they read their clocks. One from later than this was made by a clock that was wrong.
+_CLOCKS_DIFFER_S = 60
 # So many objects a record lists: who reads or verifies the trail holds many records at once, and a search may show
 # thousands.
 MOST_LISTED = 100
@@ -48,8 +51,7 @@ class Disclosure:
     reveals: tuple[Reveal, ...]
 
 
-# One that is to come yet counts as none: the clock was wrong then.
-_IS_RECENT = and_(AUDIT_REVEAL.c.at_us > given("since_us"), AUDIT_REVEAL.c.at_us <= given("at_us"))
+_IS_RECENT = and_(AUDIT_REVEAL.c.at_us > given("since_us"), AUDIT_REVEAL.c.at_us <= given("until_us"))
 _RECENT = Statement(
     select(AUDIT_REVEAL).where(
         AUDIT_REVEAL.c.actor == given("actor"), _IS_RECENT, AUDIT_REVEAL.c.uid.in_(texts(given("uids")))
@@ -62,7 +64,7 @@ _CLAIM = Statement(
     _CLAIMED.on_conflict_do_update(
         index_elements=[*AUDIT_REVEAL.primary_key.columns],
         set_={name: _CLAIMED.excluded[name] for name in ("at_us", "mac")},
-        where=or_(AUDIT_REVEAL.c.at_us <= given("since_us"), AUDIT_REVEAL.c.at_us > given("at_us")),
+        where=or_(AUDIT_REVEAL.c.at_us <= given("since_us"), AUDIT_REVEAL.c.at_us > given("until_us")),
     ).returning(AUDIT_REVEAL.c.uid, AUDIT_REVEAL.c.version)
 )
 _MADE_UP = Statement(
@@ -99,7 +101,7 @@ class Reveals(Store):
         now_us = self._session.now_us
         ordered = sorted((reveal.uid, reveal.version) for reveal in reveals)
         keys = listed((uid, version, self._mac(who, uid, version, now_us)) for uid, version in ordered)
-        rows = self._session.note(_CLAIM, actor=who, listed=keys, **self._times()).all()
+        rows = self._session.note(_CLAIM, actor=who, at_us=now_us, listed=keys, **self._times()).all()
         claimed = {(row.uid, row.version) for row in rows}
         by_tenant: dict[tuple[str, str], list[Reveal]] = {}
         for reveal in reveals:
@@ -133,7 +135,8 @@ class Reveals(Store):
         return self._session.vault.mac("revealed", who, uid, version, at_us).hex()
 
     def _times(self) -> dict[str, Value]:
-        return {"at_us": self._session.now_us, "since_us": self._session.now_us - WINDOW_S * 1_000_000}
+        now_us = self._session.now_us
+        return {"since_us": now_us - WINDOW_S * 1_000_000, "until_us": now_us + _CLOCKS_DIFFER_S * 1_000_000}
 
 
 class Revealing(Store):
