@@ -81,7 +81,7 @@ GET     /api/v2/account                                                    401  
 GET     /api/v2/account/<account:id>                                       401    403     403   200      200       403    403        403
 DELETE  /api/v2/account/<account:id>                                       401    403     403   200      200       403    403        403
 POST    /api/v2/account/deleteAccounts                                     401    403     403   200      200       403    403        403
-POST    /api/v2/account/validateAccounts                                   401    200     200   200      200       200    200        200
+POST    /api/v2/account/validateAccounts                                   401    403     403   200      200       403    403        403
 GET     /api/v2/account/<account:id>/businessFunctions                     401    403     403   200      200       403    403        403
 POST    /api/v2/account/<account:id>/grant/<permission>                    401    403     403   200      200       403    403        403
 POST    /api/v2/account/<account:id>/revoke/<permission>                   401    403     403   200      200       403    403        403
@@ -93,7 +93,7 @@ POST    /api/v2/account/<account:id>/addRoles                              401  
 POST    /api/v2/account/<account:id>/removeRoles                           401    403     403   200      200       403    403        403
 GET     /api/v2/account/user                                               401    403     403   200      200       403    403        403
 POST    /api/v2/account/user                                               401    403     403   200      200       403    403        403
-GET     /api/v2/account/user/admin                                         401    200     200   200      200       200    200        200
+GET     /api/v2/account/user/admin                                         401    403     403   200      200       403    403        403
 POST    /api/v2/account/user/invite                                        401    403     403   200      200       403    403        403
 GET     /api/v2/account/user/<user:id>                                     401    403     403   200      200       403    403        403
 PUT     /api/v2/account/user/<user:id>                                     401    403     403   200      200       403    403        403
@@ -109,7 +109,7 @@ GET     /api/v2/user/<user:id>                                             401  
 PUT     /api/v2/user/<user:id>                                             401    403     403   200      200       403    403        403
 DELETE  /api/v2/user/<user:id>                                             401    403     403   204      204       403    403        403
 POST    /api/v2/user/deleteUsers                                           401    403     403   200      200       403    403        403
-POST    /api/v2/user/validateUsers                                         401    200     200   200      200       200    200        200
+POST    /api/v2/user/validateUsers                                         401    403     403   200      200       403    403        403
 POST    /api/v2/user/invite                                                401    403     403   200      200       403    403        403
 GET     /api/v2/user/<user:id>/businessFunctions                           401    403     403   200      200       403    403        403
 POST    /api/v2/user/<user:id>/grant                                       401    403     403   200      200       403    403        403
