@@ -55,9 +55,8 @@ def answers_without_privilege(service: Service, by: str | None) -> dict[tuple[st
             if isinstance(route.requirement, Open):
                 continue
             for method in route.methods:
-                body = None if route.body in (Body.NONE, Body.FORM) else {}
-                options = {} if body is None else {"json": body}
-                status = service.ask(method, path_of(family, route, service), by=by, **options).status_code
+                body: dict[str, str] | None = None if route.body in (Body.NONE, Body.FORM) else {}
+                status = service.ask(method, path_of(family, route, service), by=by, json=body).status_code
                 if status not in (401, 403):
                     found[family.name, method, route.rule] = status
     return found
@@ -116,8 +115,7 @@ def test_administrators_are_listed_for_wavefront_accounts_only(service: Service)
     )
     account = Client(service, token_of(service, PLAIN))
     for method, path, body in asked:
-        options = {} if body is None else {"json": body}
         for who in (None, "excluded", "stranger"):
-            assert service.ask(method, f"/api/v2{path}", by=who, **options).status_code == 403, (path, who)
-        assert service.ask(method, f"/api/v2{path}", by="reader", **options).status_code == 200, path
+            assert service.ask(method, f"/api/v2{path}", by=who, json=body).status_code == 403, (path, who)
+        assert service.ask(method, f"/api/v2{path}", by="reader", json=body).status_code == 200, path
         account.ok(method, path, body)
