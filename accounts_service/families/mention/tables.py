@@ -80,3 +80,13 @@ CODE = Table(
     Index(None, "client_id"),
     Index(None, "account_id"),
 )
+
+# Who has signed in on a page, on which browser. `digest` is the SHA-256 of what the browser keeps.
+SESSION = Table(
+    "mention_session",
+    METADATA,
+    Column("digest", NAME, primary_key=True),
+    Column("account_id", NAME, ForeignKey("mention_account.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_us", MICROSECONDS, nullable=False),
+    Index(None, "account_id"),
+)
