@@ -77,7 +77,7 @@ def status_of(mention: Mention, token: str) -> int:
 
 @pytest.mark.parametrize("change", (NEW_PASSWORD, NEW_EMAIL), ids=("password", "email"))
 def test_new_credentials_end_everything_but_the_token_used(mention: Mention, change: dict[str, str]) -> None:
-    """A thief who has a token, a code, a session or an app loses it; Jane keeps hers."""
+    """A stolen token, code, session or app ends; those of other accounts go on."""
     browser, other = signed_in(mention), signed_in(mention)
     stolen = [mention.know("AGAIN", JOHN), token_of_app(mention, browser)]
     code = brought(browser.send("allow"))["code"]
@@ -173,7 +173,7 @@ def test_nothing_begun_at_the_moment_of_a_new_password_survives(mention: Mention
 
 
 def test_signing_out_ends_the_session_on_the_server(mention: Mention) -> None:
-    """A cookie that was copied before signs nobody in after; another browser stays signed in."""
+    """A cookie that was copied before is refused after it; another browser stays signed in."""
     browser, other = signed_in(mention), signed_in(mention)
     copied, proof = browser.cookie, browser.proof
     assert browser.leads_back(browser.send("sign-out"))
@@ -208,7 +208,7 @@ def test_over_tls_a_cookie_is_bound_to_the_host(mention: Mention) -> None:
         )
         return str(answer.headers["Set-Cookie"]).split("; ")
 
-    assert cookie_of(X_Forwarded_Proto="https")[0].startswith("mention_sign_in="), "nobody trusts this peer"
+    assert cookie_of(X_Forwarded_Proto="https")[0].startswith("mention_sign_in="), "the peer is not trusted"
     mention.service.configure(TRUSTING)
     for said, prefix in (("https", "__Host-"), ("HTTPS", "__Host-"), ("http", ""), ("", ""), ("https,http", "")):
         name, *attributes = cookie_of(X_Forwarded_Proto=said)
@@ -222,7 +222,7 @@ def test_over_tls_a_cookie_is_bound_to_the_host(mention: Mention) -> None:
     assert title_of(browser.open(headers={"Cookie": f"__Host-mention_sign_in={kept}"})) == "Sign in"
 
 
-# -- Apps that act for somebody ---------------------------------------------------
+# -- Apps that act for an account -------------------------------------------------
 
 
 def test_apps_are_listed_and_revoked_by_a_token(mention: Mention, clock: Clock) -> None:
@@ -232,7 +232,7 @@ def test_apps_are_listed_and_revoked_by_a_token(mention: Mention, clock: Clock) 
     (app,) = mention.ok("GET", APPS)["apps"]
     assert (app["client_id"], app["name"], app["last_used_at"]) == (CLIENT_ID, "appTestMention", None)
     assert app["since"].endswith(".0+00:00")
-    # Another's are no matter of hers, and whether there are any is not told.
+    # Those of another account are refused, whether there are any or not.
     for method, path in (("GET", APPS), ("DELETE", f"{APPS}/{CLIENT_ID}")):
         assert mention.ask(method, path, by="JANE").status_code == 403
         assert mention.ask(method, path, by=None).status_code == 401
@@ -250,7 +250,7 @@ def test_apps_are_listed_and_revoked_by_a_token(mention: Mention, clock: Clock) 
         "cluster:admin:mention:account/_own/apps/delete",
         f"app {CLIENT_ID} of {JOHN}",
     )
-    # Whose tokens are over acts for nobody.
+    # An app whose tokens have expired does not act for the account.
     token_of_app(mention, browser)
     clock.seconds += 31 * 24 * 3600
     assert mention.ok("GET", APPS) == {"apps": []}

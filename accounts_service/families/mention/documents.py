@@ -46,7 +46,11 @@ NEW_ACCOUNT = Takes(
     ignores=ignored_by(schemas.NEW_ACCOUNT),
 )
 CHANGED_ACCOUNT = Takes(
-    {**schemas.ACCOUNT.taken("Account to change"), "type": "object", "description": _NOTE},
+    {
+        **schemas.ACCOUNT.taken("Account to change"),
+        "type": "object",
+        "description": f"{_NOTE} A new `email` and a `new_password` need the present password as `old_password`.",
+    },
     {"some": examples.GOOD["change"], "password": examples.GOOD["password"]},
     ignores=schemas.ignored_of_changed,
 )

@@ -81,7 +81,7 @@ CODE = Table(
     Index(None, "account_id"),
 )
 
-# Who has signed in on a page, on which browser. `digest` is the SHA-256 of what the browser keeps.
+# A browser in which a person is signed in. `digest` is the SHA-256 of the secret in its cookie.
 SESSION = Table(
     "mention_session",
     METADATA,

@@ -165,7 +165,7 @@ class Accounts(Store):
     def put(
         self, grant: Grant, account_id: str, wish: AccountWish, checked: Checked, conditions: Conditions
     ) -> Account:
-        """Change what is wished. A new password or address ends what acts for the account, but for `checked.kept`.
+        """Change what is wished. A new password or address ends all that acts for the account except `checked.kept`.
 
         Raises RefusedError: NotPermitted, NoSuchObject, PreconditionFailed, or
         InvalidBody when the address has an account; TransactionRefusedError when
@@ -180,7 +180,7 @@ class Accounts(Store):
             return before
         ends = (after.password, after.email) != (before.password, before.email)
         if ends and (before.password, before.email) != (checked.password, checked.email):
-            # Whether the password was needed, and was right, was found out about another state.
+            # The password was checked against another state of the account.
             raise TransactionRefusedError
         if after.email.lower() != before.email.lower():
             self._require_free(after.email, before)
@@ -278,7 +278,7 @@ def _changed(account: Account, wish: AccountWish) -> Account:
 
 
 def locked(session: Session, account_id: str) -> Account | None:
-    """Read an account and lock it till the transaction ends; None when there is none.
+    """Read an account and lock it until the transaction ends; None when there is none.
 
     Everything that makes a token, code or session of an account does so first, so
     that a new password, which holds the lock, comes before it or ends it.

@@ -53,7 +53,7 @@ _END = RecordedStatement(
 
 @dataclass(frozen=True, slots=True)
 class ActingApp:
-    """An app that holds tokens of an account: since when, when one was last used, and till when at most."""
+    """An app that holds tokens of an account: its first token, the last use of one, and when the last one expires."""
 
     client_id: str
     name: str
@@ -81,7 +81,7 @@ class ActingApps(Accounts):
             raise RefusedError(NoSuchObject("DELETE", f"app {client_id}"))
 
     def revoke_on_page(self, secret: str, account_id: str, client_id: str) -> bool:
-        """Do so for who has signed in; returns whether the session goes on. An app that has gone is no fault."""
+        """End an app for the person of a session, and return whether the session goes on. The app need not be there."""
         if not Sessions(self._session).hold(secret, account_id):
             return False
         self._end(account_id, client_id, MentionPrivilege.OWN_APPS_DELETE)

@@ -144,7 +144,7 @@ class Apps(Tokens):
         return code
 
     def code(self, code: str) -> Code | None:
-        """Take hold of a code till the transaction ends, and of its account first; None when there is none."""
+        """Read a code, and lock its account and then the code until the transaction ends; None when there is none."""
         account_id = self._session.read(_ACCOUNT_OF_CODE, digest=digest_of(code)).scalar_one_or_none()
         if account_id is None or locked(self._session, account_id) is None:
             return None

@@ -1,4 +1,4 @@
-"""Every query on sessions: who has signed in on a page, till when, and what ends that."""
+"""Every query on sessions: the accounts that are signed in on a page."""
 
 from __future__ import annotations
 

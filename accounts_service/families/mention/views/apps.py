@@ -1,4 +1,4 @@
-"""The apps that act for an account: `/accounts/{id}/apps`, and the page `/apps` for who has signed in there."""
+"""The apps that act for an account: `/accounts/{id}/apps`, and the page `/apps` for people."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a browser keeps for the pages: a sealed cookie with a secret that forms prove and sessions are found by.
 
-Whether somebody is signed in is stored (store/sessions.py), so that signing out,
-a new password and a new address end it here. RFC 9700 and RFC 6749 section 10
+The session is stored (store/sessions.py), so that signing out, a new password and
+a new address end it on the server. RFC 9700 and RFC 6749 section 10
 say what such pages have to look out for.
 """
 
@@ -40,7 +40,7 @@ _PAGES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """What a browser keeps: a secret of its own, till when it holds, and who has signed in, or nobody."""
+    """The content of a cookie: a secret, when it expires, and the account that signed in, empty if none has."""
 
     secret: str = field(repr=False)
     ends_s: int
@@ -52,7 +52,7 @@ Again: TypeAlias = Callable[[Browser, str, int], Response]
 
 
 def new_browser(call: Call, account: Account | None = None) -> Browser:
-    """Make what a browser is to keep, once `account` has signed in, or nobody."""
+    """Make the content of a new cookie, of `account` if it has signed in."""
     ends_s = call.services.database.now_us() // 1_000_000 + SESSION_S
     return Browser(secrets.token_urlsafe(24), ends_s, "" if account is None else account.id)
 
@@ -69,7 +69,7 @@ def browser_of(call: Call) -> Browser | None:
 
 
 def account_of(call: Call, browser: Browser) -> Account | None:
-    """Return the account that is signed in, if any; whether it still is, the session says."""
+    """Return the account whose session goes on, or None."""
     if not browser.account_id:
         return None
     return call.asked(Sessions, lambda sessions: sessions.account(browser.secret))
@@ -106,7 +106,7 @@ def sign_in(call: Call, browser: Browser, again: Again) -> Response:
                 raise
     if account is None or not right:
         return again(browser, "The email or the password is not right.", 400)
-    # Another secret: one that was known before somebody signed in proves nothing after.
+    # Another secret, so that one that was known before the log-in proves nothing after it.
     signed_in = new_browser(call, account)
     with call.services.database.transaction(Sessions, author_of(call, account.id)) as sessions:
         if browser.account_id:
@@ -168,8 +168,8 @@ def back_to_page(call: Call, browser: Browser) -> Response:
 
 
 def _name_of_cookie(call: Call) -> str:
-    # Browsers take a name with this prefix over TLS alone, and from nobody but this very host: neither a neighbouring
-    # host nor a connection without TLS can put another session in its place
+    # A browser accepts a name with this prefix from this host alone and over TLS alone: neither a neighbouring host nor
+    # a connection without TLS can put another session in its place
     # (https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis section 4.1.3.2).
     return f"__Host-{_COOKIE}" if came_over_tls(call) else _COOKIE
 

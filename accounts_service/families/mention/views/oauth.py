@@ -116,8 +116,8 @@ def _token_for(apps: Apps, order: dict[str, str]) -> str | GrantFlaw:
     if rules.code is None or rules.app is None:
         raise RuntimeError("the library let a request pass without a code")
     if "code_verifier" in order and rules.code.challenge_method != "S256":
-        # The challenge was lost on its way, or somebody took it out (RFC 9700 section 2.1.1); or it is one by `plain`,
-        # from before that was refused.
+        # The challenge was lost on its way, or was taken out (RFC 9700 section 2.1.1); or it is one by `plain`, made
+        # before that was refused.
         return GrantFlaw.VERIFIER
     token_id, token = apps.make(rules.code.account_id, rules.app.name, rules.app.client_id, TOKEN_SECONDS)
     apps.use(rules.code, token_id)
