@@ -10,7 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+from accounts_service.access.privileges import Everything, Grant
+from accounts_service.app import STORED
+from accounts_service.families.mention.privileges import MentionPrivilege
+from accounts_service.families.mention.schemas.accounts import AccountWish, NewAccount
+from accounts_service.families.mention.store.accounts import Checked
+from accounts_service.families.mention.store.acting import ActingApps
 from accounts_service.families.mention.store.apps import Apps
+from accounts_service.storage.verification import verify
+from accounts_service.web.etags import Conditions
 from tests.support.installation import Installation
 from tests.support.mention import AUTHOR, CALLBACK, CLIENT_ID, JANES_PASSWORD, JOHN, JOHNS_PASSWORD, Mention
 from tests.support.mention_page import Browser, Clock, brought, page_at, problem_of, started, text_of, title_of
@@ -291,3 +299,24 @@ def test_apps_are_listed_and_revoked_on_a_page(mention: Mention) -> None:
     jane.open()
     assert jane.leads_back(jane.sign_in("jane@example.com", JANES_PASSWORD))
     assert "There are none." in text_of(jane.open())
+
+
+@pytest.mark.any_database
+def test_the_trail_verifies_after_all_of_it(service: Service) -> None:
+    """What ends without a record of its own is no finding of `audit verify`."""
+    database, grant = service.services.database, Grant(MentionPrivilege.ALL_PUT, Everything())
+    with database.transaction(ActingApps, AUTHOR) as accounts:
+        account = accounts.create(NewAccount("Person", "person@example.com", "en", ""), "hash")
+    for ending in ("password", "app"):
+        with database.transaction(Apps, AUTHOR) as apps:
+            client_id, _ = apps.register(ending, [CALLBACK])
+            apps.make(account.id, "test", None, None)
+            apps.make(account.id, "app", client_id, None)
+        with database.transaction(ActingApps, AUTHOR) as accounts:
+            if ending == "app":
+                accounts.revoke(grant, account.id, client_id)
+            else:
+                checked = Checked("hash", account.email, new_password="another")
+                accounts.put(grant, account.id, AccountWish({}, "another"), checked, Conditions(None, None))
+    report = verify(database, STORED)
+    assert report.ok, report.findings
