@@ -65,6 +65,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             # No header may become SCRIPT_NAME, PATH_INFO or the scheme.
             "forwarder_headers": "",
             "forwarded_allow_ips": "",
+            # gunicorn believes every peer of a unix socket; gate.came_over_tls asks whether it is a trusted proxy.
+            "secure_scheme_headers": {},
             "header_map": "drop",
             # A token may be as long as its authenticator takes it, with the scheme before it.
             "limit_request_field_size": LONGEST_TOKEN + 256,

@@ -299,6 +299,11 @@ class Snapshot:
         """
         return self._origin(facts).network
 
+    def trusts(self, facts: Facts) -> bool:
+        """Return whether `facts` came by a trusted proxy."""
+        peer = Peer(None if facts.peer.address is None else plain(facts.peer.address), facts.peer.uid)
+        return self._network.trusts(peer.address) or peer.uid in self._trusted_uids
+
     def _joined(self, facts: Facts) -> bool:
         for header, separator in self._separators:
             value = facts.headers.get(header, "")
@@ -318,7 +323,7 @@ class Snapshot:
 
     def _origin(self, facts: Facts) -> Origin:
         peer = Peer(None if facts.peer.address is None else plain(facts.peer.address), facts.peer.uid)
-        if not self._network.trusts(peer.address) and peer.uid not in self._trusted_uids:
+        if not self.trusts(facts):
             return Origin(peer, trusted=False, address=peer.address)
         header = self._network.remote_ip_header
         forwarded = facts.headers.get(header)

@@ -394,6 +394,13 @@ def network_of(call: Call) -> str | None:
     return call.snapshot.network_of(facts_of(call.request))
 
 
+def came_over_tls(call: Call) -> bool:
+    """Return whether the client spoke TLS, with us or with a trusted proxy, which says so in X-Forwarded-Proto."""
+    request = call.request
+    forwarded = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    return request.is_secure or (forwarded and call.snapshot.trusts(facts_of(request)))
+
+
 def _peer(request: Request) -> Peer:
     connection = request.environ.get("gunicorn.socket")
     if isinstance(connection, socket.socket) and connection.family == socket.AF_UNIX:

@@ -604,6 +604,7 @@ PUBLIC = {
     ("admin", "/openapi.json"),
     ("admin", "/openapi/<family>.json"),
     ("admin", "/readyz"),
+    ("mention", "/apps"),
     ("mention", "/authorize"),
     ("mention", "/oauth/v2/token"),
     ("netbird", "/instance"),

@@ -43,7 +43,7 @@ LISTS_OF_IDS = (
 # They refuse what they do not know.
 STRICT = ("search_accounts", "search_accounts_of_tenant", "scroll", "end_scroll")
 # RFC 6749 section 3.2 has a server ignore parameters that it does not know; the other is a page's own form.
-BY_STANDARD = ("create_token", "decide")
+BY_STANDARD = ("create_token", "change_apps", "decide")
 # They need an identity provider that is not there, so they do nothing with any attribute.
 DOING_NOTHING = ("create_invite", "regenerate_invite", "accept_invite", "change_password")
 

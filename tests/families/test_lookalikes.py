@@ -16,7 +16,7 @@ from accounts_service.identifiers import folded
 from tests.families.test_netbird_jwt import FILES, FRESH, ME, bearer, jwt
 from tests.support import wavefront
 from tests.support.installation import Installation
-from tests.support.mention import Mention
+from tests.support.mention import JOHNS_PASSWORD, Mention
 from tests.support.mention_page import cheaply
 from tests.support.netbird import NetBird
 from tests.support.service import Service
@@ -136,7 +136,7 @@ def test_new_address_of_mention_is_refused(service: Service) -> None:
     mention, email = Mention(service), "a\u200bb@example.com"
     for method, path, body in (
         ("POST", "/accounts", NEW | {"email": email, "language_code": "xx"}),
-        ("PUT", "/accounts/{JOHN}", {"email": email, "language_code": "xx"}),
+        ("PUT", "/accounts/{JOHN}", {"email": email, "language_code": "xx", "old_password": JOHNS_PASSWORD}),
     ):
         told = mention.refused(400, method, path, body)["form"]["children"]
         assert [name for name, one in told.items() if "errors" in one] == ["email", "language_code"]

@@ -11,11 +11,12 @@ from sqlalchemy import update
 
 from accounts_service.families.mention.tables import ACCOUNT
 from tests.support.installation import Installation
-from tests.support.mention import JANES_PASSWORD, Mention
+from tests.support.mention import JANES_PASSWORD, JOHNS_PASSWORD, Mention
 from tests.support.mention_page import Browser, cheaply
 from tests.support.service import Service
 
 JANE = "/accounts/{JANE}"
+PROOF, JOHNS_PROOF = {"old_password": JANES_PASSWORD}, {"old_password": JOHNS_PASSWORD}
 NEW = {"name": "New", "email": "new@example.com", "password": "Mypass1", "language_code": "en"}
 
 SAME = (
@@ -42,16 +43,16 @@ def errors(mention: Mention, method: str, path: str, body: dict[str, Any], **opt
 
 @pytest.mark.parametrize(("stored", "asked"), SAME)
 def test_address_has_one_account_in_every_spelling(mention: Mention, stored: str, asked: str) -> None:
-    assert mention.ok("PUT", JANE, {"email": stored}, by="JANE")["email"] == stored
-    assert errors(mention, "POST", "/accounts", NEW | {"email": asked}) == ["email"]
-    assert errors(mention, "PUT", "/accounts/{JOHN}", {"email": asked}) == ["email"]
-    assert mention.ok("PUT", JANE, {"email": asked}, by="JANE")["email"] == asked
+    assert mention.ok("PUT", JANE, {"email": stored, **PROOF}, by="JANE")["email"] == stored
+    assert errors(mention, "POST", "/accounts", NEW | {"email": asked, **JOHNS_PROOF}) == ["email"]
+    assert errors(mention, "PUT", "/accounts/{JOHN}", {"email": asked, **JOHNS_PROOF}) == ["email"]
+    assert mention.ok("PUT", JANE, {"email": asked, **PROOF}, by="JANE")["email"] == asked
     assert errors(mention, "POST", "/accounts", NEW | {"email": stored}) == ["email"]
 
 
 @pytest.mark.parametrize(("stored", "asked"), SAME)
 def test_password_is_right_with_every_spelling(mention: Mention, stored: str, asked: str) -> None:
-    mention.ok("PUT", JANE, {"email": stored}, by="JANE")
+    mention.ok("PUT", JANE, {"email": stored, **PROOF}, by="JANE")
     browser = Browser(mention.service)
     browser.open()
     assert browser.sign_in(asked, JANES_PASSWORD).status_code in {200, 302, 303}
@@ -83,8 +84,8 @@ def test_two_writers_make_one_account(mention: Mention) -> None:
 def test_twins_stay_apart_by_their_exact_spelling(mention: Mention) -> None:
     """Two accounts that were there before their spellings were one."""
     first, second = "jörn@example.com", "jo\u0308rn@example.com"
-    mention.ok("PUT", "/accounts/{JOHN}", {"email": first})
-    mention.ok("PUT", JANE, {"email": "x@example.com"}, by="JANE")
+    mention.ok("PUT", "/accounts/{JOHN}", {"email": first, **JOHNS_PROOF})
+    mention.ok("PUT", JANE, {"email": "x@example.com", **PROOF}, by="JANE")
     with mention.service.services.database.begin() as connection:
         values = {"email": second, "email_folded": second, "email_caseless": first, "email_twin": ACCOUNT.c.uid}
         connection.execute(update(ACCOUNT).where(ACCOUNT.c.email == "x@example.com").values(values))
@@ -95,7 +96,7 @@ def test_twins_stay_apart_by_their_exact_spelling(mention: Mention) -> None:
     browser.open()
     assert browser.sign_in(second, JANES_PASSWORD).status_code in {200, 302, 303}
     assert mention.ok("PUT", JANE, {"name": "Still Jane"}, by="JANE")["email"] == second
-    assert errors(mention, "PUT", JANE, {"email": first}, by="JANE") == ["email"]
+    assert errors(mention, "PUT", JANE, {"email": first, **PROOF}, by="JANE") == ["email"]
     assert errors(mention, "POST", "/accounts", NEW | {"email": "JÖRN@example.com"}) == ["email"]
-    assert mention.ok("PUT", JANE, {"email": "free@example.com"}, by="JANE")["email"] == "free@example.com"
+    assert mention.ok("PUT", JANE, {"email": "free@example.com", **PROOF}, by="JANE")["email"] == "free@example.com"
     assert errors(mention, "POST", "/accounts", NEW | {"email": "FREE@example.com"}) == ["email"]

@@ -149,8 +149,7 @@ def test_what_is_restored_answers_as_it_did_and_nothing_is_opened(
     spied("open")
     spied("_try_open")
     assert service.ask("POST", f"{VERSIONS}/1:restore", headers={"If-Match": '"1"'}).status_code == 412
-    # Without `reveal`: both come as they were together.
-    answer = service.ask("POST", f"{VERSIONS}/1:restore", by="manager", headers={"If-Match": '"2"'})
+    answer = service.ask("POST", f"{VERSIONS}/1:restore", by="revealer", headers={"If-Match": '"2"'})
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
     assert answer.json == {"_id": "email/default", "_version": 3, "result": "restored"}
     assert opened == []
@@ -167,6 +166,71 @@ def test_what_is_restored_answers_as_it_did_and_nothing_is_opened(
     assert service.ask("POST", f"{VERSIONS}/1:restore", json={}).status_code == 400
     cross = service.ask("POST", f"{VERSIONS}/1:restore", headers={"Origin": "https://evil.example"})
     assert cross.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "who", "revealer"),
+    ((EMAIL, "manager", "revealer"), ("/_signals/account/blue/email/default", "native", "admin")),
+)
+def test_a_restored_secret_goes_to_no_old_destination_without_reveal(
+    service: Service, path: str, who: str, revealer: str
+) -> None:
+    """An old destination with its old secret needs `reveal`, as a PUT of it does, however it is brought about."""
+    elsewhere = {**MAIL, "host": "elsewhere.example", "password": "q"}
+    service.put(path, elsewhere)
+    service.put(path, MAIL)
+    kept = {**MAIL, "password": service.get(path, by=who).json["_source"]["password"]}
+    put = service.put(path, {**kept, "host": "elsewhere.example"}, by=who)
+    restored = service.ask("POST", f"{path}/_versions/1:restore", by=who)
+    assert (restored.status_code, restored.json) == (put.status_code, put.json)
+    (problem,) = restored.json["detail"]["password"]
+    assert problem["error"] == "A stored secret cannot be kept while this changes: host"
+    # Neither does another secret at the old destination open the way for the old one.
+    assert service.put(path, {**elsewhere, "password": "mine"}, by=who).status_code == 200
+    assert service.ask("POST", f"{path}/_versions/1:restore", by=who).status_code == 400
+    # Nor a way by the bin.
+    service.delete(path, by=who)
+    bin_path = "/_signals/tenant/blue/bin" if "blue" in path else "/_signals/bin"
+    (binned,) = service.get(bin_path, by=who).json["deleted"]
+    assert service.ask("POST", f"{bin_path}/{binned['uid']}:undelete", by=who).status_code == 200
+    assert service.ask("POST", f"{path}/_versions/1:restore", by=who).status_code == 400
+    assert service.get(path, by="admin").json["_source"]["password"] == "mine"
+    # What leads nowhere else is restored, an old secret of the same destination included.
+    assert service.ask("POST", f"{path}/_versions/3:restore", by=who).status_code == 200
+    assert service.put(path, {**elsewhere, "password": "new"}, by=who).status_code == 200
+    assert service.ask("POST", f"{path}/_versions/3:restore", by=who).status_code == 200
+    assert service.ask("POST", f"{path}/_versions/1:restore", by=revealer).status_code == 200
+
+
+@pytest.mark.any_database
+def test_an_old_header_is_restored_with_reveal_only(service: Service) -> None:
+    """The value of a header may lead a request elsewhere, so it counts as a destination."""
+    path = "/_signals/account/webhook/hook"
+    body: dict[str, Json] = {"url": "https://example.com", "user": "u", "password": "p", "headers": {"X-To": "old"}}
+    service.put(path, body)
+    service.put(path, {**body, "headers": {"X-To": "new"}})
+    refused = service.ask("POST", f"{path}/_versions/1:restore", by="manager")
+    assert (refused.status_code, sorted(refused.json["detail"])) == (400, ["headers", "password"])
+    # The present version is the present one, and a slack URL, which is the secret itself, leads nowhere but there.
+    assert service.ask("POST", f"{path}/_versions/2:restore", by="manager").status_code == 200
+    slack = "/_signals/account/slack/room"
+    for number in (1, 2):
+        service.put(slack, {"url": f"https://example.com/{number}"})
+    assert service.ask("POST", f"{slack}/_versions/1:restore", by="manager").status_code == 200
+
+
+@pytest.mark.any_database
+def test_a_version_of_long_ago_is_restored_with_reveal_only(service: Service) -> None:
+    """At most 100 versions are compared, since other writers wait for that."""
+    service.put(EMAIL, MAIL)
+    service.put(EMAIL, {**MAIL, "session_timeout": 1})
+    with service.services.database.begin() as connection:
+        (last,) = connection.execute(select(ACCOUNT_VERSION).where(ACCOUNT_VERSION.c.version == 2)).mappings()
+        connection.execute(insert(ACCOUNT_VERSION), [{**last, "version": number} for number in range(3, 102)])
+        connection.execute(update(ACCOUNT).values(version=101))
+    assert service.ask("POST", f"{VERSIONS}/1:restore", by="manager").status_code == 200
+    assert service.ask("POST", f"{VERSIONS}/1:restore", by="manager").status_code == 400
+    assert service.ask("POST", f"{VERSIONS}/1:restore", by="revealer").status_code == 200
 
 
 def test_an_account_made_again_has_no_versions_of_the_one_before(service: Service) -> None:

@@ -97,19 +97,19 @@ PUT     /apitoken/<named:token>@own                      200   200     200      
 PUT     /apitoken/<named:token>                          404   404     404          404     401      404
 DELETE  /apitoken/<named:token>@own                      200   200     200          200     401      200
 DELETE  /apitoken/<named:token>                          404   404     404          404     401      404
-GET     /apitoken/serviceaccount/<id>                    403   200     403          200     401      200
-POST    /apitoken/serviceaccount/<id>                    403   200     403          200     401      200
+GET     /apitoken/serviceaccount/<id>                    403   200     403          403     401      200
+POST    /apitoken/serviceaccount/<id>                    403   200     403          403     401      200
 PUT     /apitoken/serviceaccount/<id>/<token>            403   200     403          200     401      200
 DELETE  /apitoken/serviceaccount/<id>/<token>            403   200     403          200     401      200
-GET     /apitoken/customertokens                         403   200     403          200     401      200
-GET     /apitoken/customertokens/<token>                 403   200     403          200     401      200
+GET     /apitoken/customertokens                         403   200     403          403     401      200
+GET     /apitoken/customertokens/<token>                 403   200     403          403     401      200
 PUT     /apitoken/customertokens/revoke                  403   200     403          200     401      200
 POST    /search/user                                     403   200     403          200     401      200
 POST    /search/account                                  403   200     403          200     401      200
 POST    /search/serviceaccount                           403   200     403          200     401      200
 POST    /search/usergroup                                403   200     403          200     401      200
 POST    /search/role                                     403   200     403          200     401      200
-POST    /search/token                                    403   200     403          200     401      200
+POST    /search/token                                    403   200     403          403     401      200
 POST    /search/user/<account_facet>                     403   200     403          200     401      200
 POST    /search/user/facets                              403   200     403          200     401      200
 POST    /search/account/<account_facet>                  403   200     403          200     401      200
@@ -120,8 +120,8 @@ POST    /search/usergroup/<group_facet>                  403   200     403      
 POST    /search/usergroup/facets                         403   200     403          200     401      200
 POST    /search/role/<role_facet>                        403   200     403          200     401      200
 POST    /search/role/facets                              403   200     403          200     401      200
-POST    /search/token/<token_facet>                      403   200     403          200     401      200
-POST    /search/token/facets                             403   200     403          200     401      200
+POST    /search/token/<token_facet>                      403   200     403          403     401      200
+POST    /search/token/facets                             403   200     403          403     401      200
 """
 
 WHO = {

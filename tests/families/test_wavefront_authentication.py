@@ -240,4 +240,5 @@ def test_what_everyone_is_permitted_counts_for_every_user_and_no_service_account
 
 
 def test_personas_with_passwords_are_still_known(service: Service) -> None:
-    assert status(service, ADMINISTRATORS, personas.authorization("stranger")) == 200
+    assert status(service, ADMINISTRATORS, personas.authorization("admin")) == 200
+    assert status(service, ADMINISTRATORS, personas.authorization("stranger")) == 403

@@ -147,7 +147,11 @@ def configure(service: Service, *domains: Mapping[str, object]) -> None:
     network = {"trusted_proxies": "127.0.0.0/8"}
     authc = {"auth_domains": [*domains, {"type": "basic/internal_users_db"}], "network": network}
     service.configure(
-        {"sg_authc.yml": authc, "sg_internal_users.yml": {**users, ANN: {"hash": personas.hash_of("admin")}}}
+        {
+            "sg_authc.yml": authc,
+            "sg_internal_users.yml": {**users, ANN: {"hash": personas.hash_of("admin")}},
+            "sg_roles_mapping.yml": {"WF_ACCOUNT": {"users": ["*"]}},
+        }
     )
 
 

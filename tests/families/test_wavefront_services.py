@@ -124,6 +124,43 @@ def test_it_never_holds_token_management(client: Client) -> None:
     assert Client(client.service, token_of(client.service, ROBOT)).ask("POST", "/apitoken").status_code == 403
 
 
+@pytest.mark.parametrize("way", ("directly", "by a role", "by a group"))
+def test_its_user_management_leads_to_no_token(client: Client, way: str) -> None:
+    """A service account neither makes tokens, for itself or others, nor reads those of others."""
+    others = client.ok("POST", "/account/serviceaccount", {"identifier": "sa::other"})["identifier"]
+    of_other = f"/apitoken/serviceaccount/{others}"
+    first, second = (client.ok("POST", of_other)[-1]["tokenID"] for _ in range(2))
+    if way == "directly":
+        client.ok("POST", f"/account/{ROBOT}/grant/user_management")
+    else:
+        role = client.role("R", "user_management")
+        holder = f"/account/{ROBOT}" if way == "by a role" else f"/usergroup/{SERVICE_ACCOUNTS}"
+        client.ok("POST", f"{holder}/addRoles", [role])
+    robot = Client(client.service, token_of(client.service, ROBOT))
+    robot.ok("GET", "/account")
+    for method, path, body in (
+        ("POST", TOKENS, {"tokenName": "mine"}),
+        ("POST", of_other, {}),
+        ("POST", "/apitoken", None),
+        ("GET", of_other, None),
+        ("GET", TOKENS, None),
+        ("GET", "/apitoken/customertokens", None),
+        ("GET", f"/apitoken/customertokens/{first}", None),
+        ("POST", "/search/token", {}),
+        ("POST", "/search/token/facets", {"facets": ["name"]}),
+    ):
+        robot.refused(method, path, body, 403)
+    shown = [
+        robot.ok("GET", "/account/serviceaccount"),
+        robot.ok("GET", f"/account/serviceaccount/{others}"),
+        robot.ok("POST", f"/account/serviceaccount/{others}/activate"),
+        robot.ok("POST", "/search/serviceaccount", {}),
+        robot.ok("DELETE", f"{of_other}/{first}"),
+    ]
+    assert second not in str(shown)
+    assert [one["tokenID"] for one in client.ok("GET", of_other)] == [second]
+
+
 def test_an_inactive_one_says_so_and_its_tokens_too(client: Client) -> None:
     token = token_of(client.service, ROBOT)
     assert client.ok("GET", TOKENS)[0]["accountType"] == "SERVICE_ACCOUNT"

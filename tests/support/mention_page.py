@@ -96,10 +96,10 @@ class Browser:
         self.page, self.host = page or page_at(), host
         self.cookie = self.proof = ""
 
-    def open(self, page: str | None = None) -> Answer:
+    def open(self, page: str | None = None, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Go to the page, or to another one."""
         self.page = page or self.page
-        return self._kept(self._ask("GET"))
+        return self._kept(self._ask("GET", headers=headers))
 
     def send(self, action: str | None, *, headers: Mapping[str, str] | None = None, **fields: str | None) -> Answer:
         """Send the form with the proof of the last page; None leaves a field out."""

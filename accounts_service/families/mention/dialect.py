@@ -158,6 +158,8 @@ class MentionDialect:
                 response = _message(405, "Method Not Allowed")
                 response.headers["Allow"] = ", ".join(allowed)
                 return response
+            case faults.NoSuchObject(_, identifier) if identifier.startswith("app "):
+                return _message(404, "No such app acts for the account")
             case faults.NoSuchObject():
                 return _message(404, "There is no such account")
             case faults.ForbiddenHeader():
@@ -234,6 +236,11 @@ def _tokens_of(request: Request) -> list[str]:
         text = body.read(request).decode("utf-8", "replace")
         found += [value for name, value in parse_qsl(text, max_num_fields=None) if name == "access_token"]
     return [token for token in found if token]
+
+
+def token_of(request: Request) -> str | None:
+    """Return the token that a request came with, if it came with one of ours."""
+    return next((token for token in _tokens_of(request) if token.count(".") != _DOTS_OF_JWT), None)
 
 
 def _identified(call: Call, token: str) -> Identity:

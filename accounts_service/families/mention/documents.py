@@ -30,7 +30,7 @@ TERMS = {
     "client_secret": Term("The app's secret."),
     "code": Term("What the redirection brought."),
     "code_challenge": Term("A challenge that the token's `code_verifier` has to meet (RFC 7636)."),
-    "code_challenge_method": Term("How it was made: `S256` or `plain`."),
+    "code_challenge_method": Term("How it was made: `S256`, and nothing else."),
     "code_verifier": Term("What meets the challenge."),
     "grant_type": Term("`authorization_code`."),
     "redirect_uri": Term("Where the browser goes then: a callback of the app, or something below it."),
@@ -46,7 +46,11 @@ NEW_ACCOUNT = Takes(
     ignores=ignored_by(schemas.NEW_ACCOUNT),
 )
 CHANGED_ACCOUNT = Takes(
-    {**schemas.ACCOUNT.taken("Account to change"), "type": "object", "description": _NOTE},
+    {
+        **schemas.ACCOUNT.taken("Account to change"),
+        "type": "object",
+        "description": f"{_NOTE} A new `email` and a `new_password` need the present password as `old_password`.",
+    },
     {"some": examples.GOOD["change"], "password": examples.GOOD["password"]},
     ignores=schemas.ignored_of_changed,
 )
@@ -75,6 +79,22 @@ CONSENT = Takes(
         },
     },
     {"allowed": examples.GOOD["consent"]},
+)
+
+APPS_FORM = Takes(
+    {
+        "title": "Apps form",
+        "type": "object",
+        "required": ["proof"],
+        "properties": {
+            "proof": _TEXT,
+            "action": {"type": "string", "enum": ["sign-in", "sign-out", "revoke"]},
+            "app": _TEXT,
+            "email": _TEXT,
+            "password": _TEXT,
+        },
+    },
+    {"revoked": examples.GOOD["revocation"]},
 )
 
 _ACCOUNT = record(
@@ -132,6 +152,38 @@ _AN_ACCOUNT: Json = {
     },
     "_links": {"self": {"href": f"/api/accounts/{_ID}"}},
 }
+_TIME_OR_NULL: JsonSchema = {"type": ["string", "null"]}
+ACTING_APPS = Answer(
+    "The apps that act for the account.",
+    record(
+        "Apps",
+        {
+            "apps": {
+                "type": "array",
+                "items": record(
+                    "App",
+                    {
+                        **dict.fromkeys(("client_id", "name", "since"), _TEXT),
+                        **dict.fromkeys(("last_used_at", "expires_at"), _TIME_OR_NULL),
+                    },
+                ),
+            }
+        },
+    ),
+    {
+        "apps": [
+            {
+                "client_id": "1_abc",
+                "name": "Report",
+                "since": "2026-11-25T14:49:37.0+00:00",
+                "last_used_at": None,
+                "expires_at": "2026-12-25T14:49:37.0+00:00",
+            }
+        ]
+    },
+    ("Cache-Control",),
+)
+APP_GONE = Answer("The app does not act for the account any more.", headers=("Cache-Control",))
 _HEADERS = ("Cache-Control", "ETag", "Vary")
 ACCOUNT = Answer("The account.", _ENVELOPE, _AN_ACCOUNT, _HEADERS)
 MADE_ACCOUNT = Answer("The account that was made.", _ENVELOPE, _AN_ACCOUNT, _HEADERS)

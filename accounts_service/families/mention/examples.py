@@ -21,6 +21,7 @@ GOOD: dict[str, Json] = {
         "redirect_uri": "https://app.mycompany.example/callback",
         "grant_type": "authorization_code",
     },
+    "revocation": {"proof": "from the page", "action": "revoke", "app": "1_abc"},
     "consent": {"proof": "from the page", "action": "allow"},
 }
 

@@ -21,9 +21,13 @@ class MentionPrivilege(Privilege):
     OWN_PUT = _OWN + "put", "Change one's own account."
     OWN_DELETE = _OWN + "delete", "Delete one's own account."
     OWN_POST = _OWN + "post", "Make accounts for others, who alone can read and change them then."
+    OWN_APPS_GET = _OWN + "apps/get", "List the apps that act for oneself."
+    OWN_APPS_DELETE = _OWN + "apps/delete", "End what an app may do for oneself."
     ALL_GET = _ALL + "get", "Read every account."
     ALL_PUT = _ALL + "put", "Change every account; its password needs the old one all the same."
     ALL_DELETE = _ALL + "delete", "Delete every account."
+    ALL_APPS_GET = _ALL + "apps/get", "List the apps that act for any account."
+    ALL_APPS_DELETE = _ALL + "apps/delete", "End what an app may do for any account."
     ALL_POST = _ALL + "post", "Make accounts."
 
 

@@ -80,3 +80,13 @@ CODE = Table(
     Index(None, "client_id"),
     Index(None, "account_id"),
 )
+
+# A browser in which a person is signed in. `digest` is the SHA-256 of the secret in its cookie.
+SESSION = Table(
+    "mention_session",
+    METADATA,
+    Column("digest", NAME, primary_key=True),
+    Column("account_id", NAME, ForeignKey("mention_account.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_us", MICROSECONDS, nullable=False),
+    Index(None, "account_id"),
+)

@@ -204,7 +204,8 @@ def _identified(call: Call, token: str) -> Identity:
     bearer = call.asked(Tokens, lambda tokens: tokens.bearer(token))
     if bearer is None:
         raise RefusedError(NotAuthenticated(_CHALLENGES))
-    identity = Identity(FAMILY_NAME, bearer.identifier, roles=roles_of(bearer.permissions), own=bearer.account_uid)
+    roles = roles_of(bearer.permissions, service_account=bearer.service_account)
+    identity = Identity(FAMILY_NAME, bearer.identifier, roles=roles, own=bearer.account_uid)
     if bearer.is_to_be_noted(call.services.database.now_us()):
         after_this_request(partial(_afterwards, partial(_note, call, bearer)))
     return identity

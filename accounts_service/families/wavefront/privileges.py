@@ -32,6 +32,8 @@ class WavefrontPrivilege(Privilege):
     ACCOUNT_PUT = _WF + "account/put", "Create accounts and change them, with all that they may do."
     ACCOUNT_DELETE = _WF + "account/delete", "Delete accounts."
     ACCOUNT_SEARCH = _WF + "account/search", "List and search accounts."
+    ACCOUNT_VALIDATE = _WF + "account/validate", "Check which of some identifiers are those of accounts."
+    ADMINISTRATORS_GET = _WF + "account/administrators/get", "List the users who may manage users."
     USERGROUP_GET = _WF + "usergroup/get", "Read, list and search user groups."
     USERGROUP_PUT = (
         _WF + "usergroup/put",
@@ -61,6 +63,15 @@ def group_of(permission: str) -> str:
 
 ACCOUNT_ROLE = "WF_ACCOUNT"
 
+# Given to every service account at the gate. A token of a service account must not lead to a token of another account,
+# or to one that outlives it, so these exclusions win over every permission that the service account holds.
+SERVICE_ACCOUNT_ROLE = "WF_SERVICE_ACCOUNT"
+_NEVER_FOR_SERVICE_ACCOUNTS = (
+    _WF + "apitoken/_own/create",
+    _WF + "apitoken/_all/create",
+    _WF + "apitoken/_all/get",
+)
+
 # What other permissions allow, this service has no part of; their names stand for it all the same, so that a role can
 # be read, and one who asks what somebody may do is told the truth.
 _ELSEWHERE = {
@@ -73,6 +84,8 @@ ACTION_GROUPS: ActionGroups = {
     # For everyone who has an account.
     ACCOUNT_ROLE: (
         _WF + "account/_own/get",
+        _WF + "account/validate",
+        _WF + "account/administrators/get",
         _WF + "apitoken/_own/get",
         _WF + "apitoken/_own/put",
         _WF + "apitoken/_own/delete",
@@ -87,9 +100,13 @@ ACTION_GROUPS: ActionGroups = {
     **{group_of(permission): actions for permission, actions in _ELSEWHERE.items()},
 }
 
-ROLES = {name: Role(cluster_permissions=(name,)) for name in ACTION_GROUPS}
+ROLES = {
+    **{name: Role(cluster_permissions=(name,)) for name in ACTION_GROUPS},
+    SERVICE_ACCOUNT_ROLE: Role(exclude_cluster_permissions=_NEVER_FOR_SERVICE_ACCOUNTS),
+}
 
 
-def roles_of(permissions: Iterable[str]) -> frozenset[str]:
-    """Name the roles of an account with these united permissions."""
-    return frozenset((ACCOUNT_ROLE, *map(group_of, permissions)))
+def roles_of(permissions: Iterable[str], *, service_account: bool) -> frozenset[str]:
+    """Return the names of the roles of an account with these united permissions."""
+    excluding = (SERVICE_ACCOUNT_ROLE,) if service_account else ()
+    return frozenset((ACCOUNT_ROLE, *excluding, *map(group_of, permissions)))

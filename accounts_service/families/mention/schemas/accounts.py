@@ -257,23 +257,29 @@ def ignored_of_changed(document: Json, _: Mapping[str, str]) -> Iterator[Ignored
     """Return the attributes of an account to be changed that are ignored; an old password alone is one."""
     yield from ACCOUNT.ignored(document)
     sent = document if isinstance(document, dict) else {}
-    if isinstance(sent.get("old_password"), str) and sent.get("new_password") is None:
+    if isinstance(sent.get("old_password"), str) and sent.get("new_password") is None and sent.get("email") is None:
         yield Ignored(("old_password",), ("new_password",))
 
 
-def account(document: Json, policy: str, besides: Besides) -> AccountWish:
-    """Check the body of an account to be changed. Raises RefusedError(InvalidBody) with every problem."""
+def account(document: Json, policy: str, besides: Besides, email: str | None = None) -> AccountWish:
+    """Check the body of an account to be changed. Raises RefusedError(InvalidBody) with every problem.
+
+    `email` is the present address where another one needs the password.
+    """
     sent = document if isinstance(document, dict) else {}
+    moves = email is not None and sent.get("email") not in (None, email)
     if (
         isinstance(document, dict)
         and document.get("new_password") is None
+        and not moves
         and isinstance(sent.get("old_password"), str)
     ):
-        # Alone it asks for nothing.
+        # Alone, or beside the address that the account has, it asks for nothing.
         document = {name: value for name, value in document.items() if name != "old_password"}
 
     def more(loaded: Mapping[str, Any]) -> list[Problem]:
-        unproven = sent.get("new_password") is not None and sent.get("old_password") is None
+        proves = sent.get("new_password") is not None or (moves and "email" in loaded)
+        unproven = proves and sent.get("old_password") is None
         missing = [Problem(("old_password",), Missing())] if unproven else []
         return [*missing, *_of_password("new_password", loaded.get("new_password"), policy), *besides(loaded)]
 

@@ -7,16 +7,16 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Privilege, Tenants
 from accounts_service.families.mention.privileges import MentionPrivilege
 from accounts_service.families.mention.schemas.accounts import EMAIL_TAKEN, AccountWish, NewAccount
-from accounts_service.families.mention.tables import ACCOUNT
+from accounts_service.families.mention.tables import ACCOUNT, CODE, SESSION, TOKEN
 from accounts_service.faults import InvalidBody, Json, NoSuchObject, NotPermitted, Problem, RefusedError, Unfit
 from accounts_service.identifiers import folded
 from accounts_service.storage.audit import Change
-from accounts_service.storage.database import RecordedStatement, Store, TransactionRefusedError
+from accounts_service.storage.database import RecordedStatement, Session, Store, TransactionRefusedError
 from accounts_service.storage.statements import Statement, Value, given, insertion
 
 FAMILY_NAME = "mention"
@@ -50,6 +50,19 @@ class Account:
     email_twin: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a change was checked against: the hash and the address then. `kept`: the digest of the token it came with.
+
+    `new_password` is the hash that takes the place of the old one.
+    """
+
+    password: str | None = field(repr=False)
+    email: str
+    kept: str = field(default="", repr=False)
+    new_password: str | None = field(default=None, repr=False)
+
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SUFFIX_BITS = 256
 # 2016, in microseconds: what ids count from.
@@ -76,6 +89,22 @@ _REPLACE = RecordedStatement(update(ACCOUNT).where(_THIS).values({name: given(na
 _ATTRIBUTES = ("name", "email", "phone", "language_code", "sms_phone", "password")
 _DELETE = RecordedStatement(delete(ACCOUNT).where(_THIS))
 
+# What acts for an account. The token that a change comes with is none of the others.
+_OTHERS = {
+    "tokens": (TOKEN, (TOKEN.c.account_id == given("id"), TOKEN.c.digest != given("kept"))),
+    "codes": (CODE, (CODE.c.account_id == given("id"),)),
+    "sessions": (SESSION, (SESSION.c.account_id == given("id"),)),
+}
+_COUNT_OTHERS = Statement(
+    select(
+        *(
+            select(func.count()).select_from(table).where(*of_account).scalar_subquery().label(name)
+            for name, (table, of_account) in _OTHERS.items()
+        )
+    )
+)
+_END_OTHERS = Statement(*(delete(table).where(*of_account) for table, of_account in _OTHERS.values()))
+
 
 class Accounts(Store):
     """Accounts. A method acts within the scope of the grant it is given."""
@@ -98,12 +127,12 @@ class Accounts(Store):
         """
         rows = self._session.read(_BY_EMAIL, email=folded(email), spelled=email.lower()).all()
         spelled = [row for row in rows if row.email_folded == email.lower()]
-        return next(map(_account, (*spelled, *rows)), None)
+        return next(map(account_of, (*spelled, *rows)), None)
 
     def find(self, account_id: str) -> Account | None:
         """Read an account, whosesoever it is; None when there is none."""
         row = self._session.read(_FIND, id=account_id).one_or_none()
-        return None if row is None else _account(row)
+        return None if row is None else account_of(row)
 
     # -- Changes --------------------------------------------------------------
 
@@ -134,36 +163,33 @@ class Accounts(Store):
         return account
 
     def put(
-        self,
-        grant: Grant,
-        account_id: str,
-        wish: AccountWish,
-        password: tuple[str | None, str] | None,
-        conditions: Conditions,
+        self, grant: Grant, account_id: str, wish: AccountWish, checked: Checked, conditions: Conditions
     ) -> Account:
-        """Change what is wished. `password`: the hash that was checked, and the new one that takes its place.
+        """Change what is wished. A new password or address ends all that acts for the account except `checked.kept`.
 
         Raises RefusedError: NotPermitted, NoSuchObject, PreconditionFailed, or
         InvalidBody when the address has an account; TransactionRefusedError when
-        the password is another one by now.
+        the password or the address is another one by now.
         """
         before = self._there(_FIND_AND_LOCK, grant, account_id)
         conditions.check(before.version)
         after = _changed(before, wish)
-        if password is not None:
-            checked, new = password
-            if before.password != checked:
-                raise TransactionRefusedError
-            after = replace(after, password=new)
+        if checked.new_password is not None:
+            after = replace(after, password=checked.new_password)
         if after == before:
             return before
+        ends = (after.password, after.email) != (before.password, before.email)
+        if ends and (before.password, before.email) != (checked.password, checked.email):
+            # The password was checked against another state of the account.
+            raise TransactionRefusedError
         if after.email.lower() != before.email.lower():
             self._require_free(after.email, before)
         if folded(after.email) != folded(before.email):
             after = replace(after, email_twin="")
         after = replace(after, updated_us=self._second(), version=before.version + 1)
         changed: list[Json] = [name for name in _ATTRIBUTES if getattr(after, name) != getattr(before, name)]
-        self._write(grant.privilege or MentionPrivilege.OWN_PUT, after, _REPLACE, {"changed": changed})
+        ended = self._end_others(account_id, checked.kept) if ends else {}
+        self._write(grant.privilege or MentionPrivilege.OWN_PUT, after, _REPLACE, {"changed": changed, **ended})
         return after
 
     def delete(self, grant: Grant, account_id: str, conditions: Conditions) -> None:
@@ -175,12 +201,22 @@ class Accounts(Store):
 
     # -- Below ----------------------------------------------------------------
 
+    def _end_others(self, account_id: str, kept: str) -> dict[str, Json]:
+        """End all tokens but one, codes and sessions of an account, and return how many, for the record.
+
+        The account is locked, and so is it by everything that makes one of them:
+        none is made meanwhile.
+        """
+        ended = self._session.read(_COUNT_OTHERS, id=account_id, kept=kept).one()._asdict()
+        self._session.note(_END_OTHERS, id=account_id, kept=kept)
+        return {"ended": {name: number for name, number in ended.items() if number}}
+
     def _there(self, statement: Statement, grant: Grant, account_id: str) -> Account:
         covered(grant, account_id)
         row = self._session.read(statement, id=account_id).one_or_none()
         if row is None:
             raise RefusedError(NoSuchObject("GET", account_id))
-        return _account(row)
+        return account_of(row)
 
     def _require_free(self, email: str, account: Account | None = None) -> None:
         """Raise RefusedError(InvalidBody) when an address has another account than `account`."""
@@ -241,6 +277,16 @@ def _changed(account: Account, wish: AccountWish) -> Account:
     )
 
 
+def locked(session: Session, account_id: str) -> Account | None:
+    """Read an account and lock it until the transaction ends; None when there is none.
+
+    Everything that makes a token, code or session of an account does so first, so
+    that a new password, which holds the lock, comes before it or ends it.
+    """
+    row = session.read(_FIND_AND_LOCK, id=account_id).one_or_none()
+    return None if row is None else account_of(row)
+
+
 def covered(grant: Grant, account_id: str) -> None:
     """Be sure that an account is within the scope of the grant. Raises RefusedError(NotPermitted)."""
     match grant.scope:
@@ -256,7 +302,8 @@ def _change(privilege: Privilege, account: Account, version: int, detail: dict[s
     return Change(FAMILY_NAME, "", privilege.action, f"account {account.id}", account.uid, version, detail)
 
 
-def _account(row: Row[Any]) -> Account:
+def account_of(row: Row[Any]) -> Account:
+    """Make an account of its row."""
     return Account(
         id=row.id,
         uid=row.uid,

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.families.mention.privileges import MentionPrivilege
-from accounts_service.families.mention.store.accounts import FAMILY_NAME
+from accounts_service.families.mention.store.accounts import FAMILY_NAME, locked
+from accounts_service.families.mention.store.sessions import Sessions
 from accounts_service.families.mention.store.tokens import Tokens, digest_of
-from accounts_service.families.mention.tables import APP, CODE, TOKEN
+from accounts_service.families.mention.tables import APP, CODE, SESSION, TOKEN
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, TransactionRefusedError
 from accounts_service.storage.statements import Statement, given, insertion
@@ -70,8 +71,10 @@ _CREATE = RecordedStatement(insertion(APP))
 _DELETE = RecordedStatement(delete(APP).where(APP.c.client_id == given("client_id")))
 _CREATE_CODE = Statement(insertion(CODE))
 _CODE = Statement(select(CODE).where(CODE.c.digest == given("digest")).with_for_update())
+_ACCOUNT_OF_CODE = Statement(select(CODE.c.account_id).where(CODE.c.digest == given("digest")))
 _USE_CODE = Statement(update(CODE).where(CODE.c.digest == given("digest")).values(token_id=given("token_id")))
 _FORGET = Statement(delete(CODE).where(CODE.c.expires_us < given("before_us")))
+_FORGET_SESSIONS = Statement(delete(SESSION).where(SESSION.c.expires_us < given("before_us")))
 _FORGET_TOKENS = Statement(delete(TOKEN).where(TOKEN.c.expires_us < given("before_us")))
 
 
@@ -114,6 +117,10 @@ class Apps(Tokens):
 
     # -- Codes ----------------------------------------------------------------
 
+    def is_signed_in(self, secret: str, account_id: str) -> bool:
+        """Return whether a session of the account goes on, and let nothing end it in this transaction."""
+        return Sessions(self._session).hold(secret, account_id)
+
     def give_code(self, app: App, account_id: str, redirect_uri: str, challenge: tuple[str | None, str | None]) -> str:
         """Make a code for an app to have a token of an account; it holds for seconds.
 
@@ -137,7 +144,11 @@ class Apps(Tokens):
         return code
 
     def code(self, code: str) -> Code | None:
-        """Take hold of a code till the transaction ends; None when there is none."""
+        """Read a code, and lock its account and then the code until the transaction ends; None when there is none."""
+        account_id = self._session.read(_ACCOUNT_OF_CODE, digest=digest_of(code)).scalar_one_or_none()
+        if account_id is None or locked(self._session, account_id) is None:
+            return None
+        # Read again: a change of the password, which holds the account, ends codes.
         row = self._session.read(_CODE, digest=digest_of(code)).one_or_none()
         return None if row is None else _code(row, self._session.now_us)
 
@@ -146,7 +157,8 @@ class Apps(Tokens):
         self._session.note(_USE_CODE, digest=code.digest, token_id=token_id)
 
     def forget(self) -> None:
-        """Delete codes and tokens that have expired long ago."""
+        """Delete sessions that have expired, and codes and tokens that have expired long ago."""
+        self._session.note(_FORGET_SESSIONS, before_us=self._session.now_us)
         self._session.note(_FORGET, before_us=self._session.now_us - _KEPT_US)
         self._session.note(_FORGET_TOKENS, before_us=self._session.now_us - _TOKENS_KEPT_US)
 

@@ -9,14 +9,14 @@ from accounts_service.families.mention.privileges import ACTION_GROUPS, ROLES, M
 from accounts_service.families.mention.store.accounts import FAMILY_NAME
 from accounts_service.families.mention.store.native import AccountTokens
 from accounts_service.families.mention.store.stored import STORED, TWINS
-from accounts_service.families.mention.views import accounts, appdata, consent, oauth
+from accounts_service.families.mention.views import accounts, appdata, apps, consent, oauth
 from accounts_service.faults import NotPermitted, RefusedError
 from accounts_service.web import gate
 from accounts_service.web.family import Family, Mount, Route, refuses
 from accounts_service.web.gate import Call
 
 _API = frozenset(("accounts", "app"))
-_OAUTH = frozenset(("oauth", "authorize"))
+_PAGES = frozenset(("oauth", "authorize", "apps"))
 
 
 def _names_an_account(route: Route) -> bool:
@@ -40,10 +40,10 @@ def _mounts(settings: Settings) -> tuple[Mount, ...]:
     everywhere = (
         Mount(_API),
         Mount(_API, "/mention/api", whole=True),
-        Mount(_OAUTH, "/mention"),
+        Mount(_PAGES, "/mention"),
     )
     # Where a client comes by Mention's own names it finds Mention's own paths.
-    return (*everywhere, Mount(_API, "/api", hosts, whole=True), Mount(_OAUTH, hosts=hosts)) if hosts else everywhere
+    return (*everywhere, Mount(_API, "/api", hosts, whole=True), Mount(_PAGES, hosts=hosts)) if hosts else everywhere
 
 
 FAMILY = Family(
@@ -62,7 +62,7 @@ FAMILY = Family(
     dialect=MentionDialect,
     privileges=MentionPrivilege,
     refuses_unknown=lambda settings: settings.mention_unknown_attributes == "refuse",
-    views=(accounts.ROUTES, appdata.ROUTES, oauth.ROUTES, consent.ROUTES),
+    views=(accounts.ROUTES, appdata.ROUTES, oauth.ROUTES, consent.ROUTES, apps.ROUTES),
     action_groups=ACTION_GROUPS,
     roles=ROLES,
     tokens=AccountTokens,

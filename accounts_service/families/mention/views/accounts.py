@@ -10,11 +10,13 @@ from flask import Response
 
 from accounts_service.access.privileges import Either, Mine, Scoped
 from accounts_service.families.mention import documents
-from accounts_service.families.mention.dialect import TOKENS_REFUSED
+from accounts_service.families.mention.dialect import TOKENS_REFUSED, token_of
 from accounts_service.families.mention.privileges import MentionPrivilege
 from accounts_service.families.mention.schemas import accounts as schemas
+from accounts_service.families.mention.schemas.accounts import AccountWish
 from accounts_service.families.mention.schemas.versions import version
-from accounts_service.families.mention.store.accounts import Account, Accounts
+from accounts_service.families.mention.store.accounts import Account, Accounts, Checked
+from accounts_service.families.mention.store.tokens import digest_of
 from accounts_service.families.mention.views import models, passwords
 from accounts_service.faults import (
     Kind,
@@ -98,16 +100,23 @@ def get_account(call: Call, account_id: str) -> Response:
     headers=(_VERSION, *etags.HEADERS),
 )
 def put_account(call: Call, account_id: str) -> Response:
-    """Change what is sent of an account, and nothing else. A new password needs the old one."""
+    """Change what is sent of an account, and nothing else. A new password and a new email need the present password."""
     before = call.asked(Accounts, lambda accounts: accounts.get(call.grant, account_id))
-    wish = schemas.account(call.json, call.services.settings.mention_password_policy, partial(_against, call, before))
+    wish = _wish(call, before)
     # Hashed before the transaction, which other writers wait for.
     wanted = wish.new_password
     new = None if wanted is None else call.services.passwords.hash(wanted, call.principal)
-    password = None if new is None else (before.password, new)
+    checked = Checked(before.password, before.email, digest_of(token_of(call.request) or ""), new)
     with call.transaction(Accounts) as accounts:
-        account = accounts.put(call.grant, account_id, wish, password, call.conditions)
+        account = accounts.put(call.grant, account_id, wish, checked, call.conditions)
     return _answer(call, account)
+
+
+def _wish(call: Call, before: Account) -> AccountWish:
+    # Who administers every account does not know their passwords, and cannot sign in by an address alone.
+    email = before.email if call.caller.own is not None else None
+    policy = call.services.settings.mention_password_policy
+    return schemas.account(call.json, policy, partial(_against, call, before), email)
 
 
 @ROUTES.route(

@@ -107,11 +107,14 @@ class Rules(RequestValidator):
     def validate_response_type(
         self, client_id: str, response_type: str, client: object, request: Request, *args: object, **kwargs: object
     ) -> bool:
-        """Take a code, with a challenge that is one (RFC 7636 section 4.2) or with none. Raises OAuth2Error."""
+        """Take a code, with a challenge made by S256 (RFC 7636 section 4.2) or with none. Raises OAuth2Error."""
         if response_type != "code":
             raise errors.UnsupportedResponseTypeError(request=request)
         if request.code_challenge is not None and not _CHALLENGE.match(request.code_challenge):
             raise errors.InvalidRequestError("The code challenge is none", request=request)
+        if request.code_challenge is not None and request.code_challenge_method != "S256":
+            # `plain`, which is what no method means, shows the verifier to everyone who sees the address.
+            raise errors.UnsupportedCodeChallengeMethodError(request=request)
         return True
 
     def validate_scopes(

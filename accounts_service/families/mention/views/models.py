@@ -7,6 +7,7 @@ import datetime as dt
 from accounts_service.config import Settings
 from accounts_service.families.mention.schemas.versions import WITH_PERMISSIONS, Version
 from accounts_service.families.mention.store.accounts import Account
+from accounts_service.families.mention.store.acting import ActingApp
 from accounts_service.faults import Json
 
 Object = dict[str, Json]
@@ -40,6 +41,17 @@ def account(stored: Account, version: Version, settings: Settings) -> Object:
             shown["default_notification_phone"] = {"number": stored.sms_phone}
     # The path at Mention's own hosts, whichever mount was asked.
     return {"account": shown, "_links": {"self": {"href": f"/api/accounts/{stored.id}"}}}
+
+
+def acting_app(app: ActingApp) -> Object:
+    """Write an app that acts for an account."""
+    return {
+        "client_id": app.client_id,
+        "name": app.name,
+        "since": timestamp(app.since_us),
+        "last_used_at": None if app.used_us is None else timestamp(app.used_us),
+        "expires_at": None if app.expires_us is None else timestamp(app.expires_us),
+    }
 
 
 def timestamp(microseconds: int) -> str:

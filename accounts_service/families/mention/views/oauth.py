@@ -115,8 +115,9 @@ def _token_for(apps: Apps, order: dict[str, str]) -> str | GrantFlaw:
         return flaw_of(error) or (GrantFlaw.CODE if rules.code is None else GrantFlaw.VERIFIER)
     if rules.code is None or rules.app is None:
         raise RuntimeError("the library let a request pass without a code")
-    if rules.code.challenge is None and "code_verifier" in order:
-        # The challenge was lost on its way, or somebody took it out (RFC 9700 section 2.1.1).
+    if "code_verifier" in order and rules.code.challenge_method != "S256":
+        # The challenge was lost on its way, or was taken out (RFC 9700 section 2.1.1); or it is one by `plain`, made
+        # before that was refused.
         return GrantFlaw.VERIFIER
     token_id, token = apps.make(rules.code.account_id, rules.app.name, rules.app.client_id, TOKEN_SECONDS)
     apps.use(rules.code, token_id)

@@ -278,9 +278,9 @@ class Accounts(Store):
             if not REFERENCE.match(value):
                 sealed[name] = self._session.vault.seal(place, value)
             elif there is None or not self._keeps(there, place, value):
-                problems.append(Problem(_path(name), StaleReference()))
+                problems.append(Problem(secret_path(name), StaleReference()))
             elif moved and not reveals(grant, there.key):
-                problems.append(Problem(_path(name), DestinationChanged(moved)))
+                problems.append(Problem(secret_path(name), DestinationChanged(moved)))
             else:
                 sealed[name] = there.secrets[name]
         if problems:
@@ -348,7 +348,8 @@ def account_of(key: Key, row: Row[Any]) -> Account:
     return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
 
 
-def _path(secret: str) -> tuple[str, ...]:
+def secret_path(secret: str) -> tuple[str, ...]:
+    """Return the path of a secret in a body."""
     return tuple(secret.split(".", 1))
 
 
@@ -361,7 +362,9 @@ def _moved(there: Account | None, document: Document) -> tuple[str, ...]:
     moved = {name for name in document.destinations if before.get(name) != document.attributes.get(name)}
     # A header may lead the request elsewhere, one that was there as well as one more: there is no list of all that do.
     # One that is no longer sent leads nowhere that somebody has chosen.
-    moved |= {_path(name)[0] for name, value in document.secrets.items() if "." in name and not REFERENCE.match(value)}
+    moved |= {
+        secret_path(name)[0] for name, value in document.secrets.items() if "." in name and not REFERENCE.match(value)
+    }
     return tuple(sorted(moved))
 
 

@@ -7,7 +7,7 @@ from another by its reference.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,9 +23,12 @@ from accounts_service.families.signals.store.accounts import (
     Key,
     account_of,
     named,
+    reveals,
+    secret_path,
 )
 from accounts_service.families.signals.tables import ACCOUNT_VERSION
-from accounts_service.faults import NoSuchObject, RefusedError
+from accounts_service.faults import DestinationChanged, InvalidBody, NoSuchObject, Problem, RefusedError
+from accounts_service.storage.sealed import UnreadableSecretError
 from accounts_service.storage.statements import Statement, given
 
 _OF_ACCOUNT = (
@@ -45,6 +48,9 @@ _ONE = Statement(
     )
 )
 _AFTER_ALL = 2**63 - 1
+# A restore compares the version with every one since then, under the lock that other writers wait for. One that lies
+# further back counts as one with another destination.
+_MOST_COMPARED = 100
 # So many states are in memory at once, where each may be a megabyte and only names are told of it.
 _AT_ONCE = 8
 
@@ -111,12 +117,14 @@ class Versions(Accounts):
         row = self._one(account, number)
         return self._state(key, row), number == account.version
 
-    def restore(self, grant: Grant, key: Key, number: int, conditions: Conditions) -> int:
-        """Make the account what it was in version `number`; returns the new version.
+    def restore(self, grant: Grant, key: Key, number: int, conditions: Conditions, destinations: Iterable[str]) -> int:
+        """Make the account what it was in version `number`, and return the new version.
 
-        Attributes and secrets come together as they were together, so no secret
-        gets to where it was not sent before. Raises RefusedError: NoSuchObject or
-        PreconditionFailed.
+        Without `reveal`, none of the attributes `destinations` may have changed
+        since that version, or a secret would be sent to where it no longer goes.
+
+        Raises RefusedError: NoSuchObject, PreconditionFailed, or InvalidBody with
+        DestinationChanged for each secret.
         """
         there = self._find(grant, key, lock=True)
         if there is None:
@@ -124,8 +132,46 @@ class Versions(Accounts):
         self._check(conditions, there)
         row = self._one(there, number)
         account = Account(key, there.uid, there.version + 1, json.loads(row.attributes), json.loads(row.secrets))
+        if account.secrets and not reveals(grant, key):
+            self._require_same_destinations(account, there, number, frozenset(destinations))
         self._write(account, REPLACE, {"restored": number})
         return account.version
+
+    def _require_same_destinations(
+        self, wanted: Account, there: Account, number: int, destinations: frozenset[str]
+    ) -> None:
+        """Raise RefusedError(InvalidBody) where a state after version `number` has other destinations than `wanted`.
+
+        Every state, not only the present one: otherwise a PUT of the old
+        destination with a new secret would open the way for the old secret.
+        """
+        moved: set[str] = set()
+        compared = 0
+        for row in self._newest_first(there, _AFTER_ALL, _MOST_COMPARED + 1):
+            if row.version == number:
+                break
+            compared += 1
+            if row.attributes is not None:
+                moved |= self._differing(wanted, account_of(there.key, row), destinations)
+        if compared > _MOST_COMPARED:
+            moved |= destinations & wanted.attributes.keys()
+        if moved:
+            flaw = DestinationChanged(tuple(sorted(moved)))
+            raise RefusedError(InvalidBody(tuple(Problem(secret_path(name), flaw) for name in wanted.secrets)))
+
+    def _differing(self, wanted: Account, other: Account, destinations: frozenset[str]) -> set[str]:
+        """Return the destinations in which two states differ; the value of a header counts as one, as with PUT."""
+        before, after = other.attributes, wanted.attributes
+        found = {name for name in destinations if before.get(name) != after.get(name)}
+        headers = [name for name in wanted.secrets if "." in name]
+        if headers:
+            try:
+                known, restored = self.references(other), self.references(wanted)
+            except UnreadableSecretError:
+                # Of what is no envelope it cannot be said that it is the same.
+                return found | {secret_path(name)[0] for name in headers}
+            found |= {secret_path(name)[0] for name in headers if known.get(name) != restored[name]}
+        return found
 
     def _one(self, account: Account, number: int) -> Row[Any]:
         values = {**named(account.key), "uid": account.uid, "version": number}

@@ -17,7 +17,15 @@ from accounts_service.families.signals.store.accounts import Key, tenant_key
 from accounts_service.families.signals.store.versions import State, Version, Versions
 from accounts_service.families.signals.views.accounts import ACCOUNT, OF_TENANT, result, source
 from accounts_service.families.signals.views.answers import answer
-from accounts_service.faults import BadParameter, Json, NoSuchObject, PreconditionFailed, RefusedError, SecretUnreadable
+from accounts_service.faults import (
+    BadParameter,
+    InvalidBody,
+    Json,
+    NoSuchObject,
+    PreconditionFailed,
+    RefusedError,
+    SecretUnreadable,
+)
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Routes
@@ -55,8 +63,9 @@ _COMPARED = frozenset(("compare_with",))
     f"{VERSIONS}/<version:version>:restore",
     methods=("POST",),
     privilege=SignalsPrivilege.ACCOUNT_PUT,
+    optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
     answers={200: documents.RESTORED},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, PreconditionFailed, InvalidBody),
     headers=etags.HEADERS,
 )
 def restore_version(call: Call, account_type: str, name: str, version: int) -> Response:
@@ -68,8 +77,9 @@ def restore_version(call: Call, account_type: str, name: str, version: int) -> R
     f"{VERSIONS_OF_TENANT}/<version:version>:restore",
     methods=("POST",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
+    optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
     answers={200: documents.RESTORED},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, PreconditionFailed, InvalidBody),
     headers=etags.HEADERS,
 )
 def restore_version_of_tenant(call: Call, tenant: str, account_type: str, name: str, version: int) -> Response:
@@ -158,8 +168,9 @@ def _other(call: Call, versions: Versions, key: Key, number: int) -> State:
 
 
 def _restore(call: Call, key: Key, number: int) -> Response:
+    destinations = SCHEMAS[key.type].marked("destination")
     with call.transaction(Versions) as versions:
-        version = versions.restore(call.grant, key, number, call.conditions)
+        version = versions.restore(call.grant, key, number, call.conditions, destinations)
     return answer(call, result(key.scoped_id, version, "restored"), tag_of(version))
 
 

@@ -65,6 +65,7 @@ class Bearer:
     token_uid: str
     account_uid: str
     identifier: str
+    service_account: bool
     permissions: tuple[str, ...]
     noted_us: int | None
     login_us: int | None
@@ -143,9 +144,12 @@ class Tokens(Revealing):
         if row is None:
             return None
         united = self._session.read(_UNITED, account=row.account_uid, system=SYSTEM_OF[row.kind])
-        denied = NOT_FOR_SERVICE_ACCOUNTS if row.kind == SERVICE else frozenset()
+        service = row.kind == SERVICE
+        denied = NOT_FOR_SERVICE_ACCOUNTS if service else frozenset()
         permissions = tuple(sorted(one for (one,) in united if one not in denied))
-        return Bearer(row.uid, row.account_uid, row.identifier, permissions, row.last_used_us, row.last_login_us)
+        return Bearer(
+            row.uid, row.account_uid, row.identifier, service, permissions, row.last_used_us, row.last_login_us
+        )
 
     def note_use(self, bearer: Bearer) -> None:
         """Note that a token and its account were used, unless that was noted within the last minute."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from accounts_service.access.privileges import Open, Scoped
+from accounts_service.access.privileges import Scoped
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts
@@ -93,7 +93,7 @@ def deleted(call: Call, kind: str | None = None) -> list[str]:
 @ROUTES.route(
     "/account/validateAccounts",
     methods=("POST",),
-    privilege=Open.ANY_IDENTITY,
+    privilege=WavefrontPrivilege.ACCOUNT_VALIDATE,
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.VALIDATED},

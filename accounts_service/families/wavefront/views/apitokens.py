@@ -140,14 +140,16 @@ def rename_token_of_service_account(call: Call, id: str, token: str) -> Response
     f"{_OF_SERVICE}/<token>",
     methods=("DELETE",),
     privilege=WavefrontPrivilege.TOKEN_ALL_DELETE,
+    optional=(WavefrontPrivilege.TOKEN_ALL_GET,),
     answers={200: documents.TOKENS},
     raises=(NoSuchObject, PreconditionFailed),
     headers=etags.HEADERS,
 )
 def revoke_token_of_service_account(call: Call, id: str, token: str) -> Response:  # noqa: A002  # the API's name
-    """Revoke a token of a service account; answers with those that are left."""
+    """Revoke a token of a service account; answers with those that are left, or with none unless one may list them."""
     with call.transaction(Tokens) as tokens:
-        listed = tokens.revoke(call.grant, token, id, call.conditions)
+        left = tokens.revoke(call.grant, token, id, call.conditions)
+        listed = left if WavefrontPrivilege.TOKEN_ALL_GET in call.grant.also else []
         shown.within(call, tokens, listed)
     return wrapped([*map(Models.token, listed)])
 

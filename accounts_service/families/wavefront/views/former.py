@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from flask import Response
 
-from accounts_service.access.privileges import Open
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts, Existing
@@ -125,7 +124,7 @@ def delete_users_formerly(call: Call) -> Response:
 @ROUTES.route(
     "/user/validateUsers",
     methods=("POST",),
-    privilege=Open.ANY_IDENTITY,
+    privilege=WavefrontPrivilege.ACCOUNT_VALIDATE,
     body=Body.LOOSE_JSON,
     takes=documents.IDENTIFIERS,
     answers={200: documents.VALIDATED},

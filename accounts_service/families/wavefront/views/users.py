@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import Response
 
-from accounts_service.access.privileges import Open
 from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts, Existing, Making, Wish
@@ -70,7 +69,10 @@ def put_user(call: Call) -> Response:
 
 
 @ROUTES.route(
-    "/account/user/admin", methods=("GET",), privilege=Open.ANY_IDENTITY, answers={200: documents.ADMINISTRATORS}
+    "/account/user/admin",
+    methods=("GET",),
+    privilege=WavefrontPrivilege.ADMINISTRATORS_GET,
+    answers={200: documents.ADMINISTRATORS},
 )
 def list_administrators(call: Call) -> Response:
     """Name the users who may manage users, so that everybody knows whom to ask."""
