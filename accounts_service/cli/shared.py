@@ -12,7 +12,7 @@ from alembic.util.exc import CommandError
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.checkup import state_of
+from accounts_service.storage.causes import state_of
 from accounts_service.storage.database import NOT_PERMITTED, Database, ReadInterruptedError, open_database
 from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.sealed import BadKeysFileError

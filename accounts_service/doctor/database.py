@@ -12,14 +12,13 @@ from accounts_service.doctor.files import RESTORE, judge_files, judge_sqlite
 from accounts_service.doctor.findings import Finding, fail, ok, warn
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
+from accounts_service.storage.causes import damaged, state_of
 from accounts_service.storage.checkup import (
     PostgresFacts,
     SqliteFacts,
-    damaged,
     facts_of,
     is_ambiguous,
     name_of,
-    state_of,
 )
 from accounts_service.storage.database import (
     NOT_PERMITTED,

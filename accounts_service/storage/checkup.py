@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -98,23 +97,3 @@ def is_ambiguous(url: str) -> bool:
     return (
         odd or ":" in (parsed.database or "") or any(char in places for char in "@/?#%\\") or not places.isprintable()
     )
-
-
-def damaged(error: BaseException | None) -> bool:
-    """Tell whether it is SQLite's word for a file that is damaged, or no database, that ended in `error`."""
-    while error is not None:
-        original = getattr(error, "orig", None) or error
-        if getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return True
-        error = error.__cause__
-    return False
-
-
-def state_of(error: BaseException | None) -> str:
-    """Give the SQLSTATE that `error` came from; empty where the driver knows none."""
-    while error is not None:
-        state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
-        if isinstance(state, str):
-            return state
-        error = error.__cause__
-    return ""
