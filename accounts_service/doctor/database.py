@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from accounts_service.config import CONNECTIONS_BESIDE, Settings
 from accounts_service.doctor.contents import judge_contents
-from accounts_service.doctor.files import RESTORE, judge_files, judge_sqlite
+from accounts_service.doctor.files import judge_files, judge_sqlite
 from accounts_service.doctor.findings import Finding, fail, ok, warn
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.causes import damaged, state_of
+from accounts_service.storage.causes import RESTORE, cause_of, damaged
 from accounts_service.storage.checkup import (
     PostgresFacts,
     SqliteFacts,
@@ -21,10 +21,10 @@ from accounts_service.storage.checkup import (
     name_of,
 )
 from accounts_service.storage.database import (
-    NOT_PERMITTED,
     Database,
     ReadInterruptedError,
     SqliteDatabase,
+    UnopenedError,
     open_database,
 )
 from accounts_service.storage.sealed import Keyring, Vault
@@ -40,12 +40,11 @@ def judge_database(settings: Settings, keyring: Keyring | None, *, secrets: bool
     try:
         database = open_database(settings.database_url, vault)
         name = name_of(settings.database_url)
-    except ModuleNotFoundError:
-        yield fail("database", "the driver of PostgreSQL is missing", "pip install 'accounts-service[postgresql]'")
+    except UnopenedError as error:
+        text, _, todo = str(error).partition(": ")
+        yield fail("database", text, todo)
         return
-    except (ArgumentError, ValueError):
-        yield fail("database", "ACCOUNTS_DATABASE_URL is no address of a database", _AN_ADDRESS)
-        return
+    database.outage.keep_quiet()
     try:
         yield from _visit(database, name, settings, secrets=secrets and keyring is not None)
     finally:
@@ -81,30 +80,14 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
         yield fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
 
 
-_AN_ADDRESS = "see docs/settings.md; the password in it must be percent-encoded"
-_REFUSALS = (
-    ("3D000", "does not exist", "create it, and run 'accounts-service db upgrade'"),
-    ("28", "refuses the role or its password", "correct ACCOUNTS_DATABASE_URL, or the role at the server"),
-    (
-        NOT_PERMITTED,
-        "refuses the role what the service asks",
-        "see that the tables belong to the user of ACCOUNTS_DATABASE_URL",
-    ),
-    ("08", "cannot be reached", "see that it runs, and that nothing is between"),
-)
-
-
 def _unreached(name: str, url: str, error: BaseException) -> Finding:
-    if damaged(error):
-        return fail("integrity", f"{name} is damaged or no database", RESTORE)
+    cause = cause_of(error)
+    if cause.name == "damaged":
+        return fail("integrity", f"{name} is damaged or no database", cause.todo)
     if is_ambiguous(url):
-        text = f"{name} cannot be reached or read, or is busy"
+        text = f"{name} cannot be used: {cause.text}"
         return fail("database", text, "the password in ACCOUNTS_DATABASE_URL must be percent-encoded")
-    state = state_of(error)
-    for start, text, todo in _REFUSALS:
-        if state.startswith(start):
-            return fail("database", f"{name} {text}", todo)
-    return fail("database", f"{name} cannot be reached or read, or is busy", "look at its log, and at the disk")
+    return fail("database", f"{name} cannot be used: {cause.text}", cause.todo)
 
 
 def _connected(database: Database, name: str, settings: Settings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
+from accounts_service.storage.causes import RESTORE
 from accounts_service.storage.checkup import SqliteFacts
 
 _LITTLE_SPACE = 512 * 1024 * 1024
@@ -16,7 +17,6 @@ _NO_SPACE = 64 * 1024 * 1024
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _REMOTE = re.compile(r"(nfs4?|cifs|smb3|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|fuse(\..*)?)\Z")
-RESTORE = "stop the service, keep a copy of the file with its -wal and -shm, and restore a backup"
 
 
 def judge_files(path: Path) -> Iterator[Finding]:

@@ -89,6 +89,10 @@ class ForeignKeyError(Exception):
     """Something else refers to a row that was to go, or what a row refers to is gone."""
 
 
+class UnopenedError(Exception):
+    """A database cannot be opened by what the settings say; the message says why, and what to do."""
+
+
 class Session:
     """What a store works with: one connection inside a reading or writing block."""
 
@@ -700,8 +704,17 @@ _OUTAGES = ("08", "53", "57P", "58", "XX", READ_ONLY, "28", "3D", "42P01", "4270
 def open_database(
     url: str, vault: Vault, capacity: Capacity = SINGLE, clock: Callable[[], float] = time.time
 ) -> Database:
-    """Make the database that `url` names; connects at the first use."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return SqliteDatabase(Path(parsed.database or ""), vault, capacity, clock)
-    return PostgresDatabase(parsed, vault, capacity, clock)
+    """Make the database that `url` names; connects at the first use. Raises UnopenedError."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return SqliteDatabase(Path(parsed.database or ""), vault, capacity, clock)
+        return PostgresDatabase(parsed, vault, capacity, clock)
+    except ImportError:
+        raise UnopenedError(
+            "the driver of PostgreSQL is not installed: pip install 'accounts-service[postgresql]'"
+        ) from None
+    except (exc.ArgumentError, ValueError):
+        raise UnopenedError(
+            "ACCOUNTS_DATABASE_URL is no address of a database: the password in it must be percent-encoded"
+        ) from None

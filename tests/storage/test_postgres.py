@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, exc, text
+from sqlalchemy import Connection, exc, make_url, text
 
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Json, NotPermitted, Overloaded, RefusedError, Unavailable
@@ -307,6 +307,46 @@ def own_server() -> Iterator[PostgresServer]:
     server = PostgresServer(durable=True)
     yield server
     server.stop()
+
+
+def test_cause_of_a_refused_connection_is_told(own_server: PostgresServer) -> None:
+    with opened(own_server.url) as database, database.begin() as connection:
+        connection.execute(text(f"ALTER ROLE accounts PASSWORD '{CANARY}'"))
+        connection.execute(text("CREATE ROLE crowd LOGIN CONNECTION LIMIT 0"))
+        connection.execute(text("CREATE ROLE reader LOGIN"))
+        connection.execute(text("ALTER ROLE reader SET default_transaction_read_only = on"))
+    own_server.authenticate(
+        "host all crowd,reader 127.0.0.1/32 trust", "host none,postgres accounts 127.0.0.1/32 scram-sha-256"
+    )
+    good = make_url(own_server.url).set(password=CANARY)
+    told = {}
+    for name, url in {
+        "password": good.set(password=f"{CANARY}-wrong"),
+        "database": good.set(database="none"),
+        "role": good.set(username="stranger"),
+        "limit": good.set(username="crowd"),
+        "reader": good.set(username="reader"),
+        "tls": good.set(query={"sslmode": "require"}),
+        "host": good.set(host="accounts.invalid"),
+        "port": good.set(port=1),
+    }.items():
+        with opened(url.render_as_string(hide_password=False)) as database:
+            with pytest.raises(RefusedError), database.begin() as connection:
+                connection.execute(text("CREATE TABLE x (y int)"))
+            cause = database.outage.cause
+            assert cause is not None
+            assert CANARY not in str(cause)
+            told[name] = cause.text
+    assert told == {
+        "password": "it refuses the role's password (SQLSTATE 28P01)",
+        "database": "the database does not exist (SQLSTATE 3D000)",
+        "role": "it refuses the role (SQLSTATE 28000)",
+        "limit": "it has no connection left (SQLSTATE 53300)",
+        "reader": "it is read-only (SQLSTATE 25006)",
+        "tls": "no TLS connection was agreed on",
+        "host": "its host name is not known (EAI_NONAME)",
+        "port": "nothing listens at its address (ECONNREFUSED)",
+    }
 
 
 BODY: dict[str, Json] = {"host": "mail.example", "port": 25}
