@@ -25,20 +25,23 @@ from accounts_service.access.snapshot import LastGood, parse, read_directory
 from accounts_service.config import Settings
 from accounts_service.doctor import Finding, Status
 from accounts_service.doctor.configuration import judge_anonymous, judge_roles, judge_users
-from accounts_service.doctor.contents import judge_outbox
+from accounts_service.doctor.contents import judge_outbox, judge_work
 from accounts_service.doctor.database import judge_postgres
 from accounts_service.doctor.files import file_system_of, judge_files, judge_sqlite
 from accounts_service.doctor.network import judge_network
 from accounts_service.faults import Json
 from accounts_service.jobs.mail import Waiting
-from accounts_service.storage import checkup
+from accounts_service.storage import checkup, migrations
 from accounts_service.storage.audit import Author
-from accounts_service.storage.checkup import PostgresFacts, SqliteFacts
-from accounts_service.storage.database import ReadInterruptedError
+from accounts_service.storage.checkup import PostgresFacts, SqliteFacts, Work
+from accounts_service.storage.database import ReadInterruptedError, SqliteDatabase
 from accounts_service.storage.outbox import Message, Outbox, Standing
+from accounts_service.storage.rotation import Process
 from accounts_service.storage.sealed import Keyring
 from accounts_service.web.services import MailServer
+from tests.storage.kit import opened
 from tests.support import personas
+from tests.support.disks import fill, read_only, small_disk
 from tests.support.installation import Installation
 from tests.support.service import Service
 
@@ -787,6 +790,51 @@ def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pyte
     assert isinstance(later, PostgresFacts)
     assert later.ahead_seconds > 1_000_000
     database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("processes", "unsealed_s", "expected"),
+    (
+        ((), None, []),
+        ((), 60, [(Status.WARN, "seals")]),
+        (("worker", "jobs"), 10, []),
+        (("worker", "jobs"), 11, [(Status.FAIL, "seals")]),
+        (("worker",), None, [(Status.FAIL, "jobs")]),
+        (("jobs",), None, []),
+    ),
+)
+def test_work_that_nobody_does_is_found(
+    processes: Iterable[str], unsealed_s: int | None, expected: list[tuple[Status, str]]
+) -> None:
+    work = Work(tuple(Process("1", kind, "host", 1, (), "") for kind in processes), unsealed_s)
+    assert found(judge_work(work)) == expected
+
+
+def test_disk_without_room_for_a_write_is_found(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        SqliteDatabase.create(disk / "accounts.db")
+        url = f"sqlite:///{disk}/accounts.db"
+        patient = Patient(tmp_path / "patient", url)
+        with opened(url) as database:
+            migrations.upgrade(database)
+            fill(disk)
+            # A service that runs keeps -shm, for which there would be no room.
+            lines = [line for line in patient.lines() if " writes: " in line]
+        told = f"SQLite at {disk}/accounts.db takes no writes: its disk is full (SQLITE_FULL)"
+        assert lines == [f"FAIL writes: {told} -> make room on the disk"]
+
+
+def test_read_only_file_is_found_and_another_users_is_left_alone(
+    patient: Patient, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    with read_only(path):
+        assert [line.split(":")[0] for line in patient.lines()] == ["FAIL writes"]
+    before = {*path.parent.iterdir()}
+    monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)
+    (path.parent / "accounts.db-turn").unlink(missing_ok=True)
+    assert [line.split(":")[0] for line in patient.lines()] == ["warn writes"]
+    assert {*path.parent.iterdir()} <= before
 
 
 # -- Outbox -------------------------------------------------------------------

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from accounts_service import app
 from accounts_service.config import Settings
-from accounts_service.doctor.findings import Finding, Status, ok, warn
+from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
 from accounts_service.faults import SecretUnreadable
 from accounts_service.jobs.mail import Waiting, server_of
+from accounts_service.storage.checkup import LATEST_SEAL_S, Work, Workings
 from accounts_service.storage.database import Database
 from accounts_service.storage.envelopes import Envelopes, Tally
 from accounts_service.storage.outbox import Outbox, Standing
+from accounts_service.storage.rotation import ALIVE_SECONDS, JOBS
 from accounts_service.storage.twins import Spellings
 from accounts_service.web.services import MailServer
 
@@ -22,6 +24,9 @@ _OVERDUE_SECONDS = 600
 
 def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
     """Look into a database whose schema fits; with `secrets`, open all that is sealed in it."""
+    with database.reading(Workings) as workings:
+        work = workings.work()
+    yield from judge_work(work)
     yield from _outbox(database, settings)
     for family in app.FAMILIES.values():
         for where in family.twins:
@@ -29,6 +34,25 @@ def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> 
                 yield from judge_spellings(where.things, [*spellings.twins(where)])
     if secrets:
         yield from _secrets(database)
+
+
+def judge_work(work: Work) -> Iterator[Finding]:
+    """Find work that nobody does: no jobs process beside workers, or audit records that wait for their seal."""
+    if work.has(JOBS):
+        yield ok("jobs", "a jobs process runs")
+    elif work.processes:
+        yield fail("jobs", f"no jobs process has reported for {ALIVE_SECONDS} s, and workers run", _SEE_JOBS)
+    else:
+        yield ok("jobs", "no process of the service runs on this database")
+    waited_s = work.unsealed_s or 0
+    if waited_s <= LATEST_SEAL_S:
+        yield ok("seals", "no audit record waits for its seal")
+        return
+    text = f"audit records wait for their seal, the oldest for {waited_s} s"
+    yield fail("seals", text, _SEE_JOBS) if work.processes else warn("seals", text, _SEE_JOBS)
+
+
+_SEE_JOBS = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true, and look for jobs.failed"
 
 
 def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError
@@ -10,9 +11,9 @@ from accounts_service.config import CONNECTIONS_BESIDE, Settings
 from accounts_service.doctor.contents import judge_contents
 from accounts_service.doctor.files import judge_files, judge_sqlite
 from accounts_service.doctor.findings import Finding, fail, ok, warn
-from accounts_service.faults import RefusedError
+from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.causes import RESTORE, cause_of, damaged
+from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, cause_of, damaged
 from accounts_service.storage.checkup import (
     PostgresFacts,
     SqliteFacts,
@@ -28,6 +29,7 @@ from accounts_service.storage.database import (
     open_database,
 )
 from accounts_service.storage.sealed import Keyring, Vault
+from accounts_service.storage.writability import try_to_write
 
 _OLDEST_POSTGRES = 130000
 _CLOCKS_APART_SECONDS = 2
@@ -59,6 +61,7 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
             return
         yield from _connected(database, name, settings)
         if migrations.fits(database):
+            yield from _writes(database, name)
             yield from judge_contents(database, settings, secrets=secrets)
     except (RefusedError, ReadInterruptedError) as error:
         yield _unreached(name, settings.database_url, error)
@@ -78,6 +81,23 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
         # SQLAlchemy meets bytes where the encoding is no text, as SQL_ASCII is none.
         text = f"could not be carried out ({type(error).__name__})"
         yield fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
+
+
+def _writes(database: Database, name: str) -> Iterator[Finding]:
+    if isinstance(database, SqliteDatabase) and database.path.stat().st_uid != os.geteuid():
+        # The files that SQLite and the queue make would be this user's, and keep the service out.
+        yield warn("writes", "not tried, since the file is another user's", "run this as the service's user")
+        return
+    try:
+        try_to_write(database)
+    except RefusedError as error:
+        if isinstance(error.fault, Overloaded):
+            yield warn("writes", f"{name} was busy: no turn to write within some seconds", UNRESPONSIVE.todo)
+        else:
+            cause = cause_of(error)
+            yield fail("writes", f"{name} takes no writes: {cause.text}", cause.todo)
+    else:
+        yield ok("writes", "a row was written and taken back")
 
 
 def _unreached(name: str, url: str, error: BaseException) -> Finding:

@@ -539,9 +539,11 @@ def _sqlite_code(error: BaseException | None) -> int:
 def give_up_sqlite(context: ExceptionContext) -> None:
     """Have a connection replaced that has met an outage, and with it all others of its pool.
 
-    One that was opened while the disk was read-only stays read-only after that.
+    One that was opened while the disk was read-only stays read-only after that. One that has met a full disk is as
+    good as before, and the last of all must not be closed: -shm goes with it, and there is no room for another, so
+    that reading fails as well.
     """
-    if _sqlite_code(context.original_exception) in _SQLITE_OUTAGES:
+    if _sqlite_code(context.original_exception) in _SQLITE_OUTAGES - {sqlite3.SQLITE_FULL}:
         context.is_disconnect = True
 
 
