@@ -112,7 +112,7 @@ def test_what_only_looks_like_a_service_link_is_refused(name: str, value: str) -
     assert problem.startswith(f"ACCOUNTS_{name} is not a setting")
 
 
-def test_no_setting_can_be_taken_for_a_service_link_or_for_the_file_of_another() -> None:
+def test_no_setting_looks_like_a_service_link_or_the_file_of_another() -> None:
     names = {name for name, _, _ in settings_table()}
     assert not any(f"{name}_FILE" in names for name in names)
     for name in names:

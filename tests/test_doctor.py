@@ -803,7 +803,7 @@ def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pyte
         (("jobs",), None, []),
     ),
 )
-def test_work_that_nobody_does_is_found(
+def test_work_that_is_not_done_is_found(
     processes: Iterable[str], unsealed_s: int | None, expected: list[tuple[Status, str]]
 ) -> None:
     work = Work(tuple(Process("1", kind, "host", 1, (), "") for kind in processes), unsealed_s)

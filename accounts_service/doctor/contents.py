@@ -37,7 +37,7 @@ def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> 
 
 
 def judge_work(work: Work) -> Iterator[Finding]:
-    """Find work that nobody does: no jobs process beside workers, or audit records that wait for their seal."""
+    """Find work that is not done: no jobs process beside workers, or audit records that wait for their seal."""
     if work.has(JOBS):
         yield ok("jobs", "a jobs process runs")
     elif work.processes:

@@ -265,9 +265,9 @@ def authenticated(call: Call) -> None:
 
 
 def recognised(call: Call) -> bool:
-    """Return whether somebody is asking, for an open route that tells some callers more.
+    """Find out who is asking on an open route that tells some callers more; return whether that is known.
 
-    A request without credentials is nobody's. Raises as `authenticated` where they are not good.
+    It is not known of a request without credentials. Raises as `authenticated` where they are wrong.
     """
     if not call.snapshot.reads_who(facts_of(call.request)):
         return False
