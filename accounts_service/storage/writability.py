@@ -52,7 +52,8 @@ class Writability:
         self._database = database
         self._clock = clock
         self._trying = threading.Lock()
-        self._since = clock()
+        # Since when a thread has been trying; None while none is.
+        self._since: float | None = None
         self._until = float("-inf")
         self._cause: Cause | None = None
         # A line of its own: the line of the writers may be long.
@@ -64,7 +65,8 @@ class Writability:
             return self._cause
         if not self._trying.acquire(blocking=False):
             # What was known before holds until the other thread knows better.
-            return UNRESPONSIVE if self._clock() - self._since > _PATIENCE_S else self._cause
+            since = self._since
+            return UNRESPONSIVE if since is not None and self._clock() - since > _PATIENCE_S else self._cause
         try:
             if not self._is_known():  # By the thread before.
                 self._since = self._clock()
@@ -72,6 +74,7 @@ class Writability:
                 self._until = self._clock() + (_GOOD_FOR_S if self._cause is None else _BAD_FOR_S)
             return self._cause
         finally:
+            self._since = None
             self._trying.release()
 
     def _is_known(self) -> bool:

@@ -205,7 +205,7 @@ def test_one_thread_tries_and_the_others_are_told_what_is_known(
     thread.join()
     assert writability.why_not() is None
     assert len(tries) == 1, "what was found out holds for a while"
-    clock.now += 6
+    clock.now += 600
     assert writability.why_not() is None
     assert len(tries) == 2
     sqlite_service.services.database.outage.wrote_at = clock.now + 8

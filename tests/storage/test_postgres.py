@@ -382,6 +382,10 @@ def test_an_outage_is_503_and_everything_works_after_it_without_a_new_start(
         # A write that begins on a lost connection begins once more, on a new one: nothing was done yet.
         own_server.control("-m", "fast", "restart")
         assert service.put(PATH, BODY).json["_version"] == 4
+        own_server.control("-m", "fast", "restart")
+        with service.services.database.snapshot(Bare) as store:
+            assert store.session.connection.execute(text("SELECT 1")).scalar_one() == 1
+        own_server.control("-m", "fast", "restart")
         assert service.get("/readyz", by=None).status_code == 200
         assert len(audited(service.services.database)) == 4
     finally:
