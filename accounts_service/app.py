@@ -46,6 +46,7 @@ from accounts_service.storage.limits import Limits, open_limits
 from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.rotation import JOBS, WORKER
 from accounts_service.storage.witness import Witness
+from accounts_service.storage.writability import Writability
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.explaining import Explainer
@@ -259,6 +260,7 @@ def make_services(settings: Settings) -> Services:
         documents=Documents(),
         explainer=Explainer(),
         lines=lines,
+        writability=Writability(database),
     )
 
 

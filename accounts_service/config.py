@@ -7,8 +7,9 @@ docs/settings.md is made from them. No secret has a default.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -168,6 +169,64 @@ def _users(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) for name in names):
         raise ValueError("a list of user names or numbers")
     return names
+
+
+# A setting's name with this is the path of a file that holds its value, as containers are given secrets. So it is for
+# every setting: which ones hold a secret is for those who install to say.
+_IN_FILE = "_FILE"
+_LONGEST_VALUE = 64 * 1024
+
+
+class _UnreadableFileError(Exception):
+    """A file that should hold a value does not; the message says why, and nothing of what is in it."""
+
+
+def _contents(path: str) -> str:
+    """Read a value from a file, without the line break that editors and `echo` put at its end."""
+    if "://" in path:
+        raise _UnreadableFileError("must be the path of a file, not the value itself")
+    try:
+        if not Path(path).is_file():  # Opening a pipe would wait for somebody to write to it.
+            raise _UnreadableFileError(f"there is no file {path}")
+        with Path(path).open("rb") as file:
+            value = file.read(_LONGEST_VALUE + 1).decode()
+    except OSError as error:
+        raise _UnreadableFileError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:  # Not UTF-8, or a NUL in the path.
+        raise _UnreadableFileError(f"{path} is not a text file") from None
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value or len(value) > _LONGEST_VALUE:
+        raise _UnreadableFileError(f"{path} is empty" if not value else f"{path} is too long")
+    return value
+
+
+def _nearest(unknown: str, names: Iterable[str]) -> str:
+    candidates = [name.removeprefix(PREFIX) + end for name in names for end in ("", _IN_FILE)]
+    found = difflib.get_close_matches(unknown.removeprefix(PREFIX), candidates, n=1, cutoff=0.7)
+    return "".join(f"; did you mean {PREFIX}{name}?" for name in found)
+
+
+# What Kubernetes sets in each container for every service of the namespace, here for those whose names begin with
+# `accounts` (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables). The value has to
+# look like one, too, so that ACCOUNTS_PORT=8080 is still a mistake that is told.
+_ADDRESS = r"[0-9a-fA-F.:]+"
+_URL = r"(?:tcp|udp|sctp)://(?:[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]+"
+_SERVICE_LINKS = tuple(
+    (re.compile(rf"{PREFIX}(?:[A-Z0-9_]+_)?{name}"), re.compile(value))
+    for name, value in (
+        ("SERVICE_HOST", _ADDRESS),
+        ("SERVICE_PORT(?:_[A-Z0-9_]+)?", "[0-9]+"),
+        ("PORT", _URL),
+        ("PORT_[0-9]+_(?:TCP|UDP|SCTP)", _URL),
+        ("PORT_[0-9]+_(?:TCP|UDP|SCTP)_PROTO", "tcp|udp|sctp"),
+        ("PORT_[0-9]+_(?:TCP|UDP|SCTP)_PORT", "[0-9]+"),
+        ("PORT_[0-9]+_(?:TCP|UDP|SCTP)_ADDR", _ADDRESS),
+    )
+)
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    return any(link.fullmatch(name) and form.fullmatch(value) for link, form in _SERVICE_LINKS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -416,23 +475,32 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read all `ACCOUNTS_*` names of `environment`.
+        """Read all `ACCOUNTS_*` names of `environment`, and the files that `ACCOUNTS_*_FILE` name.
 
         Raises BadSettingsError with every unknown name and every bad value.
         """
         fields = {PREFIX + field.name.upper(): field for field in dataclasses.fields(cls)}
         values: dict[str, object] = {}
         problems = []
-        for name, text in sorted(environment.items()):
-            if not name.startswith(PREFIX) or name.startswith(PREFIX + "TEST_"):
+        for given, text in sorted(environment.items()):
+            if not given.startswith(PREFIX) or given.startswith(PREFIX + "TEST_"):
                 continue
+            name = given if given in fields else given.removesuffix(_IN_FILE)
             if name not in fields:
-                problems.append(f"{name} is not a setting")
+                if not _is_service_link(given, text):
+                    problems.append(f"{given} is not a setting{_nearest(given, fields)}")
+                continue
+            if name != given and name in environment:
+                problems.append(f"{name} and {given} are both set: set one of them")
                 continue
             try:
-                values[fields[name].name] = fields[name].metadata["parse"](text)
+                value = text if name == given else _contents(text)
+                values[fields[name].name] = fields[name].metadata["parse"](value)
+            except _UnreadableFileError as error:
+                problems.append(f"{given}: {error}")
             except ValueError as error:
-                problems.append(f"{name} must be {error}")
+                where = "" if name == given else f"{given}: the contents of {text} for "
+                problems.append(f"{where}{name} must be {error}")
         # Each parser returns its field's type.
         settings = dataclasses.replace(cls(), **values)  # type: ignore[arg-type]
         if not problems and settings.sizes.waiting > settings.threads - _FREE_THREADS:

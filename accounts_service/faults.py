@@ -458,9 +458,12 @@ class Overloaded:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Something we stand on is away. A write's outcome may be unknown. `retry_after` in seconds."""
+    """Something we stand on is away. A write's outcome may be unknown. `retry_after` in seconds.
 
-    retry_after: int = 5
+    It grows while an outage lasts: storage/outage.py.
+    """
+
+    retry_after: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,106 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_a_value_that_cannot_be_meant_is_refused(name: str, text: str) -> None:
     (problem,) = problems(**{f"ACCOUNTS_{name}": text})
     assert problem.startswith(f"ACCOUNTS_{name} must be ")
+
+
+@pytest.mark.parametrize("service", ("", "SERVICE_", "DB_", "SERVICE_JOBS_2_"))
+def test_service_links_of_kubernetes_are_ignored(service: str) -> None:
+    links = {
+        "SERVICE_HOST": "10.96.0.12",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP_ALT": "8080",
+        "PORT": "tcp://10.96.0.12:80",
+        "PORT_80_TCP": "tcp://[fd00::12]:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "fd00::12",
+        "PORT_132_SCTP": "sctp://10.96.0.12:132",
+        "PORT_53_UDP_ADDR": "10.96.0.12",
+    }
+    environment = {f"ACCOUNTS_{service}{name}": value for name, value in links.items()}
+    assert Settings.from_environment(environment) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    (
+        ("PORT", "8080"),
+        ("BIND_PORT", "8080"),
+        ("PORT_80_TCP", "80"),
+        ("SERVICE_PORT", "unix:/x"),
+        ("SERVICE_HOST", "accounts.example"),
+        ("PORT_80_ICMP_PORT", "80"),
+        ("PORT_80_TCP_PROTO", "udp tcp"),
+    ),
+)
+def test_what_only_looks_like_a_service_link_is_refused(name: str, value: str) -> None:
+    (problem,) = problems(**{f"ACCOUNTS_{name}": value})
+    assert problem.startswith(f"ACCOUNTS_{name} is not a setting")
+
+
+def test_no_setting_looks_like_a_service_link_or_the_file_of_another() -> None:
+    names = {name for name, _, _ in settings_table()}
+    assert not any(f"{name}_FILE" in names for name in names)
+    for name in names:
+        assert not name.endswith(("_SERVICE_HOST", "_PORT", "_TCP", "_UDP", "_SCTP", "_PROTO", "_ADDR"))
+        assert "_SERVICE_PORT" not in name
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    (
+        ("WORKER", "WORKERS"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("DATABASE_URI_FILE", "DATABASE_URL_FILE"),
+        ("KEY_FILE", "KEYS_FILE"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+    ),
+)
+def test_unknown_setting_suggests_the_nearest_name(name: str, meant: str) -> None:
+    told = f"ACCOUNTS_{name} is not a setting; did you mean ACCOUNTS_{meant}?"
+    assert problems(**{f"ACCOUNTS_{name}": "1"}) == [told]
+
+
+def test_value_is_read_from_a_file(tmp_path: Path) -> None:
+    secret = "postgresql+psycopg://u:hunter2@h/d"
+    for end in ("", "\n", "\r\n"):
+        (tmp_path / "url").write_bytes((secret + end).encode())
+        (tmp_path / "workers").write_text("7\n")
+        settings = Settings.from_environment(
+            {
+                "ACCOUNTS_DATABASE_URL_FILE": str(tmp_path / "url"),
+                "ACCOUNTS_WORKERS_FILE": str(tmp_path / "workers"),
+                "ACCOUNTS_KEYS_FILE": "keys",
+            }
+        )
+        assert (settings.database_url, settings.workers, settings.keys_file) == (secret, 7, Path("keys"))
+    (tmp_path / "url").write_text(f"{secret}\n\n")
+    told = (
+        f"ACCOUNTS_DATABASE_URL_FILE: the contents of {tmp_path}/url for ACCOUNTS_DATABASE_URL must be sqlite:///PATH"
+    )
+    assert problems(ACCOUNTS_DATABASE_URL_FILE=str(tmp_path / "url")) == [f"{told} or postgresql+psycopg://…"]
+    told = "ACCOUNTS_DATABASE_URL_FILE: must be the path of a file, not the value itself"
+    assert problems(ACCOUNTS_DATABASE_URL_FILE=secret) == [told]
+
+
+def test_file_without_a_value_is_told_by_its_name_and_not_its_contents(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bytes").write_bytes(b"hunter2\xff")
+    (tmp_path / "long").write_bytes(b"hunter2" * 10_000)
+    os.mkfifo(tmp_path / "pipe")
+    reasons = {
+        "none": "there is no file {}",
+        "pipe": "there is no file {}",
+        "empty": "{} is empty",
+        "bytes": "{} is not a text file",
+        "long": "{} is too long",
+    }
+    for name, reason in reasons.items():
+        path = str(tmp_path / name)
+        assert problems(ACCOUNTS_BIND_FILE=path) == [f"ACCOUNTS_BIND_FILE: {reason.format(path)}"]
+    assert problems(ACCOUNTS_BIND_FILE=str(tmp_path / "empty"), ACCOUNTS_BIND="127.0.0.1:1") == [
+        "ACCOUNTS_BIND and ACCOUNTS_BIND_FILE are both set: set one of them"
+    ]
 
 
 def test_a_password_in_the_databases_address_is_never_told() -> None:

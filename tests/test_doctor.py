@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,22 +18,30 @@ import yaml
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, make_url, text
 
-from accounts_service import app, cli, doctor
+from accounts_service import app, cli
 from accounts_service import installation as new
 from accounts_service.access.configuration import Configuration
 from accounts_service.access.snapshot import LastGood, parse, read_directory
 from accounts_service.config import Settings
 from accounts_service.doctor import Finding, Status
-from accounts_service.faults import Json, RefusedError, Unavailable
+from accounts_service.doctor.configuration import judge_anonymous, judge_roles, judge_users
+from accounts_service.doctor.contents import judge_outbox, judge_work
+from accounts_service.doctor.database import judge_postgres
+from accounts_service.doctor.files import file_system_of, judge_files, judge_sqlite
+from accounts_service.doctor.network import judge_network
+from accounts_service.faults import Json
 from accounts_service.jobs.mail import Waiting
-from accounts_service.storage import checkup
+from accounts_service.storage import checkup, migrations
 from accounts_service.storage.audit import Author
-from accounts_service.storage.checkup import PostgresFacts, SqliteFacts
-from accounts_service.storage.database import ReadInterruptedError
+from accounts_service.storage.checkup import PostgresFacts, SqliteFacts, Work
+from accounts_service.storage.database import ReadInterruptedError, SqliteDatabase
 from accounts_service.storage.outbox import Message, Outbox, Standing
+from accounts_service.storage.rotation import Process
 from accounts_service.storage.sealed import Keyring
 from accounts_service.web.services import MailServer
+from tests.storage.kit import opened
 from tests.support import personas
+from tests.support.disks import fill, read_only, small_disk
 from tests.support.installation import Installation
 from tests.support.service import Service
 
@@ -282,7 +291,7 @@ def test_who_comes_without_a_name_is_looked_at(
     domains: list[object], mapping: Mapping[str, object], expected: list[tuple[Status, str]]
 ) -> None:
     configuration = configured(authc={"auth_domains": domains}, roles_mapping=mapping)
-    findings = [*doctor.judge_anonymous(configuration, app.built_ins())]
+    findings = [*judge_anonymous(configuration, app.built_ins())]
     assert found(findings) == expected
     if expected == [(Status.WARN, "anonymous")]:
         assert findings[0].text.endswith("never asked after it: basic/internal_users_db")
@@ -303,7 +312,7 @@ def configured(**files: object) -> Configuration:
 
 
 def of_roles(**files: object) -> list[str]:
-    findings = doctor.judge_roles(configured(**files), app.built_ins())
+    findings = judge_roles(configured(**files), app.built_ins())
     return [f"{finding.check}: {finding.text}" for finding in findings if finding.status is not Status.OK]
 
 
@@ -360,7 +369,7 @@ def test_an_installation_without_an_administrator_is_found(files: Mapping[str, o
 
 def of_users(users: Mapping[str, object], mapping: Mapping[str, object]) -> list[str]:
     configuration = configured(internal_users=users, roles_mapping=mapping)
-    findings = doctor.judge_users(configuration, app.built_ins())
+    findings = judge_users(configuration, app.built_ins())
     return [f"{finding.status.value} {finding.text}" for finding in findings]
 
 
@@ -421,14 +430,14 @@ def test_who_is_believed_without_need_is_found(
     network: Mapping[str, object], settings: Mapping[str, str], expected: list[tuple[Status, str]]
 ) -> None:
     configuration = configured(authc={"auth_domains": [{"type": "basic/internal_users_db"}], "network": network})
-    assert found(doctor.judge_network(configuration, Settings.from_environment(settings))) == expected
+    assert found(judge_network(configuration, Settings.from_environment(settings))) == expected
 
 
 def test_a_proxy_that_nobody_trusts_is_found() -> None:
     alone = configured(authc={"auth_domains": [PROXY_DOMAIN]})
-    assert found(doctor.judge_network(alone, Settings())) == [(Status.WARN, "proxies")]
+    assert found(judge_network(alone, Settings())) == [(Status.WARN, "proxies")]
     trusted = configured(authc={"auth_domains": [PROXY_DOMAIN], "network": {"trusted_proxies": "127.0.0.1"}})
-    assert found(doctor.judge_network(trusted, Settings())) == []
+    assert found(judge_network(trusted, Settings())) == []
 
 
 # -- Database -----------------------------------------------------------------
@@ -438,7 +447,10 @@ def test_a_database_that_is_away_shows_no_password(patient: Patient) -> None:
     url = f"postgresql+psycopg://somebody:{CANARY}@127.0.0.1:1/accounts?application_name={CANARY}"
     result = patient.run(ACCOUNTS_DATABASE_URL=url)
     assert result.exit_code == 1
-    assert "FAIL database: PostgreSQL at 127.0.0.1/accounts cannot be reached or read, or is busy" in result.stdout
+    assert (
+        "FAIL database: PostgreSQL at 127.0.0.1/accounts cannot be used: nothing listens at its address (ECONNREFUSED)"
+        in result.stdout
+    )
     assert CANARY not in result.output
 
 
@@ -475,23 +487,6 @@ def test_a_good_address_is_named(url: str, name: str) -> None:
     assert checkup.name_of(url) == name
 
 
-def test_a_database_or_role_that_is_missing_is_told_where_the_driver_knows() -> None:
-    class RefusalError(Exception):
-        def __init__(self, sqlstate: str | None) -> None:
-            super().__init__(CANARY)
-            self.sqlstate = sqlstate
-
-    def text_of(state: str | None) -> str:
-        error = RefusedError(Unavailable())
-        error.__cause__ = RefusalError(state)
-        return doctor._unreached("PostgreSQL at x/y", "postgresql+psycopg://x/y", error).text
-
-    assert text_of("3D000") == "PostgreSQL at x/y does not exist"
-    assert text_of("28P01") == "PostgreSQL at x/y refuses the role or its password"
-    assert text_of("08001") == "PostgreSQL at x/y cannot be reached"
-    assert text_of(None) == "PostgreSQL at x/y cannot be reached or read, or is busy"
-
-
 def test_what_nobody_foresaw_is_a_finding_and_the_rest_goes_on(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,10 +496,10 @@ def test_what_nobody_foresaw_is_a_finding_and_the_rest_goes_on(
     def stumble(*_: object) -> None:
         raise KeyError(CANARY)
 
-    monkeypatch.setattr(doctor, "facts_of", fail)
+    monkeypatch.setattr("accounts_service.doctor.database.facts_of", fail)
     assert patient.lines()[-1].startswith("FAIL database: could not be carried out (TypeError) -> if its encoding")
-    monkeypatch.setattr(doctor, "facts_of", stumble)
-    monkeypatch.setattr(doctor, "action_groups", None)
+    monkeypatch.setattr("accounts_service.doctor.database.facts_of", stumble)
+    monkeypatch.setattr("accounts_service.doctor.configuration.action_groups", None)
     result = patient.run()
     assert result.exit_code == 1
     assert "FAIL roles: could not be carried out (AttributeError)" in result.stdout
@@ -519,11 +514,16 @@ def test_an_address_that_is_none_shows_no_password(patient: Patient) -> None:
 
 
 def test_a_driver_that_is_missing_is_found(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> None:
-        raise ModuleNotFoundError("psycopg")
-
-    monkeypatch.setattr(doctor, "open_database", missing)
-    assert "FAIL database: the driver of PostgreSQL is missing" in patient.run().stdout
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    url = f"postgresql+psycopg://u:{CANARY}@h/d"
+    install = "pip install 'accounts-service[postgresql]'"
+    assert (
+        f"FAIL database: the driver of PostgreSQL is not installed -> {install}"
+        in patient.run(ACCOUNTS_DATABASE_URL=url).stdout.splitlines()
+    )
+    for words in (("db", "upgrade"), ("jobs", "--once"), ("serve",)):
+        result = CliRunner().invoke(cli.main, words, env={**patient.environment, "ACCOUNTS_DATABASE_URL": url})
+        assert result.stderr == f"Error: the driver of PostgreSQL is not installed: {install}\n"
 
 
 @pytest.mark.parametrize("revision", ("base", "other"))
@@ -574,8 +574,8 @@ def test_a_read_that_is_cut_off_is_told(patient: Patient, monkeypatch: pytest.Mo
     def cut_off(_: object) -> None:
         raise ReadInterruptedError
 
-    monkeypatch.setattr(doctor, "facts_of", cut_off)
-    assert "cannot be reached or read" in patient.run().stdout
+    monkeypatch.setattr("accounts_service.doctor.database.facts_of", cut_off)
+    assert "cannot be used: it cannot be reached or read, or is busy" in patient.run().stdout
 
 
 @pytest.mark.parametrize("error", (PermissionError(13, "Permission denied"), OSError(5, "Input/output error")))
@@ -583,7 +583,7 @@ def test_what_cannot_be_looked_at_is_told(patient: Patient, monkeypatch: pytest.
     def refuse(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(doctor, "judge_files", refuse)
+    monkeypatch.setattr("accounts_service.doctor.database.judge_files", refuse)
     result = patient.run()
     assert result.exit_code == 1
     assert f"cannot be looked at: {error.strerror} -> run this as the service's user" in result.stdout
@@ -604,8 +604,9 @@ def test_a_server_that_refuses_is_told_without_its_words(tmp_path: Path, postgre
             connection.execute(text(f"DROP ROLE {role}"))
         engine.dispose()
     assert result.exit_code == 1
-    assert "refuses the role what the service asks -> see that the tables" in result.stdout
-    assert (upgrade.exit_code, "does not let the role of ACCOUNTS_DATABASE_URL do this" in upgrade.output) == (1, True)
+    assert "refuses the role what the service asks (SQLSTATE 42501) -> see that the tables" in result.stdout
+    told = "refuses the role what the service asks (SQLSTATE 42501): see that the tables belong to the user"
+    assert (upgrade.exit_code, told in upgrade.output) == (1, True)
 
 
 def test_a_database_that_does_not_exist_or_is_no_text_fails_and_nothing_falls(
@@ -614,7 +615,11 @@ def test_a_database_that_does_not_exist_or_is_no_text_fails_and_nothing_falls(
     name = f"ascii_{uuid.uuid4().hex[:8]}"
     url = make_url(postgresql_url).set(database=name).render_as_string(hide_password=False)
     result = Patient(tmp_path / "before", url).run()
-    assert re.search("^FAIL database: PostgreSQL .*(does not exist|cannot be reached)", result.stdout, re.MULTILINE)
+    assert re.search(
+        r"^FAIL database: PostgreSQL .*: the database does not exist \(SQLSTATE 3D000\) -> create it",
+        result.stdout,
+        re.MULTILINE,
+    )
     engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(
@@ -651,7 +656,7 @@ def test_files_that_others_may_read_are_found(
     path = tmp_path / name
     path.touch()
     path.chmod(mode)
-    assert found(doctor.judge_files(database)) == ([] if status is None else [(status, "files")])
+    assert found(judge_files(database)) == ([] if status is None else [(status, "files")])
 
 
 @pytest.mark.parametrize(("free", "status"), ((600, Status.OK), (100, Status.WARN), (10, Status.FAIL)))
@@ -659,7 +664,7 @@ def test_a_disk_that_is_nearly_full_is_found(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, free: int, status: Status
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free * 1024 * 1024))
-    findings = doctor.judge_files(Path(sqlite_url.removeprefix("sqlite:///")))
+    findings = judge_files(Path(sqlite_url.removeprefix("sqlite:///")))
     assert [finding.status for finding in findings if finding.check == "space"] == [status]
 
 
@@ -683,8 +688,8 @@ nonsense
     ),
 )
 def test_a_path_is_on_the_deepest_and_latest_mount(path: str, kind: str) -> None:
-    assert doctor.file_system_of(Path(path), MOUNTS) == kind
-    assert doctor.file_system_of(Path(path), "") is None
+    assert file_system_of(Path(path), MOUNTS) == kind
+    assert file_system_of(Path(path), "") is None
 
 
 @pytest.mark.parametrize(
@@ -699,17 +704,17 @@ def test_a_disk_that_is_elsewhere_is_found(
 ) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - {kind} x rw\n")
-    monkeypatch.setattr(doctor, "_MOUNTS", mounts)
+    monkeypatch.setattr("accounts_service.doctor.files._MOUNTS", mounts)
     database = Path(sqlite_url.removeprefix("sqlite:///"))
-    assert found(doctor.judge_files(database)) == ([(Status.WARN, "disk")] if warned else [])
+    assert found(judge_files(database)) == ([(Status.WARN, "disk")] if warned else [])
     mounts.unlink()
-    assert found(doctor.judge_files(database)) == []
+    assert found(judge_files(database)) == []
 
 
 def test_damage_and_a_slow_journal_are_found() -> None:
-    assert found(doctor.judge_sqlite(SqliteFacts((), "wal"))) == []
-    assert found(doctor.judge_sqlite(SqliteFacts((), "delete"))) == [(Status.WARN, "journal")]
-    damaged = [*doctor.judge_sqlite(SqliteFacts(("row 1 missing from index x",), "wal"))]
+    assert found(judge_sqlite(SqliteFacts((), "wal"))) == []
+    assert found(judge_sqlite(SqliteFacts((), "delete"))) == [(Status.WARN, "journal")]
+    damaged = [*judge_sqlite(SqliteFacts(("row 1 missing from index x",), "wal"))]
     assert found(damaged) == [(Status.FAIL, "integrity")]
     assert damaged[0].details == ("row 1 missing from index x",)
 
@@ -763,7 +768,7 @@ def test_a_server_that_cannot_do_what_we_rely_on_is_found(
     change: Mapping[str, Any], expected: list[tuple[Status, str]]
 ) -> None:
     facts = PostgresFacts(**{name: change.get(name, getattr(FACTS, name)) for name in PostgresFacts.__slots__})
-    assert found(doctor.judge_postgres(facts, Settings())) == expected
+    assert found(judge_postgres(facts, Settings())) == expected
 
 
 def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -785,6 +790,51 @@ def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pyte
     assert isinstance(later, PostgresFacts)
     assert later.ahead_seconds > 1_000_000
     database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("processes", "unsealed_s", "expected"),
+    (
+        ((), None, []),
+        ((), 60, [(Status.WARN, "seals")]),
+        (("worker", "jobs"), 10, []),
+        (("worker", "jobs"), 11, [(Status.FAIL, "seals")]),
+        (("worker",), None, [(Status.FAIL, "jobs")]),
+        (("jobs",), None, []),
+    ),
+)
+def test_work_that_is_not_done_is_found(
+    processes: Iterable[str], unsealed_s: int | None, expected: list[tuple[Status, str]]
+) -> None:
+    work = Work(tuple(Process("1", kind, "host", 1, (), "") for kind in processes), unsealed_s)
+    assert found(judge_work(work)) == expected
+
+
+def test_disk_without_room_for_a_write_is_found(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        SqliteDatabase.create(disk / "accounts.db")
+        url = f"sqlite:///{disk}/accounts.db"
+        patient = Patient(tmp_path / "patient", url)
+        with opened(url) as database:
+            migrations.upgrade(database)
+            fill(disk)
+            # A service that runs keeps -shm, for which there would be no room.
+            lines = [line for line in patient.lines() if " writes: " in line]
+        told = f"SQLite at {disk}/accounts.db takes no writes: its disk is full (SQLITE_FULL)"
+        assert lines == [f"FAIL writes: {told} -> make room on the disk"]
+
+
+def test_read_only_file_is_found_and_another_users_is_left_alone(
+    patient: Patient, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    with read_only(path):
+        assert [line.split(":")[0] for line in patient.lines()] == ["FAIL writes"]
+    before = {*path.parent.iterdir()}
+    monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)
+    (path.parent / "accounts.db-turn").unlink(missing_ok=True)
+    assert [line.split(":")[0] for line in patient.lines()] == ["warn writes"]
+    assert {*path.parent.iterdir()} <= before
 
 
 # -- Outbox -------------------------------------------------------------------
@@ -818,7 +868,7 @@ SERVER = MailServer("h", 25)
     ),
 )
 def test_mails_that_wait_in_vain_are_found(standing: Standing, server: MailServer | Waiting, wrong: list[str]) -> None:
-    findings = [one for one in doctor.judge_outbox(standing, server, NOW) if one.status is not Status.OK]
+    findings = [one for one in judge_outbox(standing, server, NOW) if one.status is not Status.OK]
     assert [one.text for one in findings] == wrong
     assert all(one.status is Status.WARN and one.todo for one in findings)
 

@@ -20,6 +20,13 @@ _SETTINGS = """\
 Read once from the environment when a process starts. An unknown name that begins with `ACCOUNTS_` or a bad value stops
 the start; all problems are told at once. A relative path is relative to the working directory. No secret has a default.
 Names that begin with `ACCOUNTS_TEST_` belong to the tests and are read past.
+
+Every setting can be read from a file: `ACCOUNTS_DATABASE_URL_FILE` is the path of a UTF-8 file that holds the value of
+`ACCOUNTS_DATABASE_URL`, and so on for each name below. One line break at the end does not count. Both at once, and a
+file that is missing, empty or cannot be read, are problems. The file is read when a process starts.
+
+Service links of Kubernetes, such as `ACCOUNTS_SERVICE_HOST` or `ACCOUNTS_PORT_80_TCP` for a Service named `accounts`,
+are ignored. `ACCOUNTS_PORT=8080` is not one, and is a problem.
 """
 
 _PRIVILEGES = """\

@@ -27,7 +27,7 @@ from accounts_service.cli.keys import keys
 from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.cli.token import token
 from accounts_service.storage import migrations
-from accounts_service.storage.database import SqliteDatabase
+from accounts_service.storage.database import SqliteDatabase, UnopenedError
 from accounts_service.storage.sealed import BadKeysFileError
 from accounts_service.web.family import GapError
 
@@ -61,7 +61,7 @@ def serve() -> None:
         # by a worker that fails to boot over and over.
         logs.configure(settings.log_level)
         settings = app.rehearse(settings)
-    except (BadKeysFileError, UnknownUserError, migrations.SchemaMismatchError, GapError) as error:
+    except (BadKeysFileError, UnknownUserError, UnopenedError, migrations.SchemaMismatchError, GapError) as error:
         raise click.ClickException(str(error)) from None
     except BadConfigurationError as error:
         raise click.ClickException("\n".join(map(str, error.problems))) from None

@@ -11,6 +11,7 @@ import click
 from accounts_service import app
 from accounts_service.cli.shared import settings_of_environment
 from accounts_service.jobs import loop
+from accounts_service.storage.database import UnopenedError
 from accounts_service.storage.migrations import SchemaMismatchError
 from accounts_service.storage.sealed import BadKeysFileError
 
@@ -43,6 +44,6 @@ def jobs(once: bool, parent: int | None) -> None:  # noqa: FBT001  # click's
     try:
         with app.jobs(settings) as all_jobs:
             well = loop.run(all_jobs, ending, once=once)
-    except (BadKeysFileError, SchemaMismatchError) as error:
+    except (BadKeysFileError, SchemaMismatchError, UnopenedError) as error:
         raise click.ClickException(str(error)) from None
     sys.exit(0 if well or not once else 1)

@@ -12,8 +12,9 @@ from alembic.util.exc import CommandError
 from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.checkup import state_of
-from accounts_service.storage.database import NOT_PERMITTED, Database, ReadInterruptedError, open_database
+from accounts_service.storage.causes import cause_of
+from accounts_service.storage.checkup import name_of
+from accounts_service.storage.database import Database, ReadInterruptedError, UnopenedError, open_database
 from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.sealed import BadKeysFileError
 
@@ -33,15 +34,14 @@ def opened_database() -> Iterator[Database]:
     try:
         # A command may wait, too, till what it knew of the keys is no longer so.
         database = open_database(settings.database_url, open_vault(settings.keys_file))
-    except BadKeysFileError as error:
+    except (BadKeysFileError, UnopenedError) as error:
         raise click.ClickException(str(error)) from None
+    # What is wrong is told below, in one line.
+    database.outage.keep_quiet()
     try:
         yield database
     except (RefusedError, ReadInterruptedError) as error:
-        # To who asks over HTTP both are an outage; who is here may mend this one.
-        if state_of(error) == NOT_PERMITTED:
-            raise click.ClickException("the database does not let the role of ACCOUNTS_DATABASE_URL do this") from None
-        raise click.ClickException("the database cannot be reached, or is busy") from None
+        raise click.ClickException(f"{name_of(settings.database_url)} cannot be used: {cause_of(error)}") from None
     except (migrations.SchemaMismatchError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None
     finally:

@@ -1,16 +1,26 @@
-"""What a database says about itself, for `doctor`."""
+"""What a database says about itself and about the processes that use it, for `doctor` and `/readyz`."""
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.engine import make_url
 
-from accounts_service.storage.database import Database
+from accounts_service.storage.audit import AUDIT_RECORD
+from accounts_service.storage.database import Database, Store
+from accounts_service.storage.rotation import Process, Processes
+from accounts_service.storage.statements import Statement
+
+# A seal that is later than this is an error: jobs seal every second.
+LATEST_SEAL_S = 10
+
+# By id, as records are sealed, and as their index is.
+_OLDEST_UNSEALED = Statement(
+    select(AUDIT_RECORD.c.at_us).where(AUDIT_RECORD.c.number.is_(None)).order_by(AUDIT_RECORD.c.id).limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,31 @@ class PostgresFacts:
     synchronous_commit: str
     encoding: str
     ahead_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Which processes of the service live, and for how many seconds the oldest unsealed audit record has waited."""
+
+    processes: tuple[Process, ...]
+    unsealed_s: int | None
+
+    def has(self, kind: str) -> bool:
+        """Return whether a process of that kind lives."""
+        return any(process.kind == kind for process in self.processes)
+
+
+class Workings(Store):
+    """What processes of the service do."""
+
+    def work(self) -> Work:
+        """Read it."""
+        return Work(tuple(Processes(self._session).live()), self.oldest_unsealed_s())
+
+    def oldest_unsealed_s(self) -> int | None:
+        """Return for how many seconds the oldest audit record without a seal has waited; None when all have one."""
+        at_us = self._session.read(_OLDEST_UNSEALED).scalar_one_or_none()
+        return None if at_us is None else max(0, (self._session.now_us - at_us) // 1_000_000)
 
 
 def facts_of(database: Database) -> SqliteFacts | PostgresFacts:
@@ -98,23 +133,3 @@ def is_ambiguous(url: str) -> bool:
     return (
         odd or ":" in (parsed.database or "") or any(char in places for char in "@/?#%\\") or not places.isprintable()
     )
-
-
-def damaged(error: BaseException | None) -> bool:
-    """Tell whether it is SQLite's word for a file that is damaged, or no database, that ended in `error`."""
-    while error is not None:
-        original = getattr(error, "orig", None) or error
-        if getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return True
-        error = error.__cause__
-    return False
-
-
-def state_of(error: BaseException | None) -> str:
-    """Give the SQLSTATE that `error` came from; empty where the driver knows none."""
-    while error is not None:
-        state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
-        if isinstance(state, str):
-            return state
-        error = error.__cause__
-    return ""

@@ -8,6 +8,7 @@ run again), and everything else is a bug and stays one.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import sqlite3
@@ -16,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -38,10 +40,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter, DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from accounts_service.faults import Overloaded, RefusedError, Unavailable
+from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.folders import make_private
 from accounts_service.lines import Line, NoLine
 from accounts_service.storage import audit
+from accounts_service.storage.causes import state_of
+from accounts_service.storage.outage import Access, Outage
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
@@ -52,6 +56,7 @@ _STATEMENT_SECONDS = 5
 _STEPS = 100_000
 LOCK_SECONDS = 3
 _CONNECT_SECONDS = 3
+_GIVEN_UP_APART_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,10 @@ class ReadInterruptedError(Exception):
 
 class ForeignKeyError(Exception):
     """Something else refers to a row that was to go, or what a row refers to is gone."""
+
+
+class UnopenedError(Exception):
+    """A database cannot be opened by what the settings say; the message says why, and what to do."""
 
 
 class Session:
@@ -160,7 +169,8 @@ def _bounded(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        raw.set_progress_handler(None, 0)
+        with suppress(sqlite3.ProgrammingError):  # It failed, and is closed.
+            raw.set_progress_handler(None, 0)
 
 
 def _is_about_a_foreign_key(error: exc.IntegrityError) -> bool:
@@ -200,6 +210,14 @@ def pause_after(attempt: int) -> float:
     return random.random() * _LONGEST_FIRST_PAUSE_SECONDS * 2.0**attempt  # noqa: S311  # no secret
 
 
+class Meaning(Enum):
+    """What a driver's error means to the caller."""
+
+    RACE = "race"
+    OVERLOAD = "overload"
+    OUTAGE = "outage"
+
+
 class Database(ABC):
     """A database and how to use it well. One per process, made after the fork."""
 
@@ -211,6 +229,7 @@ class Database(ABC):
         # At most one thread of a process writes or waits to write a note, which may be left out.
         self._notes = Line(1, 1, capacity.wait_s)
         self._beside: list[Callable[[], None]] = []
+        self.outage = Outage()
 
     @contextmanager
     def reading(self, store: type[S]) -> Iterator[S]:
@@ -218,8 +237,15 @@ class Database(ABC):
 
         Raises ReadInterruptedError, or RefusedError with Overloaded or Unavailable.
         """
-        with self._telling(interrupted=ReadInterruptedError), self.connect() as connection:
-            yield store(Session(connection, self._vault, None, self.now_us()))
+        with self._telling(Access.READ), self.connect() as connection:
+            is_worth_again = self._is_worth_again(connection)
+            try:
+                yield store(Session(connection, self._vault, None, self.now_us()))
+            except exc.DBAPIError as error:
+                # With this connection all others of the pool are given up, so the next one is new.
+                if error.connection_invalidated and is_worth_again:
+                    raise ReadInterruptedError from error
+                raise
 
     @contextmanager
     def snapshot(self, store: type[S]) -> Iterator[S]:
@@ -227,9 +253,7 @@ class Database(ABC):
 
         Raises RefusedError with Overloaded or Unavailable.
         """
-        with self._telling(), self.connect() as connection:
-            how = " ISOLATION LEVEL REPEATABLE READ, READ ONLY" if connection.dialect.name == "postgresql" else ""
-            connection.exec_driver_sql(f"BEGIN{how}")
+        with self._telling(Access.READ), _begun(self.connect, self._snapshot) as connection:
             try:
                 yield store(Session(connection, self._vault, None, self.now_us()))
             finally:
@@ -277,13 +301,13 @@ class Database(ABC):
 
         `principal` waits for a turn in `line`, by default that of the writers.
         """
-        with (line or self.writers).turn(principal), self._telling(), self._begin() as connection:
+        with (line or self.writers).turn(principal), self._telling(Access.WRITE), self._begin() as connection:
             yield connection
 
     @contextmanager
     def looking(self) -> Iterator[Connection]:
         """Give a bare connection for reading. Raises RefusedError with Overloaded or Unavailable."""
-        with self._telling(), self.connect() as connection:
+        with self._telling(Access.READ), self.connect() as connection:
             yield connection
 
     def ping(self) -> None:
@@ -294,6 +318,11 @@ class Database(ABC):
     def is_missing(self) -> bool:
         """Tell whether there is nothing yet that one could connect to."""
         return False
+
+    @property
+    def _snapshot(self) -> str:
+        """The words that begin a transaction which sees one moment."""
+        return "BEGIN"
 
     @abstractmethod
     def connect(self) -> Connection:
@@ -308,49 +337,92 @@ class Database(ABC):
         """Have what lies beside the database closed with it."""
         self._beside.append(close)
 
+    def _is_worth_again(self, connection: Connection) -> bool:  # noqa: ARG002  # for who overrides it
+        """Return whether a read that loses `connection` may go better on a new one."""
+        return True
+
     @abstractmethod
     def _begin(self) -> AbstractContextManager[Connection]:
         """Begin a transaction; commit at the end of the block, roll back when it raises."""
 
     @abstractmethod
-    def _meaning(self, error: exc.DBAPIError) -> Exception:
-        """Tell what a driver's error means; the error itself when it is a bug."""
+    def _meaning(self, error: exc.DBAPIError) -> Meaning | None:
+        """Return what a driver's error means; None when it is a bug."""
 
     def now_us(self) -> int:
         """Give the time, in microseconds since the epoch."""
         return int(self._clock() * 1_000_000)
 
     @contextmanager
-    def _telling(self, interrupted: type[Exception] | None = None) -> Iterator[None]:
+    def _telling(self, access: Access) -> Iterator[None]:
         try:
             yield
         except (exc.TimeoutError, QueueTimeoutError):
             raise RefusedError(Overloaded()) from None
         except QueueBrokenError as error:
-            raise RefusedError(Unavailable()) from error
+            raise self.outage.failed(access, error) from error
         except exc.DBAPIError as error:
-            if error.connection_invalidated and interrupted is not None:
-                raise interrupted from error
             meaning = self._meaning(error)
-            if meaning is error and error.connection_invalidated:
-                meaning = RefusedError(Unavailable())
-            if meaning is error:
+            if meaning is None and error.connection_invalidated:
+                meaning = Meaning.OUTAGE
+            if meaning is None:
                 raise
-            raise meaning from error
+            if meaning is Meaning.RACE:
+                raise TransactionRefusedError(state_of(error)) from error
+            if meaning is Meaning.OVERLOAD:
+                raise RefusedError(Overloaded()) from error
+            raise self.outage.failed(access, error) from error
+        else:
+            self.outage.passed(access)
 
 
-@contextmanager
-def _committed(connection: Connection, begin: str, commit: str) -> Iterator[Connection]:
+# In `info` of a connection that was used before and has lain in the pool since.
+_USED = "used"
+
+
+def _note_use(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    entry.info[_USED] = True
+
+
+def _was_used(connection: Connection) -> bool:
+    return _USED in connection.info
+
+
+def _begun(connect: Callable[[], Connection], begin: str) -> Connection:
+    """Open a connection and begin a transaction on it.
+
+    Once more on a new one where an old one turns out to be lost: nothing was done on it yet.
+    """
+    for again in (True, False):
+        connection = connect()
+        was_used = _was_used(connection)
+        try:
+            _say(connection, begin)
+        except BaseException as error:
+            connection.close()
+            if again and was_used and isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+                continue
+            raise
+        return connection
+    raise AssertionError("the second try returns or raises")
+
+
+def _say(connection: Connection, words: str) -> None:
     # In words, on a connection in autocommit. The driver's rollback() does
     # nothing when the database has already rolled back by itself, as SQLite
     # does when the disk is full.
-    connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
-    try:
-        yield connection
-        connection.exec_driver_sql(commit, execution_options={"no_parameters": True})
-    except BaseException:
-        _undo(connection)
-        raise
+    connection.exec_driver_sql(words, execution_options={"no_parameters": True})
+
+
+@contextmanager
+def _committed(connect: Callable[[], Connection], begin: str, commit: str) -> Iterator[Connection]:
+    with _begun(connect, begin) as connection:
+        try:
+            yield connection
+            _say(connection, commit)
+        except BaseException:
+            _undo(connection)
+            raise
 
 
 def _undo(connection: Connection) -> None:
@@ -390,6 +462,9 @@ class SqliteDatabase(Database):
         self._writer = create_engine(url, connect_args=connect, **(options | {"pool_size": 1}))
         event.listen(self._reader, "connect", _prepare_reader)
         event.listen(self._writer, "connect", _prepare_writer)
+        for engine in (self._reader, self._writer):
+            event.listen(engine, "checkin", _note_use)
+            event.listen(engine, "handle_error", give_up_sqlite)
 
     @classmethod
     def create(cls, path: Path) -> None:
@@ -403,17 +478,25 @@ class SqliteDatabase(Database):
 
     def connect(self) -> Connection:
         """Open a connection that cannot write. Raises RefusedError(Unavailable) when the file is gone."""
-        self._stay_with_the_file()
+        self._stay_with_the_file(Access.READ)
         return self._reader.connect()
 
-    def _stay_with_the_file(self) -> None:
+    def _connect_to_write(self) -> Connection:
+        self._stay_with_the_file(Access.WRITE)
+        # SQLite opens what it may not write for reading, and a transaction begins on that connection all the same.
+        if not os.access(self.path, os.W_OK):
+            number = errno.EROFS if os.statvfs(self.path).f_flag & os.ST_RDONLY else errno.EACCES
+            raise self.outage.failed(Access.WRITE, OSError(number, "not writable"))
+        return self._writer.connect()
+
+    def _stay_with_the_file(self, access: Access) -> None:
         # A connection goes on with the file it has opened, also after another
         # was put in its place, as one does to restore a backup: what it writes
         # then is acknowledged and lost.
         try:
             status = self.path.stat()
-        except OSError:
-            raise RefusedError(Unavailable()) from None
+        except OSError as error:
+            raise self.outage.failed(access, error) from error
         file = (status.st_dev, status.st_ino)
         if file != self._file:
             self._reader.dispose()
@@ -427,20 +510,41 @@ class SqliteDatabase(Database):
         self._writer.dispose()
         self._turnstile.close()
 
+    def _is_worth_again(self, connection: Connection) -> bool:
+        """Return whether a read that loses `connection` may go better on a new one: what is new meets the same disk."""
+        return _was_used(connection)
+
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        with self._turnstile.turn():
-            self._stay_with_the_file()
-            with self._writer.connect() as connection, _committed(connection, "BEGIN IMMEDIATE", "COMMIT"):
-                yield connection
+        with (
+            self._turnstile.turn(),
+            _committed(self._connect_to_write, "BEGIN IMMEDIATE", "COMMIT") as connection,
+        ):
+            yield connection
 
-    def _meaning(self, error: exc.DBAPIError) -> Exception:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    def _meaning(self, error: exc.DBAPIError) -> Meaning | None:
+        code = _sqlite_code(error.orig)
         if code in _SQLITE_BUSY:
-            return RefusedError(Overloaded())
+            return Meaning.OVERLOAD
         if code in _SQLITE_OUTAGES or str(error.orig).startswith(_SQLITE_NOT_MIGRATED):
-            return RefusedError(Unavailable())
-        return error
+            return Meaning.OUTAGE
+        return None
+
+
+def _sqlite_code(error: BaseException | None) -> int:
+    # Without what an extended code adds.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def give_up_sqlite(context: ExceptionContext) -> None:
+    """Have a connection replaced that has met an outage, and with it all others of its pool.
+
+    One that was opened while the disk was read-only stays read-only after that. One that has met a full disk is as
+    good as before, and the last of all must not be closed: -shm goes with it, and there is no room for another, so
+    that reading fails as well.
+    """
+    if _sqlite_code(context.original_exception) in _SQLITE_OUTAGES - {sqlite3.SQLITE_FULL}:
+        context.is_disconnect = True
 
 
 # PROTOCOL is what opening the write-ahead log gives up with when others open it again and again.
@@ -514,7 +618,23 @@ class PostgresDatabase(Database):
                 ),
             },
         )
+        event.listen(self._engine, "checkin", _note_use)
         event.listen(self._engine, "handle_error", _without_words)
+        event.listen(self._engine, "handle_error", self._give_up)
+        self._gave_up = float("-inf")
+
+    def _give_up(self, context: ExceptionContext) -> None:
+        """Have a connection replaced that leads to a server which cannot write any more, as after a failover.
+
+        All others of the pool lead there, too. They are given up at most once a second: a role that may not write
+        must not have every reader connect anew.
+        """
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
+            now = time.monotonic()
+            context.invalidate_pool_on_disconnect = now - self._gave_up >= _GIVEN_UP_APART_SECONDS
+            if context.invalidate_pool_on_disconnect:
+                self._gave_up = now
 
     def connect(self) -> Connection:
         """Open a connection in autocommit: a read is one round trip."""
@@ -525,30 +645,30 @@ class PostgresDatabase(Database):
         super().dispose()
         self._engine.dispose()
 
+    @property
+    def _snapshot(self) -> str:
+        """The words that begin a transaction which sees one moment."""
+        return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
         # A commit that waits for a standby and is cancelled has happened here
         # and not there (https://github.com/patroni/patroni/issues/1412), so no
         # time-out may cut it short. Each statement of one message has its own
         # (https://www.postgresql.org/docs/15/runtime-config-client.html).
-        with (
-            self._engine.connect() as connection,
-            _committed(connection, "BEGIN", "SET LOCAL statement_timeout = 0; COMMIT"),
-        ):
+        with _committed(self.connect, "BEGIN", "SET LOCAL statement_timeout = 0; COMMIT") as connection:
             yield connection
 
-    def _meaning(self, error: exc.DBAPIError) -> Exception:
+    def _meaning(self, error: exc.DBAPIError) -> Meaning | None:
         state = getattr(error.orig, "sqlstate", None)
         if state is None:
             # The driver itself failed to reach or understand the server.
-            return RefusedError(Unavailable()) if isinstance(error, exc.OperationalError) else error
+            return Meaning.OUTAGE if isinstance(error, exc.OperationalError) else None
         if state in _RACES:
-            return TransactionRefusedError(state)
+            return Meaning.RACE
         if state in _WAITED_TOO_LONG:
-            return RefusedError(Overloaded())
-        if state.startswith(_OUTAGES):
-            return RefusedError(Unavailable())
-        return error
+            return Meaning.OVERLOAD
+        return Meaning.OUTAGE if state.startswith(_OUTAGES) else None
 
 
 def _without_words(context: ExceptionContext) -> None:
@@ -579,14 +699,24 @@ _WAITED_TOO_LONG = frozenset(("55P03", "57014", "25P03", "25P04"))
 # 42P01 and 42703: the schema is not there yet; the server came up after we did, and nobody has migrated it.
 # A role that may not do it, as one that may only read; who grants it more need not start us anew.
 NOT_PERMITTED = "42501"
-_OUTAGES = ("08", "53", "57P", "58", "XX", "25006", "28", "3D", "42P01", "42703", NOT_PERMITTED)
+READ_ONLY = "25006"
+_OUTAGES = ("08", "53", "57P", "58", "XX", READ_ONLY, "28", "3D", "42P01", "42703", NOT_PERMITTED)
 
 
 def open_database(
     url: str, vault: Vault, capacity: Capacity = SINGLE, clock: Callable[[], float] = time.time
 ) -> Database:
-    """Make the database that `url` names; connects at the first use."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return SqliteDatabase(Path(parsed.database or ""), vault, capacity, clock)
-    return PostgresDatabase(parsed, vault, capacity, clock)
+    """Make the database that `url` names; connects at the first use. Raises UnopenedError."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return SqliteDatabase(Path(parsed.database or ""), vault, capacity, clock)
+        return PostgresDatabase(parsed, vault, capacity, clock)
+    except ImportError:
+        raise UnopenedError(
+            "the driver of PostgreSQL is not installed: pip install 'accounts-service[postgresql]'"
+        ) from None
+    except (exc.ArgumentError, ValueError):
+        raise UnopenedError(
+            "ACCOUNTS_DATABASE_URL is no address of a database: the password in it must be percent-encoded"
+        ) from None

@@ -38,10 +38,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 from sqlalchemy.pool import QueuePool
 
-from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts, Unavailable
+from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts
 from accounts_service.lines import Line
 from accounts_service.storage.audit import Change
-from accounts_service.storage.database import Database, RecordedStatement, SqliteDatabase, Store
+from accounts_service.storage.database import Database, RecordedStatement, SqliteDatabase, Store, give_up_sqlite
+from accounts_service.storage.outage import Access
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.statements import Statement, Value, given
 
@@ -238,6 +239,7 @@ class SqliteLimits(Limits):
             isolation_level="AUTOCOMMIT",
         )
         event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "handle_error", give_up_sqlite)
         # The process that has opened the file, and which file that was.
         self._opened_as: tuple[int, int, int] | None = None
         database.goes_with(self._engine.dispose)
@@ -255,11 +257,15 @@ class SqliteLimits(Limits):
         try:
             yield
         except exc.OperationalError as error:
+            if error.connection_invalidated:
+                raise self._database.outage.failed(Access.COUNT, error) from error
             raise RefusedError(Overloaded()) from error
         except (exc.DatabaseError, OSError) as error:
             if getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) in _BROKEN:
                 self._remove()
-            raise RefusedError(Unavailable()) from error
+            raise self._database.outage.failed(Access.COUNT, error) from error
+        else:
+            self._database.outage.passed(Access.COUNT)
 
     def _connected(self) -> Connection:
         """Connect to the file; make it where it is not there, and anew where it is none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import traceback
 import uuid
 
 import structlog
@@ -20,6 +19,7 @@ from accounts_service.faults import (
     SecretUnreadable,
     Unavailable,
 )
+from accounts_service.logs import describe
 from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
 from accounts_service.storage.paths import masked
 from accounts_service.storage.sealed import UnreadableSecretError
@@ -64,10 +64,9 @@ def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler
     def tell(fault: Fault) -> Response:
         return dialect.tell(fault, request)
 
+    # An outage has its lines where it is noticed: storage/outage.py.
     @app.errorhandler(RefusedError)
     def refused(error: RefusedError) -> Response:
-        if isinstance(error.fault, Unavailable):
-            log.error("storage.unavailable", request_id=request_id(), cause=describe(error))
         return tell(error.fault)
 
     @app.errorhandler(UnreadableSecretError)
@@ -114,21 +113,3 @@ def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler
             us=(time.perf_counter_ns() - g.started) // 1000,
         )
         return response
-
-
-def describe(error: BaseException) -> list[str]:
-    """Describe an exception and its causes for the log: types and places, no messages.
-
-    The message of an exception that nobody foresaw may hold anything, a secret
-    included; types, places and SQLSTATE are enough to find the line.
-    """
-    lines = []
-    seen: BaseException | None = error
-    while seen is not None:
-        state = getattr(getattr(seen, "orig", None), "sqlstate", None)
-        lines.append(f"{type(seen).__module__}.{type(seen).__qualname__}" + (f" [{state}]" if state else ""))
-        lines.extend(
-            f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(seen.__traceback__)
-        )
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
-    return lines

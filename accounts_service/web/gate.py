@@ -264,6 +264,21 @@ def authenticated(call: Call) -> None:
             raise
 
 
+def recognised(call: Call) -> bool:
+    """Find out who is asking on an open route that tells some callers more; return whether that is known.
+
+    It is not known of a request without credentials. Raises as `authenticated` where they are wrong.
+    """
+    if not call.snapshot.reads_who(facts_of(call.request)):
+        return False
+    try:
+        call.identity = call.dialect.identify(call)
+    except RefusedError as error:
+        call.unrecognised = error.fault
+        raise
+    return True
+
+
 # Of what it raises, only this can meet a route: the rest is about paths and methods that lead nowhere.
 @refuses(BadPath, on=lambda route: bool(route.arguments))
 def routed(call: Call) -> None:

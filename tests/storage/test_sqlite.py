@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, exc, func, insert, literal, select, text
+from sqlalchemy import Connection, event, exc, func, insert, literal, select, text
 
 from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.tables import ACCOUNT
@@ -18,6 +18,7 @@ from accounts_service.storage import database as module
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Capacity, Database, SqliteDatabase
 from tests.storage.kit import CANARY, VAULT, Bare, audited, document, opened, put, rows, sqlite
+from tests.support.disks import fill, read_only, small_disk
 
 IMPATIENT = Capacity(wait_s=0.05)
 
@@ -36,10 +37,18 @@ def refused(fault: object) -> Iterator[None]:
     assert caught.value.fault == fault
 
 
-def set_on_writer(database: SqliteDatabase, pragma: str) -> None:
-    """Change the one connection that writes."""
-    with database._writer.connect() as connection:
-        connection.exec_driver_sql(f"PRAGMA {pragma}")
+@contextmanager
+def each_writer_with(database: SqliteDatabase, pragma: str) -> Iterator[None]:
+    """Set something on each connection that writes and is opened within the block."""
+
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    database._writer.dispose()
+    event.listen(database._writer, "connect", prepare)
+    yield
+    event.remove(database._writer, "connect", prepare)
+    database._writer.dispose()
 
 
 def test_the_writer_loses_no_commit_when_the_power_fails_and_checks_foreign_keys(database: SqliteDatabase) -> None:
@@ -200,33 +209,66 @@ def test_a_full_disk_is_an_outage_that_loses_nothing_and_passes(database: Sqlite
     put(database)
     with database.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    set_on_writer(database, f"max_page_count = {pages + 8}")
-    acknowledged = ["default"]
-    with refused(Unavailable()):
-        for number in range(100):
-            put(database, Key("email", f"a{number}"), document(filling="x" * 4000))
-            acknowledged.append(f"a{number}")
-    assert 1 < len(acknowledged) < 100
-    for _ in range(3):
+    with each_writer_with(database, f"max_page_count = {pages + 8}"):
+        acknowledged = ["default"]
         with refused(Unavailable()):
-            put(database, Key("email", "more"), document(filling="x" * 40_000))
-    assert sorted(row.name for row in rows(database, ACCOUNT)) == sorted(acknowledged)
-    assert len(audited(database)) == len(acknowledged)
-    with database.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
-    set_on_writer(database, "max_page_count = 1000000")
+            for number in range(100):
+                put(database, Key("email", f"a{number}"), document(filling="x" * 4000))
+                acknowledged.append(f"a{number}")
+        assert 1 < len(acknowledged) < 100
+        for _ in range(3):
+            with refused(Unavailable()):
+                put(database, Key("email", "more"), document(filling="x" * 40_000))
+        assert sorted(row.name for row in rows(database, ACCOUNT)) == sorted(acknowledged)
+        assert len(audited(database)) == len(acknowledged)
+        with database.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
     put(database, Key("email", "more"), document(filling="x" * 40_000))
     assert len(audited(database)) == len(acknowledged) + 1
 
 
-def test_a_file_that_cannot_be_written_is_an_outage(database: SqliteDatabase) -> None:
+def test_read_only_file_is_told_and_the_first_write_after_it_works(database: SqliteDatabase) -> None:
     put(database)
-    set_on_writer(database, "query_only = ON")
+    with read_only(database.path):
+        for _ in range(2):
+            with refused(Unavailable()):
+                put(database)
+        assert len(rows(database, ACCOUNT)) == 1
+        cause = database.outage.cause
+        assert cause is not None
+        assert (cause.name, cause.text) in (
+            ("read_only", "its disk is read-only (EROFS)"),
+            ("cannot_open", "a file of it may not be opened (EACCES)"),
+        )
+    assert put(database).version == 2
+    assert database.outage.cause is None
+
+
+def test_connection_opened_on_a_read_only_file_does_not_stay_in_the_pool(database: SqliteDatabase) -> None:
+    put(database)
+    database.dispose()
+    with read_only(database.path), database._writer.connect() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM signals_account")
     with refused(Unavailable()):
         put(database)
-    assert len(rows(database, ACCOUNT)) == 1
-    set_on_writer(database, "query_only = OFF")
     assert put(database).version == 2
+
+
+def test_full_disk_is_told_and_the_first_write_after_it_works(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk, opened(f"sqlite:///{disk}/accounts.db", IMPATIENT) as database:
+        SqliteDatabase.create(disk / "accounts.db")
+        migrations.upgrade(database)
+        put(database)
+        fill(disk)
+        for _ in range(2):
+            with refused(Unavailable()):
+                put(database, body=document(filling="x" * 200_000))
+        cause = database.outage.cause
+        assert cause is not None
+        assert (cause.name, cause.text) == ("disk_full", "its disk is full (SQLITE_FULL)")
+        (disk / "filling").unlink()
+        assert put(database).version == 2
+        assert database.outage.cause is None
 
 
 def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:

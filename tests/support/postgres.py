@@ -78,6 +78,11 @@ class PostgresServer:
         """Run pg_ctl on the cluster, e.g. `control("-m", "fast", "restart")`."""
         self._run("pg_ctl", "-s", "-w", "-D", "data", "-l", "log", *words)
 
+    def authenticate(self, *lines: str) -> None:
+        """Put other lines in place of pg_hba.conf."""
+        (self._folder / "data" / "pg_hba.conf").write_text("".join(f"{line}\n" for line in lines))
+        self.control("restart")
+
     def _run(self, program: str, *arguments: str) -> None:
         identity = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []} if self._user else {}
         subprocess.run(

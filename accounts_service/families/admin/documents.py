@@ -55,11 +55,26 @@ TERMS = {
 
 ALIVE = Answer("The process answers.", record("Alive", {"status": _STATUS}), {"status": "ok"}, _NOT_STORED)
 
+_PARTS: JsonSchema = {
+    "type": "object",
+    "additionalProperties": record("Part", {"ok": {"type": "boolean"}, "detail": _TEXT, "todo": _TEXT}),
+}
+
 READY = Answer(
-    "Requests can be served.",
-    record("Ready", {"status": _STATUS, "configuration": {"type": "string", "enum": ["current", "last-good"]}}),
-    {"status": "ok", "configuration": "current"},
+    "Requests can be served. `parts` are for callers with `cluster:admin:accounts:health/get`.",
+    record("Ready", {"status": _STATUS}, {"parts": _PARTS}),
+    {"status": "ok", "parts": {"jobs": {"ok": True, "detail": "a jobs process runs", "todo": ""}}},
     _NOT_STORED,
+)
+
+UNREADY = Answer(
+    "No request, or no change, can be served now. `parts` are for callers with `cluster:admin:accounts:health/get`.",
+    record("Unready", {"status": {"type": "string", "const": "unavailable"}}, {"parts": _PARTS}),
+    {
+        "status": "unavailable",
+        "parts": {"writes": {"ok": False, "detail": "its disk is full (SQLITE_FULL)", "todo": "make room on the disk"}},
+    },
+    (*_NOT_STORED, "Retry-After"),
 )
 
 OPENAPI = Answer(

@@ -1,0 +1,111 @@
+"""Checks of what is in the database: mails that wait, names that look the same, secrets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from accounts_service import app
+from accounts_service.config import Settings
+from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
+from accounts_service.faults import SecretUnreadable
+from accounts_service.jobs.mail import Waiting, server_of
+from accounts_service.storage.checkup import LATEST_SEAL_S, Work, Workings
+from accounts_service.storage.database import Database
+from accounts_service.storage.envelopes import Envelopes, Tally
+from accounts_service.storage.outbox import Outbox, Standing
+from accounts_service.storage.rotation import ALIVE_SECONDS, JOBS
+from accounts_service.storage.twins import Spellings
+from accounts_service.web.services import MailServer
+
+# A jobs process that runs looks every few seconds.
+_OVERDUE_SECONDS = 600
+
+
+def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
+    """Look into a database whose schema fits; with `secrets`, open all that is sealed in it."""
+    with database.reading(Workings) as workings:
+        work = workings.work()
+    yield from judge_work(work)
+    yield from _outbox(database, settings)
+    for family in app.FAMILIES.values():
+        for where in family.twins:
+            with database.reading(Spellings) as spellings:
+                yield from judge_spellings(where.things, [*spellings.twins(where)])
+    if secrets:
+        yield from _secrets(database)
+
+
+def judge_work(work: Work) -> Iterator[Finding]:
+    """Find work that is not done: no jobs process beside workers, or audit records that wait for their seal."""
+    if work.has(JOBS):
+        yield ok("jobs", "a jobs process runs")
+    elif work.processes:
+        yield fail("jobs", f"no jobs process has reported for {ALIVE_SECONDS} s, and workers run", _SEE_JOBS)
+    else:
+        yield ok("jobs", "no process of the service runs on this database")
+    waited_s = work.unsealed_s or 0
+    if waited_s <= LATEST_SEAL_S:
+        yield ok("seals", "no audit record waits for its seal")
+        return
+    text = f"audit records wait for their seal, the oldest for {waited_s} s"
+    yield fail("seals", text, _SEE_JOBS) if work.processes else warn("seals", text, _SEE_JOBS)
+
+
+_SEE_JOBS = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true, and look for jobs.failed"
+
+
+def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:
+    with database.reading(Outbox) as outbox:
+        standing = outbox.standing()
+    server = server_of(database, app.MAIL_SERVERS, settings.mail_account)
+    yield from judge_outbox(standing, server, time.time())
+
+
+def judge_spellings(things: str, twins: Sequence[Sequence[str]]) -> Iterator[Finding]:
+    """Return a warning if accounts of earlier releases have names that now count as the same."""
+    if not twins:
+        yield ok("spelling", f"no two {things} have names that differ in spelling only")
+        return
+    text = f"{len(twins)} identifiers of {things} belong to several in different spellings"
+    todo = "each is found by its exact spelling; delete those that are not needed"
+    # Escaped: on a terminal most of them look the same.
+    yield Finding(Status.WARN, "spelling", text, todo, tuple(", ".join(map(ascii, names)) for names in twins[:20]))
+
+
+def judge_outbox(standing: Standing, server: MailServer | Waiting | SecretUnreadable, now: float) -> Iterator[Finding]:
+    """Find mails that wait in vain, and such as were given up."""
+    text = "nothing waits"
+    if standing.waiting:
+        text = f"{standing.waiting} waiting, the oldest for {_passed(standing.oldest_us, now)} s"
+    overdue = _passed(standing.overdue_us, now)
+    # Who sends no mails needs no account.
+    if not isinstance(server, MailServer) and (standing.waiting or server is not Waiting.UNSET):
+        todo = "name a global account of type email that can be used, or mend the one that is named"
+        yield warn("outbox", f"{text}; {server.reason}", todo)
+    elif overdue > _OVERDUE_SECONDS:
+        todo = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true"
+        yield warn("outbox", f"{text}; one is due for {overdue} s, and nobody has tried it", todo)
+    else:
+        yield ok("outbox", text)
+    if standing.failed:
+        todo = "look for mail.given_up in the log; they are kept for a month"
+        yield warn("outbox", f"{standing.failed} given up", todo)
+
+
+def _passed(since_us: int | None, now: float) -> int:
+    return 0 if since_us is None else max(0, int(now - since_us / 1_000_000))
+
+
+def _secrets(database: Database) -> Iterator[Finding]:
+    for name, columns in app.SEALED.items():
+        tally = Tally()
+        for column in columns:
+            with database.reading(Envelopes) as envelopes:
+                tally += envelopes.tally(column)
+        counted = f"{name}: {tally.total} in all, {tally.opened} opened, {len(tally.undecryptable)} unreadable"
+        if tally.undecryptable:
+            todo = "find the keys that they were sealed with, see docs/operations.md; and the audit records of the rows"
+            yield Finding(Status.FAIL, "secrets", counted, todo, tuple(map(str, tally.undecryptable)))
+        else:
+            yield ok("secrets", counted)

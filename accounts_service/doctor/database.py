@@ -1,0 +1,159 @@
+"""Checks of the database: whether it can be reached, and whether it can do what the service relies on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from sqlalchemy.exc import DBAPIError
+
+from accounts_service.config import CONNECTIONS_BESIDE, Settings
+from accounts_service.doctor.contents import judge_contents
+from accounts_service.doctor.files import judge_files, judge_sqlite
+from accounts_service.doctor.findings import Finding, fail, ok, warn
+from accounts_service.faults import Overloaded, RefusedError
+from accounts_service.storage import migrations
+from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, cause_of, damaged
+from accounts_service.storage.checkup import (
+    PostgresFacts,
+    SqliteFacts,
+    facts_of,
+    is_ambiguous,
+    name_of,
+)
+from accounts_service.storage.database import (
+    Database,
+    ReadInterruptedError,
+    SqliteDatabase,
+    UnopenedError,
+    open_database,
+)
+from accounts_service.storage.sealed import Keyring, Vault
+from accounts_service.storage.writability import try_to_write
+
+_OLDEST_POSTGRES = 130000
+_CLOCKS_APART_SECONDS = 2
+
+
+def judge_database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> Iterator[Finding]:
+    """Visit the database of `settings`; with `secrets`, and the keys, also open all that is sealed in it."""
+    # Without keys everything else can be looked at all the same.
+    vault = Vault(keyring or Keyring.generate())
+    try:
+        database = open_database(settings.database_url, vault)
+        name = name_of(settings.database_url)
+    except UnopenedError as error:
+        text, _, todo = str(error).partition(": ")
+        yield fail("database", text, todo)
+        return
+    database.outage.keep_quiet()
+    try:
+        yield from _visit(database, name, settings, secrets=secrets and keyring is not None)
+    finally:
+        database.dispose()
+
+
+def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
+    try:
+        if isinstance(database, SqliteDatabase):
+            yield from judge_files(database.path)
+        if database.is_missing():
+            return
+        yield from _connected(database, name, settings)
+        if migrations.fits(database):
+            yield from _writes(database, name)
+            yield from judge_contents(database, settings, secrets=secrets)
+    except (RefusedError, ReadInterruptedError) as error:
+        yield _unreached(name, settings.database_url, error)
+    except OSError as error:
+        yield fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    except DBAPIError as error:
+        if damaged(error):
+            yield fail("integrity", f"{name} is damaged or no database", RESTORE)
+            return
+        # Its class and state only: the words of a server may quote anything.
+        state = getattr(error.orig, "sqlstate", None) or ""
+        text = f"{name} refuses what the service asks: {type(error.orig).__name__} {state}".rstrip()
+        yield fail("database", text, "look the state up in the server's manual, and at its log")
+    except TypeError as error:
+        if "bytes-like" not in str(error):
+            raise
+        # SQLAlchemy meets bytes where the encoding is no text, as SQL_ASCII is none.
+        text = f"could not be carried out ({type(error).__name__})"
+        yield fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
+
+
+def _writes(database: Database, name: str) -> Iterator[Finding]:
+    if isinstance(database, SqliteDatabase) and database.path.stat().st_uid != os.geteuid():
+        # The files that SQLite and the queue make would be this user's, and keep the service out.
+        yield warn("writes", "not tried, since the file is another user's", "run this as the service's user")
+        return
+    try:
+        try_to_write(database)
+    except RefusedError as error:
+        if isinstance(error.fault, Overloaded):
+            yield warn("writes", f"{name} was busy: no turn to write within some seconds", UNRESPONSIVE.todo)
+        else:
+            cause = cause_of(error)
+            yield fail("writes", f"{name} takes no writes: {cause.text}", cause.todo)
+    else:
+        yield ok("writes", "a row was written and taken back")
+
+
+def _unreached(name: str, url: str, error: BaseException) -> Finding:
+    cause = cause_of(error)
+    if cause.name == "damaged":
+        return fail("integrity", f"{name} is damaged or no database", cause.todo)
+    if is_ambiguous(url):
+        text = f"{name} cannot be used: {cause.text}"
+        return fail("database", text, "the password in ACCOUNTS_DATABASE_URL must be percent-encoded")
+    return fail("database", f"{name} cannot be used: {cause.text}", cause.todo)
+
+
+def _connected(database: Database, name: str, settings: Settings) -> Iterator[Finding]:
+    facts = facts_of(database)
+    revision = migrations.current(database)
+    if migrations.fits(database):
+        yield ok("database", f"{name}, at revision {revision}")
+    else:
+        text = f"{name} is at revision {revision or 'none'}, this release needs {migrations.head()}"
+        yield fail("database", text, "run 'accounts-service db upgrade'")
+    match facts:
+        case SqliteFacts():
+            yield from judge_sqlite(facts)
+        case PostgresFacts():
+            yield from judge_postgres(facts, settings)
+
+
+def judge_postgres(facts: PostgresFacts, settings: Settings) -> Iterator[Finding]:
+    """Find a server that cannot do what we rely on."""
+    if facts.version < _OLDEST_POSTGRES:
+        yield fail("version", f"PostgreSQL {facts.version // 10000}", "13 or newer is needed")
+    else:
+        yield ok("version", f"PostgreSQL {facts.version // 10000}")
+    each = settings.database_connections
+    wanted = settings.workers * each + CONNECTIONS_BESIDE
+    text = f"{settings.workers} workers of {each} connections, and jobs, may take {wanted} of {facts.connections}"
+    if wanted > facts.connections:
+        yield fail(
+            "connections", text, "raise max_connections, or lower ACCOUNTS_WORKERS or ACCOUNTS_DATABASE_CONNECTIONS"
+        )
+    elif 2 * wanted > facts.connections:
+        todo = "none is left for a second instance, as in a deployment; raise max_connections"
+        yield warn("connections", text, todo)
+    else:
+        yield ok("connections", text)
+    if facts.synchronous_commit == "off":
+        text = "synchronous_commit is off: a crash may lose what was acknowledged"
+        yield warn("commit", text, "turn it on for this database")
+    else:
+        yield ok("commit", f"synchronous_commit is {facts.synchronous_commit}")
+    if facts.encoding != "UTF8":
+        yield fail("encoding", f"the database's encoding is {facts.encoding}", "create it anew with ENCODING 'UTF8'")
+    else:
+        yield ok("encoding", facts.encoding)
+    apart = f"the database's clock is {facts.ahead_seconds:+.1f} s from this machine's"
+    if abs(facts.ahead_seconds) > _CLOCKS_APART_SECONDS:
+        yield warn("clock", apart, "have both follow a time server")
+    else:
+        yield ok("clock", apart)
