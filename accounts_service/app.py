@@ -188,13 +188,14 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     rewrap = Rewrap(database, sealed_columns())
     trail = Trail(database, settings.audit_kept_days, STORED)
     return (
-        Job("mail", 2, mail.send),
+        Job("mail", 2, mail.send, lane="mail"),
         Job("mail-forgotten", 3600, mail.forget),
         Job("attempts", 30, attempts.record),
         Job("attempts-forgotten", 600, attempts.forget),
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
-        Job("audit-seals", 1, trail.seal),
+        # In a lane of its own, so that no other job makes it late; and soon again after an outage.
+        Job("audit-seals", 1, trail.seal, lane="seals", longest_pause_seconds=4),
         Job("audit-expired", 3600, trail.expire),
         Job("mention-codes", 600, partial(_forget_codes, database)),
         Job("answers-forgotten", 600, partial(_forget_answers, database)),
