@@ -21,6 +21,7 @@ from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.views import FAMILY as MENTION
 from accounts_service.families.netbird.views import FAMILY as NETBIRD
+from accounts_service.families.signals.store import leftovers
 from accounts_service.families.signals.store.leftovers import AccountLeftovers
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
@@ -34,9 +35,10 @@ from accounts_service.jobs.mail import Mail
 from accounts_service.jobs.rewrap import Rewrap
 from accounts_service.jobs.seal import Trail
 from accounts_service.lines import Line
-from accounts_service.storage import idempotency, migrations, outbox
-from accounts_service.storage.audit import Author
+from accounts_service.storage import idempotency, migrations, outbox, rotation
+from accounts_service.storage.audit import AUDIT_RECORD, AUDIT_REVEAL, Author
 from accounts_service.storage.checkup import connections_of
+from accounts_service.storage.clocks import Moment
 from accounts_service.storage.database import Capacity, Database, open_database
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.idempotency import Answers
@@ -84,6 +86,16 @@ SEALED: dict[str, Sequence[Sealed]] = {
     "outbox": (outbox.SEALED,),
     "answers": (idempotency.SEALED,),
 }
+
+# The stored times that something waits for, or is kept by. `doctor` names those that lie too far ahead.
+MOMENTS = (
+    *rotation.MOMENTS,
+    *outbox.MOMENTS,
+    *idempotency.MOMENTS,
+    Moment(AUDIT_REVEAL.c.at_us),
+    Moment(AUDIT_RECORD.c.at_us),
+    *leftovers.MOMENTS,
+)
 
 
 def built_ins() -> BuiltIns:

@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -60,6 +61,7 @@ from accounts_service.storage.checkup import (
     name_of,
     state_of,
 )
+from accounts_service.storage.clocks import Ahead, Moments
 from accounts_service.storage.database import (
     NOT_PERMITTED,
     Database,
@@ -70,6 +72,7 @@ from accounts_service.storage.database import (
 from accounts_service.storage.envelopes import Envelopes, Tally
 from accounts_service.storage.outbox import Outbox, Standing
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
+from accounts_service.storage.seals import LATE_SECONDS, oldest_unsealed_seconds
 from accounts_service.storage.twins import Spellings
 from accounts_service.web.services import MailServer
 
@@ -606,6 +609,8 @@ def judge_postgres(facts: PostgresFacts, settings: Settings) -> Iterator[Finding
 
 def _contents(database: Database, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
     yield from _outbox(database, settings)
+    yield judge_seals(oldest_unsealed_seconds(database))
+    yield from _clocks(database)
     for family in app.FAMILIES.values():
         for where in family.twins:
             with database.reading(Spellings) as spellings:
@@ -644,12 +649,53 @@ def judge_outbox(standing: Standing, server: MailServer | Waiting | SecretUnread
         yield _warn("outbox", f"{text}; {server.reason}", todo)
     elif overdue > _OVERDUE_SECONDS:
         todo = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true"
-        yield _warn("outbox", f"{text}; one is due for {overdue} s, and nobody has tried it", todo)
+        tried = "it was never tried"
+        if standing.error:
+            todo = "correct the mail account or its server; see docs/operations.md"
+            tried = f"its last try failed: {standing.error}"
+        yield _warn("outbox", f"{text}; one is due for {overdue} s, and {tried}", todo)
     else:
         yield _ok("outbox", text)
     if standing.failed:
         todo = "look for mail.given_up in the log; they are kept for a month"
         yield _warn("outbox", f"{standing.failed} given up", todo)
+
+
+def judge_seals(waited_s: float | None) -> Finding:
+    """Find audit records that are not sealed in time; None: all are sealed."""
+    if waited_s is None:
+        return _ok("seals", "every audit record is sealed")
+    if waited_s <= LATE_SECONDS:
+        return _ok("seals", f"the oldest audit record without a seal is {waited_s:.0f} s old")
+    todo = "see that 'accounts-service jobs' runs, and look for audit.head_damaged and jobs.failed in its log"
+    return _fail(
+        "seals", f"an audit record has waited {waited_s:.0f} s for its seal; the limit is {LATE_SECONDS} s", todo
+    )
+
+
+def _clocks(database: Database) -> Iterator[Finding]:
+    found = []
+    for moment in app.MOMENTS:
+        with database.reading(Moments) as moments:
+            found.append(moments.ahead(moment))
+    yield judge_clocks([one for one in found if one is not None])
+
+
+def judge_clocks(ahead: Sequence[Ahead]) -> Finding:
+    """Find times in the future, which a clock has written that was ahead."""
+    if not ahead:
+        return _ok("times", "no stored time lies in the future")
+    details = tuple(f"{one.where}: rows {one.number}, the furthest {_written(one.furthest_us)}" for one in ahead)
+    text = f"rows with a time in the future: {sum(one.number for one in ahead)}"
+    todo = "have all machines follow a time server; nothing waits longer for them, but old records are kept longer"
+    return Finding(Status.WARN, "times", text, todo, details)
+
+
+def _written(at_us: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{at_us} µs"
 
 
 def _passed(since_us: int | None, now: float) -> int:

@@ -45,8 +45,8 @@ def run(
 ) -> bool:
     """Do `jobs`, each when it is due, until told to stop; with `once`, each one time.
 
-    Return whether the last turn of each went well. Returns early when a lane has died, so that the process can be started again. A lane that is still at work
-    `patience_seconds` after the process was told to stop is left behind.
+    Return whether the last turn of each went well. Returns early when a lane has died, so that the process can be
+    started again. A lane that is still at work `patience_seconds` after the process was told to stop is left behind.
     """
     lanes: dict[str, list[Job]] = {}
     for job in jobs:
