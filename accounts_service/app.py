@@ -35,7 +35,7 @@ from accounts_service.jobs.mail import Mail
 from accounts_service.jobs.rewrap import Rewrap
 from accounts_service.jobs.seal import Trail
 from accounts_service.lines import Line
-from accounts_service.storage import idempotency, migrations, outbox, rotation
+from accounts_service.storage import idempotency, mail_limits, migrations, outbox, rotation
 from accounts_service.storage.audit import AUDIT_RECORD, AUDIT_REVEAL, Author
 from accounts_service.storage.checkup import connections_of
 from accounts_service.storage.clocks import Moment
@@ -91,6 +91,7 @@ SEALED: dict[str, Sequence[Sealed]] = {
 MOMENTS = (
     *rotation.MOMENTS,
     *outbox.MOMENTS,
+    *mail_limits.MOMENTS,
     *idempotency.MOMENTS,
     Moment(AUDIT_REVEAL.c.at_us),
     Moment(AUDIT_RECORD.c.at_us),

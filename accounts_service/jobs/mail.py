@@ -24,6 +24,7 @@ from accounts_service.jobs.breaker import Breaker
 from accounts_service.jobs.loop import Stopping
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, TransactionRefusedError
+from accounts_service.storage.mail_limits import MailLimits
 from accounts_service.storage.outbox import LEASE_SECONDS, LONGEST_DELAY_SECONDS, Claimed, Outbox
 from accounts_service.storage.sealed import UnreadableSecretError
 from accounts_service.web.services import MailServer, MailServers
@@ -130,10 +131,11 @@ class Mail:
             self._send(server, claimed, stopping)
 
     def forget(self, stopping: Stopping) -> None:
-        """Remove mails that were given up long ago. Raises as Database does."""
-        del stopping
+        """Remove mails that were given up long ago, and counts that limit nothing any more. Raises as Database does."""
         with self.database.transaction(Outbox, _AUTHOR) as outbox:
             outbox.forget(_KEPT_SECONDS)
+        while not stopping() and self.database.written(MailLimits, _AUTHOR, lambda limits: limits.forget()):
+            pass
 
     def _wait(self, reason: Waiting | SecretUnreadable) -> None:
         # Once for each reason, not with each look.

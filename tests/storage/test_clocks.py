@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from accounts_service.faults import RefusedError
 from accounts_service.jobs.mail import MOST_ATTEMPTS, pause_after
 from accounts_service.jobs.seal import Trail
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.idempotency import IDEMPOTENCY, Answers
+from accounts_service.storage.mail_limits import MailLimits
 from accounts_service.storage.outbox import LONGEST_DELAY_SECONDS, OUTBOX_MESSAGE, Message, Outbox
 from accounts_service.storage.rotation import PROCESS, SETTLED_SECONDS, WORKER, Process, Processes
 from tests.storage.kit import AUTHOR, VAULT, put, rows
@@ -90,6 +92,20 @@ def test_a_mail_of_a_fast_clock_is_tried(database: Database, clock: Clock, left:
     clock.now += 61
     with database.transaction(Outbox, AUTHOR) as outbox:
         assert outbox.forget(60) == 1
+
+
+def test_a_mail_that_a_fast_clock_counted_limits_no_other(database: Database, clock: Clock) -> None:
+    def write() -> list[str]:
+        with database.transaction(MailLimits, AUTHOR) as limits:
+            limits.take("kind", 1, 1)
+            return [*limits.unwritten("kind", ["ann@mycompany.example"])]
+
+    clock.now += YEAR
+    write()
+    clock.now = NOW
+    assert write() == ["ann@mycompany.example"]
+    with pytest.raises(RefusedError):
+        write()
 
 
 def test_no_mail_is_postponed_for_longer_than_the_bound() -> None:
