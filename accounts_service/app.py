@@ -207,8 +207,9 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("attempts-forgotten", 600, attempts.forget),
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
-        # In a lane of its own, so that no other job makes it late; and soon again after an outage.
-        Job("audit-seals", 1, trail.seal, lane="seals", longest_pause_seconds=4),
+        # In a lane of its own, so that no other job makes it late, not even one that takes long to end; and soon again
+        # after an outage.
+        Job("audit-seals", 1, trail.seal, lane="seals", longest_pause_seconds=4, to_the_end=True),
         Job("audit-expired", 3600, trail.expire),
         Job("mention-codes", 600, partial(_forget_codes, database)),
         Job("answers-forgotten", 600, partial(_forget_answers, database)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,7 +30,8 @@ class Job:
 
     Jobs of one `lane` run one after another; a job that hangs delays its own lane only. A job that talks to another
     system has a lane of its own, and a bound on what it does in one turn. A job that raises is done again after a
-    pause that doubles with each failure, up to `longest_pause_seconds`.
+    pause that doubles with each failure, up to `longest_pause_seconds`. A lane with a job `to_the_end` goes on until
+    the other lanes have ended what they had begun.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Job:
     run: Callable[[Stopping], None]
     lane: str = "upkeep"
     longest_pause_seconds: float = 60.0
+    to_the_end: bool = False
 
 
 def run(
@@ -51,10 +53,13 @@ def run(
     lanes: dict[str, list[Job]] = {}
     for job in jobs:
         lanes.setdefault(job.lane, []).append(job)
+    to_the_end = {lane for lane, its_jobs in lanes.items() if any(job.to_the_end for job in its_jobs)}
+    at_the_end = threading.Event()
     went_well = dict.fromkeys(lanes, False)
 
     def work(lane: str) -> None:
-        went_well[lane] = _run_lane(lanes[lane], stopping, once=once)
+        told = at_the_end.is_set if lane in to_the_end else stopping
+        went_well[lane] = _run_lane(lanes[lane], told, once=once)
 
     # Daemons: a lane that is left behind does not keep the process alive.
     threads = {lane: threading.Thread(target=work, args=(lane,), name=f"jobs-{lane}", daemon=True) for lane in lanes}
@@ -64,14 +69,23 @@ def run(
     while working := [lane for lane, thread in threads.items() if thread.is_alive()]:
         if stopping():
             told_at = time.monotonic() if told_at is None else told_at
-            if time.monotonic() - told_at > patience_seconds:
-                log.error("jobs.left_behind", lanes=working)
-                return False
+            is_over = time.monotonic() - told_at > patience_seconds
+            if is_over or to_the_end.issuperset(working):
+                at_the_end.set()
+            if is_over:
+                return _left(threads)
         elif not once and len(working) < len(threads):
             log.error("jobs.lane_died", lanes=sorted(threads.keys() - set(working)))
             return False
         threads[working[0]].join(_TICK_SECONDS)
     return all(went_well.values())
+
+
+def _left(threads: Mapping[str, threading.Thread]) -> bool:
+    for thread in threads.values():
+        thread.join(_TICK_SECONDS)
+    log.error("jobs.left_behind", lanes=[lane for lane, thread in threads.items() if thread.is_alive()])
+    return False
 
 
 def _run_lane(jobs: Sequence[Job], stopping: Stopping, *, once: bool) -> bool:

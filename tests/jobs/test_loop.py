@@ -127,6 +127,21 @@ def test_a_lane_that_does_not_stop_is_left_behind() -> None:
     assert lines == [{"event": "jobs.left_behind", "log_level": "error", "lanes": ["mail"]}]
 
 
+def test_a_job_to_the_end_goes_on_while_another_ends() -> None:
+    told, sealed = threading.Event(), threading.Event()
+
+    def end_slowly(_: Stopping) -> None:
+        told.set()
+        assert sealed.wait(60)
+
+    def seal(_: Stopping) -> None:
+        if told.is_set():
+            sealed.set()
+
+    jobs = (Job("mail", 1, end_slowly, lane="mail"), Job("seal", 0, seal, lane="seals", to_the_end=True))
+    assert loop.run(jobs, told.is_set)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_lane_that_dies_ends_the_loop() -> None:
     end = threading.Event()
