@@ -259,7 +259,7 @@ def served_with_jobs(tmp_path: Path, sqlite_url: str) -> Iterator[Commanded]:
 def is_there(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # Gone, or gone while it was read.
         return False
 
 

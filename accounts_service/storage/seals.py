@@ -96,7 +96,7 @@ def seal(database: Database, author: Author) -> Iterator[Head]:
 def oldest_unsealed_seconds(database: Database) -> float | None:
     """Return the age of the oldest record that is not sealed, None when all are.
 
-    One look into an index, however many records there are. Raises ReadInterruptedError, or RefusedError.
+    It reads one entry of an index, however many records there are. Raises ReadInterruptedError, or RefusedError.
     """
     with database.reading(Seals) as opened:
         return opened.oldest_unsealed_seconds()
