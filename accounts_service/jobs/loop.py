@@ -31,7 +31,7 @@ class Job:
     Jobs of one `lane` run one after another; a job that hangs delays its own lane only. A job that talks to another
     system has a lane of its own, and a bound on what it does in one turn. A job that raises is done again after a
     pause that doubles with each failure, up to `longest_pause_seconds`. A lane with a job `to_the_end` goes on until
-    the other lanes have ended what they had begun.
+    the other lanes have ended what they had begun, and then that job has one more turn.
     """
 
     name: str
@@ -101,10 +101,12 @@ def _run_lane(jobs: Sequence[Job], stopping: Stopping, *, once: bool) -> bool:
                 pause = min(2.0 ** min(failures[job.name], 10), job.longest_pause_seconds)
             due[job.name] = time.monotonic() + pause
         if once:
-            break
+            return not any(failures.values())
         # In short pieces: a handler of signals does not end a sleep.
         time.sleep(_TICK_SECONDS)
-    return not any(failures.values())
+    # What was committed since their last turn would otherwise wait for the next process.
+    last = [_done(job, stopping) for job in jobs if job.to_the_end]
+    return all(last) and not any(failures.values())
 
 
 def _done(job: Job, stopping: Stopping) -> bool:

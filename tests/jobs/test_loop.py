@@ -127,19 +127,23 @@ def test_a_lane_that_does_not_stop_is_left_behind() -> None:
     assert lines == [{"event": "jobs.left_behind", "log_level": "error", "lanes": ["mail"]}]
 
 
-def test_a_job_to_the_end_goes_on_while_another_ends() -> None:
+def test_a_job_to_the_end_goes_on_while_others_end_and_comes_last() -> None:
     told, sealed = threading.Event(), threading.Event()
+    order = []
 
     def end_slowly(_: Stopping) -> None:
         told.set()
         assert sealed.wait(60)
+        order.append("mail")
 
     def seal(_: Stopping) -> None:
+        order.append("seal")
         if told.is_set():
             sealed.set()
 
     jobs = (Job("mail", 1, end_slowly, lane="mail"), Job("seal", 0, seal, lane="seals", to_the_end=True))
     assert loop.run(jobs, told.is_set)
+    assert order[-1] == "seal"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
