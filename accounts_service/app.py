@@ -21,6 +21,7 @@ from accounts_service.families.admin.views import FAMILY as ADMIN
 from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.views import FAMILY as MENTION
 from accounts_service.families.netbird.views import FAMILY as NETBIRD
+from accounts_service.families.signals.store import leftovers
 from accounts_service.families.signals.store.leftovers import AccountLeftovers
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.families.signals.store.references import AccountReferences
@@ -34,9 +35,10 @@ from accounts_service.jobs.mail import Mail
 from accounts_service.jobs.rewrap import Rewrap
 from accounts_service.jobs.seal import Trail
 from accounts_service.lines import Line
-from accounts_service.storage import idempotency, migrations, outbox
-from accounts_service.storage.audit import Author
+from accounts_service.storage import idempotency, mail_limits, migrations, outbox, rotation
+from accounts_service.storage.audit import AUDIT_RECORD, AUDIT_REVEAL, Author
 from accounts_service.storage.checkup import connections_of
+from accounts_service.storage.clocks import Moment
 from accounts_service.storage.database import Capacity, Database, open_database
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.idempotency import Answers
@@ -85,6 +87,17 @@ SEALED: dict[str, Sequence[Sealed]] = {
     "outbox": (outbox.SEALED,),
     "answers": (idempotency.SEALED,),
 }
+
+# The stored times that something waits for, or is kept by. `doctor` names those that lie too far ahead.
+MOMENTS = (
+    *rotation.MOMENTS,
+    *outbox.MOMENTS,
+    *mail_limits.MOMENTS,
+    *idempotency.MOMENTS,
+    Moment(AUDIT_REVEAL.c.at_us),
+    Moment(AUDIT_RECORD.c.at_us),
+    *leftovers.MOMENTS,
+)
 
 
 def built_ins() -> BuiltIns:
@@ -189,13 +202,15 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
     rewrap = Rewrap(database, sealed_columns())
     trail = Trail(database, settings.audit_kept_days, STORED)
     return (
-        Job("mail", 2, mail.send),
+        Job("mail", 2, mail.send, lane="mail"),
         Job("mail-forgotten", 3600, mail.forget),
         Job("attempts", 30, attempts.record),
         Job("attempts-forgotten", 600, attempts.forget),
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
-        Job("audit-seals", 1, trail.seal),
+        # In a lane of its own, so that no other job makes it late, not even one that takes long to end; and soon again
+        # after an outage.
+        Job("audit-seals", 1, trail.seal, lane="seals", longest_pause_seconds=4, to_the_end=True),
         Job("audit-expired", 3600, trail.expire),
         Job("mention-codes", 600, partial(_forget_codes, database)),
         Job("answers-forgotten", 600, partial(_forget_answers, database)),

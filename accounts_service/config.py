@@ -452,6 +452,12 @@ class Settings:
         "(none: mails wait)",
         "The global Signals account, `email/NAME`, through whose server the service sends mails of its own.",
     )
+    invitations_per_principal: int = _setting(
+        100,
+        _whole_number(1, 1_000_000),
+        "100",
+        "How many invitations by mail one principal may have sent in an hour; then 429. One address gets one a day.",
+    )
     serve_jobs: bool = _setting(
         True,  # noqa: FBT003  # the default of a flag
         _flag,

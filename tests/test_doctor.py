@@ -31,6 +31,7 @@ from accounts_service.doctor.files import file_system_of, judge_files, judge_sql
 from accounts_service.doctor.network import judge_network
 from accounts_service.faults import Json
 from accounts_service.jobs.mail import Waiting
+from accounts_service.jobs.seal import Trail
 from accounts_service.storage import checkup, migrations
 from accounts_service.storage.audit import Author
 from accounts_service.storage.checkup import PostgresFacts, SqliteFacts, Work
@@ -796,7 +797,7 @@ def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pyte
     ("processes", "unsealed_s", "expected"),
     (
         ((), None, []),
-        ((), 60, [(Status.WARN, "seals")]),
+        ((), 60, [(Status.FAIL, "seals")]),
         (("worker", "jobs"), 10, []),
         (("worker", "jobs"), 11, [(Status.FAIL, "seals")]),
         (("worker",), None, [(Status.FAIL, "jobs")]),
@@ -804,7 +805,7 @@ def test_a_server_is_asked_for_what_it_is(postgresql_url: str, monkeypatch: pyte
     ),
 )
 def test_work_that_is_not_done_is_found(
-    processes: Iterable[str], unsealed_s: int | None, expected: list[tuple[Status, str]]
+    processes: Iterable[str], unsealed_s: float | None, expected: list[tuple[Status, str]]
 ) -> None:
     work = Work(tuple(Process("1", kind, "host", 1, (), "") for kind in processes), unsealed_s)
     assert found(judge_work(work)) == expected
@@ -852,7 +853,7 @@ SERVER = MailServer("h", 25)
         (
             Standing(2, (NOW - 900) * 10**6, (NOW - 700) * 10**6, 0),
             SERVER,
-            ["2 waiting, the oldest for 900 s; one is due for 700 s, and nobody has tried it"],
+            ["2 waiting, the oldest for 900 s; one is due for 700 s, and it was never tried"],
         ),
         (
             Standing(2, (NOW - 5) * 10**6, None, 1),
@@ -892,6 +893,29 @@ def test_the_outbox_is_looked_at_and_opened(service: Service) -> None:
     output = said("--secrets")
     assert "FAIL secrets: outbox: 1 in all, 0 opened, 1 unreadable" in output
     assert CANARY not in output
+
+
+def test_a_late_seal_fails_and_a_time_in_the_future_is_named(service: Service) -> None:
+    database = service.services.database
+    service.put(PATH, {"host": "h", "port": 25})
+    with database.transaction(Outbox, Author("realm", "somebody", "")) as outbox:
+        outbox.add(Message("ann@mycompany.example", CANARY, CANARY))
+
+    def said() -> str:
+        return CliRunner().invoke(cli.main, ("doctor",), env=service.installation.environment()).output
+
+    assert "ok   times: no stored time lies in the future" in said()
+    with database.begin() as connection:
+        connection.execute(text("UPDATE audit_record SET at_us = at_us - 3600000000"))
+    late = r"^FAIL seals: an audit record has waited 36\d\d s for its seal; the limit is 10 s"
+    assert re.search(late, said(), re.MULTILINE)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE outbox_message SET due_us = 4102444800000000"))
+    Trail(database, None).seal(lambda: False)
+    output = said()
+    assert "ok   seals: every audit record is sealed" in output
+    assert "warn times: rows with a time in the future: 1" in output
+    assert "outbox_message.due_us: rows 1, the furthest 2100-01-01T00:00:00+00:00" in output
 
 
 # -- Secrets ------------------------------------------------------------------

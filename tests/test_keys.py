@@ -284,6 +284,22 @@ def test_no_key_is_activated_before_every_live_process_holds_it_nor_removed_whil
     assert rows(database, PROCESS) == []
 
 
+def test_a_process_that_died_a_year_ahead_does_not_block_a_rotation(service: Service) -> None:
+    installation, database = service.installation, service.services.database
+    old, new = service.services.vault.active, done(installation, "add")
+    with database.transaction(Processes, AUTHOR) as processes:
+        processes.report(Process("1", WORKER, "here", 11, (old,), old))
+    with database.begin() as connection:
+        year_us = 366 * 86_400 * 1_000_000
+        connection.execute(
+            update(PROCESS).values(seen_us=PROCESS.c.seen_us + year_us, active_since_us=PROCESS.c.seen_us + year_us)
+        )
+    told = CliRunner().invoke(cli.main, ("doctor",), env=installation.environment()).output
+    assert "process.seen_us: rows 1, the furthest 20" in told
+    done(installation, "activate", new)
+    done(installation, "remove", old)
+
+
 # -- Beneath -------------------------------------------------------------------
 
 

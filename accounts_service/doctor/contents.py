@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from accounts_service import app
 from accounts_service.config import Settings
 from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
 from accounts_service.faults import SecretUnreadable
 from accounts_service.jobs.mail import Waiting, server_of
-from accounts_service.storage.checkup import LATEST_SEAL_S, Work, Workings
+from accounts_service.storage.checkup import Work, Workings
+from accounts_service.storage.clocks import Ahead, Moments
 from accounts_service.storage.database import Database
 from accounts_service.storage.envelopes import Envelopes, Tally
 from accounts_service.storage.outbox import Outbox, Standing
 from accounts_service.storage.rotation import ALIVE_SECONDS, JOBS
+from accounts_service.storage.seals import LATE_SECONDS
 from accounts_service.storage.twins import Spellings
 from accounts_service.web.services import MailServer
 
@@ -28,6 +31,7 @@ def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> 
         work = workings.work()
     yield from judge_work(work)
     yield from _outbox(database, settings)
+    yield from _clocks(database)
     for family in app.FAMILIES.values():
         for where in family.twins:
             with database.reading(Spellings) as spellings:
@@ -44,12 +48,19 @@ def judge_work(work: Work) -> Iterator[Finding]:
         yield fail("jobs", f"no jobs process has reported for {ALIVE_SECONDS} s, and workers run", _SEE_JOBS)
     else:
         yield ok("jobs", "no process of the service runs on this database")
-    waited_s = work.unsealed_s or 0
-    if waited_s <= LATEST_SEAL_S:
-        yield ok("seals", "no audit record waits for its seal")
-        return
-    text = f"audit records wait for their seal, the oldest for {waited_s} s"
-    yield fail("seals", text, _SEE_JOBS) if work.processes else warn("seals", text, _SEE_JOBS)
+    yield judge_seals(work.unsealed_s)
+
+
+def judge_seals(waited_s: float | None) -> Finding:
+    """Find audit records that are not sealed in time; None: all are sealed."""
+    if waited_s is None:
+        return ok("seals", "every audit record is sealed")
+    if waited_s <= LATE_SECONDS:
+        return ok("seals", f"the oldest audit record without a seal is {waited_s:.0f} s old")
+    todo = "see that 'accounts-service jobs' runs, and look for audit.head_damaged and jobs.failed in its log"
+    return fail(
+        "seals", f"an audit record has waited {waited_s:.0f} s for its seal; the limit is {LATE_SECONDS} s", todo
+    )
 
 
 _SEE_JOBS = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true, and look for jobs.failed"
@@ -85,12 +96,41 @@ def judge_outbox(standing: Standing, server: MailServer | Waiting | SecretUnread
         yield warn("outbox", f"{text}; {server.reason}", todo)
     elif overdue > _OVERDUE_SECONDS:
         todo = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true"
-        yield warn("outbox", f"{text}; one is due for {overdue} s, and nobody has tried it", todo)
+        tried = "it was never tried"
+        if standing.error:
+            todo = "correct the mail account or its server; see docs/operations.md"
+            tried = f"its last try failed: {standing.error}"
+        yield warn("outbox", f"{text}; one is due for {overdue} s, and {tried}", todo)
     else:
         yield ok("outbox", text)
     if standing.failed:
         todo = "look for mail.given_up in the log; they are kept for a month"
         yield warn("outbox", f"{standing.failed} given up", todo)
+
+
+def _clocks(database: Database) -> Iterator[Finding]:
+    found = []
+    for moment in app.MOMENTS:
+        with database.reading(Moments) as moments:
+            found.append(moments.ahead(moment))
+    yield judge_clocks([one for one in found if one is not None])
+
+
+def judge_clocks(ahead: Sequence[Ahead]) -> Finding:
+    """Find times in the future, which a clock has written that was ahead."""
+    if not ahead:
+        return ok("times", "no stored time lies in the future")
+    details = tuple(f"{one.where}: rows {one.number}, the furthest {_written(one.furthest_us)}" for one in ahead)
+    text = f"rows with a time in the future: {sum(one.number for one in ahead)}"
+    todo = "have all machines follow a time server; nothing waits longer for them, but old records are kept longer"
+    return Finding(Status.WARN, "times", text, todo, details)
+
+
+def _written(at_us: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{at_us} µs"
 
 
 def _passed(since_us: int | None, now: float) -> int:

@@ -13,7 +13,7 @@ from accounts_service.storage.audit import Author
 from accounts_service.storage.chain import Head, start
 from accounts_service.storage.database import Database
 from accounts_service.storage.retention import Expired
-from accounts_service.storage.seals import Chains, Seals
+from accounts_service.storage.seals import LATE_SECONDS, Chains, Seals
 from accounts_service.storage.stored import Stored
 
 log = structlog.get_logger(__name__)
@@ -35,17 +35,26 @@ class Trail:
         # What was last seen of each chain: no state that is put back while we run goes unseen.
         self._heads: dict[str, Head] = {}
         self._damaged: frozenset[str] = frozenset()
+        self._is_late = False
 
     def seal(self, stopping: Stopping) -> None:
         """Seal all records there are. The new heads go into the log, which who writes the database cannot change."""
         with self._database.reading(Seals) as opened:
-            chains, is_needed = opened.chains(), opened.is_needed()
+            chains, is_needed, waited_s = opened.chains(), opened.is_needed(), opened.oldest_unsealed_seconds()
         self._look_at(chains)
+        self._complain(waited_s or 0.0)
         if is_needed:
             for head in seals.seal(self._database, _AUTHOR):
                 self._heads[head.tenant] = head
                 if stopping():
                     return
+
+    def _complain(self, waited_s: float) -> None:
+        is_late = waited_s > LATE_SECONDS
+        # Once for each time that it becomes late, not with each turn.
+        if is_late and not self._is_late:
+            log.error("audit.sealed_late", seconds=round(waited_s))
+        self._is_late = is_late
 
     def _look_at(self, chains: Chains) -> None:
         for tenant in chains.damaged - self._damaged:

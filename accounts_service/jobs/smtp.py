@@ -37,6 +37,9 @@ _POLICY = SMTP.clone(cte_type="7bit")
 # would hear the same (RFC 4954 section 6).
 _ABOUT_THE_LOG_IN = frozenset((530, 534, 535, 538))
 
+# The server ends the connection, whatever it was asked (RFC 5321 section 3.8).
+_CLOSING = 421
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
@@ -44,11 +47,23 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreached:
+    """No mail was begun: connection, TLS or log-in failed, which is about the server. `error` as in Failed."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """It has not. `error`: a type and a code, no words of the server's; `permanent` where trying again is of no use."""
+    """The mail was begun and not taken.
+
+    `error`: a type and a code, none of the server's words. `permanent`: another try would fail as well. `broken`: the
+    connection failed, too.
+    """
 
     error: str
     permanent: bool
+    broken: bool = False
 
 
 class NoMailboxError(ValueError):
@@ -152,28 +167,36 @@ class _Connection(smtplib.SMTP):
 
 def deliver(
     server: MailServer, message: Message, message_id: str, seconds: float = DEADLINE_SECONDS
-) -> Delivered | Failed:
-    """Hand a mail to `server`. However long it takes its time, no more than about `seconds` pass."""
+) -> Delivered | Unreached | Failed:
+    """Hand a mail to `server`. However slow the server is, no more than about `seconds` pass."""
     try:
         mail = compose(server, message, message_id)
     except Exception as error:  # noqa: BLE001  # no server and no later time would make another mail of it
         return Failed(type(error).__name__, permanent=True)
     deadline = time.monotonic() + seconds
+    begun = False
     try:
         with closing(_Connection(server, deadline)) as connection:
-            _send(server, connection, mail)
+            _introduce(server, connection)
+            begun = True
+            _send(connection, mail)
     except Exception as error:  # noqa: BLE001  # a mail that nothing good comes of must not be tried for ever
         # What is cut off fails in many ways, and for one reason.
-        return _judged(TimeoutError() if time.monotonic() >= deadline else error)
+        judged = _judged(TimeoutError() if time.monotonic() >= deadline else error)
+        return judged if begun else Unreached(judged.error)
     return Delivered()
 
 
-def _send(server: MailServer, connection: _Connection, mail: EmailMessage) -> None:
+def _introduce(server: MailServer, connection: _Connection) -> None:
     if server.start_tls and not server.tls:
         # Raises where the server has none; in clear nothing is said to it.
         connection.starttls(context=context_for(server))
+    connection.ehlo_or_helo_if_needed()
     if server.user is not None and server.password is not None:
         connection.login(server.user, server.password)
+
+
+def _send(connection: _Connection, mail: EmailMessage) -> None:
     (sender,), (recipient,) = mail["From"].addresses, mail["To"].addresses
     connection.send_message(mail, sender.addr_spec, [recipient.addr_spec])
     # It is delivered, however the server takes its leave.
@@ -251,14 +274,18 @@ def _judged(error: Exception) -> Failed:
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=recipients):
             code = next(code for code, _ in recipients.values())
-            return Failed(f"{name} {code}", permanent=_is_for_good(code))
+            return Failed(f"{name} {code}", permanent=_is_for_good(code), broken=code == _CLOSING)
         case smtplib.SMTPDataError(smtp_code=int() as code):
-            return Failed(f"{name} {code}", permanent=_is_for_good(code))
+            return Failed(f"{name} {code}", permanent=_is_for_good(code), broken=code == _CLOSING)
         case smtplib.SMTPResponseException(smtp_code=code):
-            # Of us, of the account, of the server itself: the account can be mended.
-            return Failed(f"{name} {code}", permanent=False)
+            # Of us, of the account, of the server itself: the account can be corrected.
+            return Failed(f"{name} {code}", permanent=False, broken=code == _CLOSING)
+        case smtplib.SMTPServerDisconnected():
+            return Failed(name, permanent=False, broken=True)
         case _:
-            return Failed(name, permanent=False)
+            # smtplib's own errors are OSErrors, too.
+            broken = isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException)
+            return Failed(name, permanent=False, broken=broken)
 
 
 def _is_for_good(code: int) -> bool:

@@ -6,21 +6,12 @@ import time
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from accounts_service.storage.audit import AUDIT_RECORD
 from accounts_service.storage.database import Database, Store
 from accounts_service.storage.rotation import Process, Processes
-from accounts_service.storage.statements import Statement
-
-# A seal that is later than this is an error: jobs seal every second.
-LATEST_SEAL_S = 10
-
-# By id, as records are sealed, and as their index is.
-_OLDEST_UNSEALED = Statement(
-    select(AUDIT_RECORD.c.at_us).where(AUDIT_RECORD.c.number.is_(None)).order_by(AUDIT_RECORD.c.id).limit(1)
-)
+from accounts_service.storage.seals import Seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +38,7 @@ class Work:
     """Which processes of the service live, and for how many seconds the oldest unsealed audit record has waited."""
 
     processes: tuple[Process, ...]
-    unsealed_s: int | None
+    unsealed_s: float | None
 
     def has(self, kind: str) -> bool:
         """Return whether a process of that kind lives."""
@@ -59,12 +50,7 @@ class Workings(Store):
 
     def work(self) -> Work:
         """Read it."""
-        return Work(tuple(Processes(self._session).live()), self.oldest_unsealed_s())
-
-    def oldest_unsealed_s(self) -> int | None:
-        """Return for how many seconds the oldest audit record without a seal has waited; None when all have one."""
-        at_us = self._session.read(_OLDEST_UNSEALED).scalar_one_or_none()
-        return None if at_us is None else max(0, (self._session.now_us - at_us) // 1_000_000)
+        return Work(tuple(Processes(self._session).live()), Seals(self._session).oldest_unsealed_seconds())
 
 
 def facts_of(database: Database) -> SqliteFacts | PostgresFacts:

@@ -13,6 +13,7 @@ from sqlalchemy import Column, Index, Table, Text, delete, exc, null, select, up
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 
 from accounts_service.faults import RefusedError, StillRunning
+from accounts_service.storage.clocks import CLOCKS_DIFFER_SECONDS, Moment
 from accounts_service.storage.database import Store
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.sealed import Place
@@ -66,6 +67,19 @@ _RELEASE = Statement(delete(IDEMPOTENCY).where(_THIS))
 _SOME_EXPIRED = select(IDEMPOTENCY.c.digest).where(_EXPIRED).order_by(IDEMPOTENCY.c.expires_us).limit(_AT_ONCE)
 # Said twice, since a row may have been claimed anew between finding and deleting it.
 _FORGET = Statement(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.digest.in_(_SOME_EXPIRED), _EXPIRED))
+# What a clock kept that was ahead is kept from now on like any other answer. Were it deleted, a retry would do the same
+# once more.
+_SOME_AHEAD = (
+    select(IDEMPOTENCY.c.digest)
+    .where(IDEMPOTENCY.c.expires_us > given("last_us"))
+    .order_by(IDEMPOTENCY.c.expires_us)
+    .limit(_AT_ONCE)
+)
+_BOUND = Statement(
+    update(IDEMPOTENCY).where(IDEMPOTENCY.c.digest.in_(_SOME_AHEAD)).values(expires_us=given("expires_us"))
+)
+# How far ahead each time may lie.
+MOMENTS = (Moment(IDEMPOTENCY.c.expires_us, _KEPT_US // 1_000_000),)
 
 # Longer than other locks are waited for: what one waits for is one's own request.
 _PATIENT = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '6s'"
@@ -112,8 +126,13 @@ class Answers(Store):
         self._session.note(_RELEASE, digest=digest)
 
     def forget(self) -> bool:
-        """Delete some of those whose time is over; tells whether there may be more."""
-        return self._session.note(_FORGET, now_us=self._session.now_us).rowcount == _AT_ONCE
+        """Delete some of those whose time is over, and bound the time of others; tells whether there may be more."""
+        now_us = self._session.now_us
+        expires_us = now_us + _KEPT_US
+        last_us = expires_us + CLOCKS_DIFFER_SECONDS * 1_000_000
+        bounded = self._session.note(_BOUND, expires_us=expires_us, last_us=last_us).rowcount
+        deleted = self._session.note(_FORGET, now_us=now_us).rowcount
+        return _AT_ONCE in (bounded, deleted)
 
     def _say(self, words: str) -> None:
         # SQLite has no such time-outs: its writers have waited in line before the transaction began.

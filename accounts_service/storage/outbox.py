@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import BigInteger, Column, Index, Table, Text, delete, func, or_, select, update
 
 from accounts_service.faults import SecretUnreadable
+from accounts_service.storage.clocks import CLOCKS_DIFFER_SECONDS, Moment
 from accounts_service.storage.database import Store
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.sealed import Place, UnreadableSecretError
-from accounts_service.storage.statements import Statement, given, insertion
+from accounts_service.storage.statements import Statement, Value, given, insertion
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
 # `sealed` is an envelope (storage/sealed.py) around to, subject and text. A row
@@ -43,6 +44,8 @@ OUTBOX_MESSAGE = Table(
 # As long as any exchange with a server may take, four times over: the deadline
 # in jobs/smtp.py is held against it by a test.
 LEASE_SECONDS = 120
+# No mail is postponed for longer.
+LONGEST_DELAY_SECONDS = 4320
 
 # All that ends a line for anybody among them.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -81,21 +84,34 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many mails wait, since when the oldest does, since when one is due and in nobody's hands; how many failed."""
+    """How many mails wait, since when the oldest does, since when one is due and not claimed, how many failed.
+
+    `error`: of the last try of a mail that is due.
+    """
 
     waiting: int
     oldest_us: int | None
     overdue_us: int | None
     failed: int
+    error: str | None = None
 
 
-_FREE = or_(OUTBOX_MESSAGE.c.lease_us.is_(None), OUTBOX_MESSAGE.c.lease_us <= given("now_us"))
+# What lies further ahead than the service ever puts it was written by a clock that was wrong, and holds nothing up.
+_FREE = or_(
+    OUTBOX_MESSAGE.c.lease_us.is_(None),
+    OUTBOX_MESSAGE.c.lease_us <= given("now_us"),
+    OUTBOX_MESSAGE.c.lease_us > given("last_lease_us"),
+)
 _ALIVE = OUTBOX_MESSAGE.c.failed_us.is_(None)
-_DUE = (_ALIVE, OUTBOX_MESSAGE.c.due_us <= given("now_us"), _FREE)
+_IS_PAST = OUTBOX_MESSAGE.c.due_us <= given("now_us")
+_IS_TOO_FAR = OUTBOX_MESSAGE.c.due_us > given("last_due_us")
+_DUE = (_ALIVE, or_(_IS_PAST, _IS_TOO_FAR), _FREE)
 _OURS = (OUTBOX_MESSAGE.c.uid == given("uid"), OUTBOX_MESSAGE.c.lease == given("lease"))
 
 _ADD = Statement(insertion(OUTBOX_MESSAGE))
-_IS_ANY_DUE = Statement(select(OUTBOX_MESSAGE.c.uid).where(*_DUE).limit(1))
+# One condition after the other, so that each is a range of the index, however many mails wait.
+_IS_ANY_PAST = Statement(select(OUTBOX_MESSAGE.c.uid).where(_ALIVE, _IS_PAST, _FREE).limit(1))
+_IS_ANY_TOO_FAR = Statement(select(OUTBOX_MESSAGE.c.uid).where(_ALIVE, _IS_TOO_FAR, _FREE).limit(1))
 # PostgreSQL passes over rows that another claims at this moment, and takes what
 # stands in WITH once, however it joins (a subquery it may run again, and lock
 # more than one). SQLite has one writer at a time, and leaves FOR UPDATE out.
@@ -126,7 +142,14 @@ _TRIED = Statement(
         last_error=given("last_error"),
     )
 )
+_RELEASE = Statement(
+    update(OUTBOX_MESSAGE).where(*_OURS).values(lease=None, lease_us=None, last_error=given("last_error"))
+)
 _FORGET = Statement(delete(OUTBOX_MESSAGE).where(OUTBOX_MESSAGE.c.failed_us < given("before_us")))
+# A clock that was ahead must not keep personal data for longer than any other mail's.
+_FAILED_AHEAD = Statement(
+    update(OUTBOX_MESSAGE).where(OUTBOX_MESSAGE.c.failed_us > given("last_us")).values(failed_us=given("now_us"))
+)
 _STANDING = Statement(
     select(
         func.count().filter(_ALIVE).label("waiting"),
@@ -134,6 +157,20 @@ _STANDING = Statement(
         func.min(OUTBOX_MESSAGE.c.due_us).filter(*_DUE).label("overdue_us"),
         func.count(OUTBOX_MESSAGE.c.failed_us).label("failed"),
     )
+)
+_LAST_ERROR = Statement(
+    select(OUTBOX_MESSAGE.c.last_error)
+    .where(*_DUE, OUTBOX_MESSAGE.c.last_error.is_not(None))
+    .order_by(OUTBOX_MESSAGE.c.due_us)
+    .limit(1)
+)
+
+# How far ahead each time may lie.
+MOMENTS = (
+    Moment(OUTBOX_MESSAGE.c.created_us),
+    Moment(OUTBOX_MESSAGE.c.due_us, LONGEST_DELAY_SECONDS),
+    Moment(OUTBOX_MESSAGE.c.lease_us, LEASE_SECONDS),
+    Moment(OUTBOX_MESSAGE.c.failed_us),
 )
 
 # The sealed contents of all mails.
@@ -171,7 +208,9 @@ class Outbox(Store):
 
     def is_any_due(self) -> bool:
         """Tell whether `claim` would find a mail; for reading blocks, which hold up nobody who writes."""
-        return self._session.read(_IS_ANY_DUE, now_us=self._session.now_us).first() is not None
+        times = self._times()
+        past, too_far = (self._session.read(one, **times).first() for one in (_IS_ANY_PAST, _IS_ANY_TOO_FAR))
+        return past is not None or too_far is not None
 
     def claim(self) -> Claimed | None:
         """Take the mail that is due for longest, and keep others from it till the lease ends; None if none is due.
@@ -180,7 +219,7 @@ class Outbox(Store):
         """
         lease, now_us = uuid.uuid4().hex, self._session.now_us
         lease_us = now_us + LEASE_SECONDS * 1_000_000
-        row = self._session.note(_CLAIM, now_us=now_us, lease=lease, lease_us=lease_us).one_or_none()
+        row = self._session.note(_CLAIM, **self._times(), lease=lease, lease_us=lease_us).one_or_none()
         if row is None:
             return None
         return Claimed(row.uid, lease, row.message_id, row.attempts, self._opened(row.uid, row.sealed))
@@ -188,6 +227,10 @@ class Outbox(Store):
     def delivered(self, uid: str, lease: str) -> bool:
         """Remove a mail that a server has taken; tells whether the lease still held."""
         return self._session.note(_DELIVERED, uid=uid, lease=lease).rowcount == 1
+
+    def released(self, uid: str, lease: str, error: str) -> bool:
+        """Let another try begin at once, since the mail itself was not tried; tells whether the lease still held."""
+        return self._session.note(_RELEASE, uid=uid, lease=lease, last_error=error).rowcount == 1
 
     def postponed(self, uid: str, lease: str, seconds: float, error: str) -> bool:
         """Let a mail wait for so many seconds, and count the attempt; tells whether the lease still held."""
@@ -203,13 +246,23 @@ class Outbox(Store):
 
     def forget(self, seconds: float) -> int:
         """Remove what was given up for longer than so many seconds; returns how many."""
-        before_us = self._session.now_us - int(seconds * 1_000_000)
-        return self._session.note(_FORGET, before_us=before_us).rowcount
+        now_us = self._session.now_us
+        self._session.note(_FAILED_AHEAD, now_us=now_us, last_us=now_us + CLOCKS_DIFFER_SECONDS * 1_000_000)
+        return self._session.note(_FORGET, before_us=now_us - int(seconds * 1_000_000)).rowcount
 
     def standing(self) -> Standing:
         """Count."""
-        row = self._session.read(_STANDING, now_us=self._session.now_us).one()
-        return Standing(row.waiting, row.oldest_us, row.overdue_us, row.failed)
+        row = self._session.read(_STANDING, **self._times()).one()
+        error: str | None = self._session.read(_LAST_ERROR, **self._times()).scalar_one_or_none()
+        return Standing(row.waiting, row.oldest_us, row.overdue_us, row.failed, error)
+
+    def _times(self) -> dict[str, Value]:
+        now_us = self._session.now_us
+        return {
+            "now_us": now_us,
+            "last_due_us": now_us + (LONGEST_DELAY_SECONDS + CLOCKS_DIFFER_SECONDS) * 1_000_000,
+            "last_lease_us": now_us + (LEASE_SECONDS + CLOCKS_DIFFER_SECONDS) * 1_000_000,
+        }
 
     def _opened(self, uid: str, sealed: str) -> Message | SecretUnreadable:
         try:

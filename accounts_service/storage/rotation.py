@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from sqlalchemy import BigInteger, Column, Table, Text, case, delete, func, select, update
+from sqlalchemy import BigInteger, Column, Table, Text, and_, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
 
+from accounts_service.storage.clocks import Moment, is_long_ago, is_recent, span
 from accounts_service.storage.database import Store
 from accounts_service.storage.envelopes import Batch, Envelopes, Sealed
 from accounts_service.storage.statements import Statement, Value, given, insertion
@@ -47,6 +48,9 @@ ALIVE_SECONDS = 30
 # PostgreSQL one that idles for 10 s is ended, and a statement after 5 s.
 SETTLED_SECONDS = 20
 
+# How far ahead each time may lie.
+MOMENTS = (Moment(PROCESS.c.seen_us), Moment(PROCESS.c.active_since_us))
+
 JOBS = "jobs"
 WORKER = "worker"
 
@@ -76,17 +80,25 @@ _REPORT = Statement(
         set_={
             **{name: report.excluded[name] for name in ("keys", "active", "seen_us")},
             "active_since_us": case(
-                (PROCESS.c.active == report.excluded.active, PROCESS.c.active_since_us),
+                (
+                    # One from the future was written before the clock was put right.
+                    and_(
+                        PROCESS.c.active == report.excluded.active,
+                        PROCESS.c.active_since_us <= report.excluded.active_since_us,
+                    ),
+                    PROCESS.c.active_since_us,
+                ),
                 else_=report.excluded.active_since_us,
             ),
         },
     )
 )
 _END = Statement(delete(PROCESS).where(PROCESS.c.uid == given("uid")))
-_IS_ALIVE = PROCESS.c.seen_us >= given("since_us")
+# A process that died while the clock was ahead is dead all the same.
+_IS_ALIVE = is_recent(PROCESS.c.seen_us)
 _LIVE = Statement(select(PROCESS).where(_IS_ALIVE).order_by(PROCESS.c.kind, PROCESS.c.host, PROCESS.c.pid))
 _LAST_CHANGE = Statement(select(func.max(PROCESS.c.active_since_us)).where(_IS_ALIVE))
-_FORGET = Statement(delete(PROCESS).where(PROCESS.c.seen_us < given("since_us")))
+_FORGET = Statement(delete(PROCESS).where(is_long_ago(PROCESS.c.seen_us)))
 
 
 class Processes(Store):
@@ -114,23 +126,23 @@ class Processes(Store):
         """List those that live."""
         return [
             Process(row.uid, row.kind, row.host, row.pid, tuple(json.loads(row.keys)), row.active)
-            for row in self._session.read(_LIVE, since_us=self._since_us())
+            for row in self._session.read(_LIVE, **self._alive())
         ]
 
     def settling(self) -> int:
-        """Tell for how many seconds something may still be uncommitted that a live process sealed with another key."""
-        changed_us: int | None = self._session.read(_LAST_CHANGE, since_us=self._since_us()).scalar_one()
+        """Return for how many seconds something that a live process sealed with another key may be uncommitted."""
+        changed_us: int | None = self._session.read(_LAST_CHANGE, **self._alive()).scalar_one()
         if changed_us is None:
             return 0
         left_us = changed_us + SETTLED_SECONDS * 1_000_000 - self._session.now_us
-        return max(0, -(-left_us // 1_000_000))
+        return min(max(0, -(-left_us // 1_000_000)), SETTLED_SECONDS)
 
     def forget(self) -> None:
         """Remove those that have ended without a word."""
-        self._session.note(_FORGET, since_us=self._since_us())
+        self._session.note(_FORGET, **self._alive())
 
-    def _since_us(self) -> int:
-        return self._session.now_us - ALIVE_SECONDS * 1_000_000
+    def _alive(self) -> dict[str, Value]:
+        return span(ALIVE_SECONDS * 1_000_000, self._session.now_us)
 
 
 @dataclass(frozen=True, slots=True)

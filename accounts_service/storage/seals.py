@@ -24,7 +24,10 @@ from accounts_service.storage.statements import Statement, Value, given
 
 log = structlog.get_logger(__name__)
 
-# So many records at most are sealed in one transaction, which on SQLite keeps others from writing.
+# Until it is sealed a record can be removed unnoticed. The job seals every second.
+LATE_SECONDS = 10
+
+# At most this many records are sealed in one transaction, which on SQLite keeps others from writing.
 BATCH = 500
 
 _UNSEALED = Statement(
@@ -32,6 +35,9 @@ _UNSEALED = Statement(
     .where(AUDIT_RECORD.c.number.is_(None), AUDIT_RECORD.c.tenant.not_in(texts(given("but"))))
     .order_by(AUDIT_RECORD.c.id)
     .limit(BATCH)
+)
+_OLDEST_UNSEALED = Statement(
+    select(AUDIT_RECORD.c.at_us).where(AUDIT_RECORD.c.number.is_(None)).order_by(AUDIT_RECORD.c.id).limit(1)
 )
 _LAST = AUDIT_RECORD.alias()
 _NUMBER_OF_LAST = select(func.max(AUDIT_RECORD.c.number)).where(AUDIT_RECORD.c.tenant == AUDIT_HEAD.c.tenant)
@@ -87,6 +93,15 @@ def seal(database: Database, author: Author) -> Iterator[Head]:
             yield head
 
 
+def oldest_unsealed_seconds(database: Database) -> float | None:
+    """Return the age of the oldest record that is not sealed, None when all are.
+
+    It reads one entry of an index, however many records there are. Raises ReadInterruptedError, or RefusedError.
+    """
+    with database.reading(Seals) as opened:
+        return opened.oldest_unsealed_seconds()
+
+
 @dataclass(frozen=True, slots=True)
 class Chains:
     """The heads that agree with their chains, and the tenants of those that do not: somebody has written there."""
@@ -133,6 +148,13 @@ class Seals(Store):
             else:
                 damaged.add(str(row.tenant))
         return Chains(heads, frozenset(damaged - heads.keys()))
+
+    def oldest_unsealed_seconds(self) -> float | None:
+        """Return the age of the oldest record that is not sealed, None when all are; 0 for one from the future."""
+        at_us = self._session.read(_OLDEST_UNSEALED).scalar_one_or_none()
+        if type(at_us) is not int:
+            return None
+        return max(0, self._session.now_us - at_us) / 1_000_000
 
     def is_needed(self) -> bool:
         """Tell whether there is anything to seal; asked before, so that nobody is kept from writing for nothing."""

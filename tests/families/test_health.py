@@ -95,10 +95,10 @@ def test_age_of_the_oldest_unsealed_record_is_told_until_it_is_sealed(service: S
     now = database._clock
     database._clock = lambda: now() + 25
     with database.reading(Workings) as workings:
-        assert 25 <= (workings.oldest_unsealed_s() or 0) < 40
+        assert 25 <= (workings.work().unsealed_s or 0) < 40
     assert [*seal(database, Author("accounts", "jobs", ""))]
     with database.reading(Workings) as workings:
-        assert workings.oldest_unsealed_s() is None
+        assert workings.work().unsealed_s is None
 
 
 def test_try_to_write_leaves_nothing_behind(service: Service) -> None:

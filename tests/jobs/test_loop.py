@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -100,3 +101,68 @@ def test_who_is_told_to_stop_begins_nothing_more() -> None:
         raise AssertionError
 
     assert loop.run((Job("stop", 1, stop), Job("never", 1, never)), lambda: told)
+
+
+def test_a_job_that_hangs_delays_its_own_lane_only() -> None:
+    sealed = threading.Event()
+
+    def hang(_: Stopping) -> None:
+        assert sealed.wait(60)
+
+    jobs = (Job("mail", 1, hang, lane="mail"), Job("seal", 1, lambda _: sealed.set(), lane="seals"))
+    assert loop.run(jobs, sealed.is_set)
+
+
+def test_a_lane_that_does_not_stop_is_left_behind() -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def hang(_: Stopping) -> None:
+        begun.set()
+        end.wait(60)
+
+    jobs = (Job("mail", 1, hang, lane="mail"), Job("other", 1, lambda _: None))
+    with structlog.testing.capture_logs() as lines:
+        assert not loop.run(jobs, begun.is_set, patience_seconds=0)
+    end.set()
+    assert lines == [{"event": "jobs.left_behind", "log_level": "error", "lanes": ["mail"]}]
+
+
+def test_a_job_to_the_end_goes_on_while_others_end_and_comes_last() -> None:
+    told, sealed = threading.Event(), threading.Event()
+    order = []
+
+    def end_slowly(_: Stopping) -> None:
+        told.set()
+        assert sealed.wait(60)
+        order.append("mail")
+
+    def seal(_: Stopping) -> None:
+        order.append("seal")
+        if told.is_set():
+            sealed.set()
+
+    jobs = (Job("mail", 1, end_slowly, lane="mail"), Job("seal", 0, seal, lane="seals", to_the_end=True))
+    assert loop.run(jobs, told.is_set)
+    assert order[-1] == "seal"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_lane_that_dies_ends_the_loop() -> None:
+    end = threading.Event()
+
+    def die(_: Stopping) -> None:
+        raise SystemExit
+
+    jobs = (Job("dies", 1, die, lane="dead"), Job("other", 1, lambda _: None))
+    with structlog.testing.capture_logs() as lines:
+        assert not loop.run(jobs, end.is_set)
+    end.set()
+    assert lines == [{"event": "jobs.lane_died", "log_level": "error", "lanes": ["dead"]}]
+
+
+def test_a_job_may_have_a_shorter_longest_pause(time: Time) -> None:
+    failing: list[float] = []
+    jobs = (Job("seal", 1, noting(failing, time, ValueError()), longest_pause_seconds=4),)
+    with structlog.testing.capture_logs():
+        assert not loop.run(jobs, after(time, 20))
+    assert failing == [0, 2, 6, 10, 14, 18]

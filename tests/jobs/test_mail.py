@@ -15,6 +15,7 @@ from accounts_service.families.signals.store.accounts import Document, Key
 from accounts_service.families.signals.store.mail import AccountMailServers
 from accounts_service.faults import Overloaded, RefusedError, SecretUnreadable
 from accounts_service.jobs import mail as jobs_mail
+from accounts_service.jobs.breaker import Breaker
 from accounts_service.jobs.mail import MOST_ATTEMPTS, Mail, Waiting, pause_after, server_of
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.limits import open_limits
@@ -101,17 +102,64 @@ def test_mails_are_delivered_once_and_gone_from_the_database(database: Database)
     ]
 
 
-def test_while_the_server_is_away_mails_wait_ever_longer(database: Database, clock: list[float]) -> None:
-    add(database)
+def test_a_server_that_is_away_costs_no_mail_its_time(database: Database, clock: list[float]) -> None:
+    for _ in range(3):
+        add(database)
+    before = [(row.uid, row.due_us, row.attempts) for row in rows(database, OUTBOX_MESSAGE)]
+    mail = Mail(database, AccountMailServers, "email/default", breaker=Breaker(lambda: clock[0]))
     with dead_port() as port:
         describe(database, port)
+        pauses = []
+        for failures in range(1, 10):
+            (line,) = send(database, mail=mail)
+            assert (line["event"], line["error"], line["failures"]) == (
+                "mail.server_failed",
+                "ConnectionRefusedError",
+                failures,
+            )
+            pauses.append(line["seconds"])
+            clock[0] += pauses[-1] - 0.5
+            assert send(database, mail=mail) == []
+            clock[0] += 0.5
+        assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+        send(database, mail=mail)
+    assert [(row.uid, row.due_us, row.attempts) for row in rows(database, OUTBOX_MESSAGE)] == before
+    # A corrected account is another server, and is not made to wait for the other's pause.
+    with postbox(database) as server:
+        lines = send(database, mail=mail)
+    assert events(lines) == ["mail.server_back", *["mail.delivered"] * 3]
+    assert len(server.taken) == 3
+
+
+def test_a_mail_that_breaks_the_connection_lets_the_others_pass(database: Database, clock: list[float]) -> None:
+    poison = add(database, "poison@mycompany.example")
+    add(database)
+    mail = Mail(database, AccountMailServers, "email/default", breaker=Breaker(lambda: clock[0]))
+    with postbox(database, answers={"RCPT poison@mycompany.example": "421 closing"}) as server:
+        assert events(send(database, mail=mail)) == ["mail.server_failed", "mail.postponed"]
+        clock[0] += 1
+        assert events(send(database, mail=mail)) == ["mail.server_back", "mail.delivered"]
+    assert len(server.taken) == 1
+    assert [(row.uid, row.attempts) for row in rows(database, OUTBOX_MESSAGE)] == [(poison, 1)]
+
+
+def test_a_turn_ends_when_its_time_is_over(database: Database) -> None:
+    add(database)
+    with postbox(database) as server:
+        assert send(database, mail=Mail(database, AccountMailServers, "email/default", seconds=0)) == []
+    assert server.taken == []
+
+
+def test_mails_that_are_refused_wait_ever_longer(database: Database, clock: list[float]) -> None:
+    add(database)
+    with postbox(database, answers={"RCPT": "450 busy"}):
         pauses = []
         for attempt in range(8):
             (line,) = send(database)
             assert (line["event"], line["attempts"], line["error"]) == (
                 "mail.postponed",
                 attempt + 1,
-                "ConnectionRefusedError",
+                "SMTPRecipientsRefused 450",
             )
             assert send(database) == []
             (row,) = rows(database, OUTBOX_MESSAGE)
@@ -135,12 +183,11 @@ def test_after_the_last_try_a_mail_is_given_up_and_kept(database: Database) -> N
     add(database)
     with database.begin() as connection:
         connection.execute(OUTBOX_MESSAGE.update().values(attempts=MOST_ATTEMPTS - 1))
-    with dead_port() as port:
-        describe(database, port)
+    with postbox(database, answers={"RCPT": "450 busy"}):
         assert events(send(database)) == ["mail.given_up"]
         assert send(database) == []
     (row,) = rows(database, OUTBOX_MESSAGE)
-    assert (row.failed_us, row.last_error) == (1_700_000_000_000_000, "ConnectionRefusedError")
+    assert (row.failed_us, row.last_error) == (1_700_000_000_000_000, "SMTPRecipientsRefused 450")
 
 
 def test_a_refusal_for_good_gives_up_one_mail_and_the_next_is_delivered(database: Database) -> None:
@@ -170,7 +217,9 @@ def test_a_dripping_server_holds_a_mail_for_no_longer_than_the_deadline(database
     with dripping(b"220-x\r\n", 0.02) as port:
         describe(database, port)
         (line,) = send(database, mail=Mail(database, AccountMailServers, "email/default", deadline=0.3))
-    assert (line["event"], line["error"]) == ("mail.postponed", "TimeoutError")
+    assert (line["event"], line["error"]) == ("mail.server_failed", "TimeoutError")
+    (row,) = rows(database, OUTBOX_MESSAGE)
+    assert (row.lease, row.attempts, row.last_error) == (None, 0, "TimeoutError")
 
 
 def test_mails_wait_without_being_tried_until_there_is_a_server(database: Database, clock: list[float]) -> None:

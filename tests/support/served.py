@@ -58,7 +58,7 @@ class UnixConnection(http.client.HTTPConnection):
 def _is_for_jobs(pid: int) -> bool:
     try:
         return b"\0jobs\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # Gone, or gone while it was read.
         return False
 
 

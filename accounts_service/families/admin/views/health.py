@@ -13,10 +13,11 @@ from accounts_service.families.admin.privileges import AdminPrivilege
 from accounts_service.faults import BadOrigin, Json, NotAuthenticated, NotPermitted, RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.storage.causes import cause_of
-from accounts_service.storage.checkup import LATEST_SEAL_S, Workings
+from accounts_service.storage.checkup import Workings
 from accounts_service.storage.database import ReadInterruptedError
 from accounts_service.storage.rotation import JOBS
 from accounts_service.storage.sealed import BadKeysFileError, load_keyring
+from accounts_service.storage.seals import LATE_SECONDS
 from accounts_service.web.body import json_response
 from accounts_service.web.family import Routes
 from accounts_service.web.gate import Call, recognised
@@ -141,8 +142,8 @@ def _work(call: Call) -> Iterator[Part]:
     else:
         yield Part("jobs", "no jobs process has reported for 30 s", _JOBS)
     waited_s = work.unsealed_s or 0
-    if waited_s > LATEST_SEAL_S:
-        yield Part("seals", f"audit records wait for their seal, the oldest for {waited_s} s", _JOBS)
+    if waited_s > LATE_SECONDS:
+        yield Part("seals", f"audit records wait for their seal, the oldest for {waited_s:.0f} s", _JOBS)
     else:
         yield Part("seals", "all audit records are sealed in time")
 

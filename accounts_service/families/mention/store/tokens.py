@@ -10,12 +10,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import Row, delete, select, update
 
 from accounts_service.families.mention.privileges import MentionPrivilege
 from accounts_service.families.mention.store.accounts import FAMILY_NAME
 from accounts_service.families.mention.tables import ACCOUNT, TOKEN
 from accounts_service.storage.audit import Change
+from accounts_service.storage.clocks import have_passed, is_long_ago, span
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store, TransactionRefusedError
 from accounts_service.storage.statements import Statement, given, insertion
 
@@ -36,7 +37,7 @@ class Bearer:
 
     def is_to_be_noted(self, now_us: int) -> bool:
         """Tell whether the last note is old enough for another one."""
-        return self.noted_us is None or now_us - self.noted_us >= _NOTED_US
+        return have_passed(_NOTED_US, self.noted_us, now_us)
 
 
 def new_token() -> str:
@@ -58,7 +59,7 @@ _CREATE = RecordedStatement(insertion(TOKEN))
 _DELETE = RecordedStatement(delete(TOKEN).where(TOKEN.c.id == given("id")))
 _NOTE = Statement(
     update(TOKEN)
-    .where(TOKEN.c.id == given("id"), or_(TOKEN.c.last_used_us.is_(None), TOKEN.c.last_used_us <= given("before_us")))
+    .where(TOKEN.c.id == given("id"), is_long_ago(TOKEN.c.last_used_us))
     .values(last_used_us=given("now_us"))
 )
 ALL = Statement(
@@ -85,7 +86,7 @@ class Tokens(Store):
     def note_use(self, token_id: str) -> None:
         """Note that a token was used, unless somebody has just done so."""
         now_us = self._session.now_us
-        self._session.note(_NOTE, id=token_id, now_us=now_us, before_us=now_us - _NOTED_US)
+        self._session.note(_NOTE, id=token_id, now_us=now_us, **span(_NOTED_US, now_us))
 
     def make(self, account_id: str, name: str, client_id: str | None, seconds: int | None) -> tuple[str, str]:
         """Make a token for an account and an app, or none; it holds for `seconds`, or for good. Gives its id, and it.

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from accounts_service.access.privileges import Everything, Grant
 from accounts_service.families.netbird.privileges import NetBirdPrivilege
@@ -18,6 +18,7 @@ from accounts_service.families.netbird.store.users import Caller, User, Users, c
 from accounts_service.families.netbird.tables import TOKEN, USER
 from accounts_service.faults import AgainstTheRules, NoSuchObject, NotPermitted, RefusedError, Rule
 from accounts_service.storage.audit import Change
+from accounts_service.storage.clocks import have_passed, is_long_ago, span
 from accounts_service.storage.database import RecordedStatement, TransactionRefusedError
 from accounts_service.storage.statements import Statement, given, insertion
 
@@ -50,7 +51,7 @@ class Bearer:
 
     def is_to_be_noted(self, now_us: int) -> bool:
         """Tell whether the last note is old enough for another one."""
-        return self.noted_us is None or now_us - self.noted_us >= _NOTED_US
+        return have_passed(_NOTED_US, self.noted_us, now_us)
 
 
 # -- Tokens as texts ----------------------------------------------------------
@@ -119,7 +120,7 @@ _CREATE_TOKEN = RecordedStatement(insertion(TOKEN))
 _DELETE_TOKEN = RecordedStatement(delete(TOKEN).where(TOKEN.c.id == given("id")))
 _NOTE = Statement(
     update(TOKEN)
-    .where(TOKEN.c.id == given("id"), or_(TOKEN.c.last_used_us.is_(None), TOKEN.c.last_used_us <= given("before_us")))
+    .where(TOKEN.c.id == given("id"), is_long_ago(TOKEN.c.last_used_us))
     .values(last_used_us=given("now_us"))
 )
 ALL_TOKENS = Statement(select(TOKEN).order_by(TOKEN.c.user_id, TOKEN.c.created_us, TOKEN.c.id))
@@ -137,7 +138,7 @@ class Tokens(Users):
     def note_use(self, token_id: str) -> None:
         """Note that a token was used, unless somebody has just done so."""
         now_us = self._session.now_us
-        self._session.note(_NOTE, id=token_id, now_us=now_us, before_us=now_us - _NOTED_US)
+        self._session.note(_NOTE, id=token_id, now_us=now_us, **span(_NOTED_US, now_us))
 
     def owner(self, grant: Grant, user_id: str, caller: Caller) -> User:
         """Read the user whose tokens the caller may see, if his role lets him see any.

@@ -6,8 +6,12 @@ from sqlalchemy import and_, delete, exists, func, literal, not_, or_, select
 
 from accounts_service.families.signals.store.bin import Bin
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
+from accounts_service.storage.clocks import Moment
 from accounts_service.storage.statements import Statement, given
 from accounts_service.web.services import Leftovers
+
+# How far ahead each time may lie.
+MOMENTS = (Moment(ACCOUNT_BIN.c.deleted_us), Moment(ACCOUNT_VERSION.c.at_us))
 
 # Purging is one record each, deleting versions none.
 _BINNED = 50

@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, or_, select, update
 
 from accounts_service.families.wavefront.store.directory import OF_NAME, USER, matching, means
 from accounts_service.families.wavefront.tables import ACCOUNT
+from accounts_service.storage.clocks import have_passed, is_long_ago, span
 from accounts_service.storage.database import Store
 from accounts_service.storage.statements import Statement, given
 
@@ -20,7 +21,7 @@ NOTED_US = 60 * 1_000_000
 
 def is_due(noted_us: int | None, now_us: int) -> bool:
     """Return whether the last note is old enough for another one."""
-    return noted_us is None or now_us - noted_us >= NOTED_US
+    return have_passed(NOTED_US, noted_us, now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,7 @@ _DUE = (
     .where(
         ACCOUNT.c.uid == given("uid"),
         or_(
-            ACCOUNT.c.last_login_us.is_(None),
-            ACCOUNT.c.last_login_us <= given("before_us"),
+            is_long_ago(ACCOUNT.c.last_login_us),
             and_(ACCOUNT.c.sso_id.is_(None), given("sso_id") != ""),
         ),
     )
@@ -75,4 +75,4 @@ class Logins(Store):
         `sso_id`: what single sign-on calls it, which is kept once.
         """
         now_us = self._session.now_us
-        self._session.note(_NOTE, uid=uid, now_us=now_us, before_us=now_us - NOTED_US, sso_id=sso_id)
+        self._session.note(_NOTE, uid=uid, now_us=now_us, sso_id=sso_id, **span(NOTED_US, now_us))

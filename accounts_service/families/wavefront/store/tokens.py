@@ -41,6 +41,7 @@ from accounts_service.families.wavefront.tables import (
 )
 from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, NotPermitted, RefusedError, Rule
 from accounts_service.storage.audit import Change
+from accounts_service.storage.clocks import is_long_ago, span
 from accounts_service.storage.database import RecordedStatement
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.lists import texts
@@ -128,11 +129,7 @@ _RENAME = RecordedStatement(
     update(TOKEN).where(_THIS).values({name: given(name) for name in ("name", "name_caseless", "version")})
 )
 _DELETE = RecordedStatement(delete(TOKEN).where(_THIS))
-_NOTE = Statement(
-    update(TOKEN)
-    .where(_THIS, or_(TOKEN.c.last_used_us.is_(None), TOKEN.c.last_used_us <= given("before_us")))
-    .values(last_used_us=given("now_us"))
-)
+_NOTE = Statement(update(TOKEN).where(_THIS, is_long_ago(TOKEN.c.last_used_us)).values(last_used_us=given("now_us")))
 
 
 class Tokens(Revealing):
@@ -154,7 +151,7 @@ class Tokens(Revealing):
     def note_use(self, bearer: Bearer) -> None:
         """Note that a token and its account were used, unless that was noted within the last minute."""
         now_us = self._session.now_us
-        self._session.note(_NOTE, uid=bearer.token_uid, now_us=now_us, before_us=now_us - NOTED_US)
+        self._session.note(_NOTE, uid=bearer.token_uid, now_us=now_us, **span(NOTED_US, now_us))
         Logins(self._session).note(bearer.account_uid)
 
     def own(self, grant: Grant) -> list[Token]:

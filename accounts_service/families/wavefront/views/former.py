@@ -24,7 +24,7 @@ from accounts_service.families.wavefront.views.models import (
     tagged,
     wrapped,
 )
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
+from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed, TooManyAttempts
 from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.family import Body, Routes
@@ -53,13 +53,14 @@ def list_users_formerly(call: Call) -> Response:
     parameters=documents.SEND_EMAIL,
     takes=documents.USER_TO_CREATE,
     answers={200: documents.HYBRID_USER, 202: documents.HYBRID_USER_IN_PART},
-    raises=(AlreadyExists, AgainstTheRules),
+    raises=(AlreadyExists, AgainstTheRules, TooManyAttempts),
 )
 def create_user_formerly(call: Call) -> Response:
     """Create a user; one who is there is left as he is."""
-    mail, asked = users.wants_mail(call), users.one_to_create(call)
+    mails, asked = users.mails_wanted(call), users.one_to_create(call)
     with call.transaction(Invitations) as invitations:
-        written = invitations.put(call.grant, *asked, users.making(call, Existing.KEEP), mail=mail)
+        how = users.making(call, Existing.KEEP)
+        written = invitations.put(call.grant, *asked, how, mails_an_hour=mails)
     return tagged(hybrid(Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
@@ -141,13 +142,14 @@ def validate_users_formerly(call: Call) -> Response:
     body=Body.LOOSE_JSON,
     takes=documents.USERS_TO_CREATE,
     answers={200: documents.HYBRID_USER, 202: documents.HYBRID_USER_IN_PART},
-    raises=(AlreadyExists, AgainstTheRules),
+    raises=(AlreadyExists, AgainstTheRules, TooManyAttempts),
 )
 def invite_users_formerly(call: Call) -> Response:
     """Create several users, all or none, and tell each by mail; answers with the last of them."""
     asked = users.some_to_create(call)
     with call.transaction(Invitations) as invitations:
-        written = invitations.invite(call.grant, asked, users.making(call, Existing.REFUSE))
+        how = users.making(call, Existing.REFUSE)
+        written = invitations.invite(call.grant, asked, how, mails_an_hour=users.mails_an_hour(call))
     return tagged(hybrid(Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 

@@ -21,6 +21,7 @@ from accounts_service.faults import (
     NoSuchObject,
     PreconditionFailed,
     PreconditionRequired,
+    TooManyAttempts,
 )
 from accounts_service.validation.schema import BodySchema
 from accounts_service.web import etags
@@ -50,7 +51,7 @@ def list_users(call: Call) -> Response:
     parameters=documents.SEND_EMAIL,
     takes=documents.USER_TO_CREATE,
     answers={200: documents.CHANGED_USER, 202: documents.CHANGED_USER_IN_PART},
-    raises=(AlreadyExists, AgainstTheRules, PreconditionFailed, PreconditionRequired),
+    raises=(AlreadyExists, AgainstTheRules, PreconditionFailed, PreconditionRequired, TooManyAttempts),
     headers=etags.HEADERS,
     creates=True,
 )
@@ -61,10 +62,10 @@ def put_user(call: Call) -> Response:
     Ids of groups and roles that there are not are passed over and named, with
     202. With `sendEmail` a user who is new is told by mail.
     """
-    mail, asked = wants_mail(call), one_to_create(call)
+    mails, asked = mails_wanted(call), one_to_create(call)
     how = replace(making(call, Existing.UPDATE), conditions=etags.WhereThere.of(call))
     with call.transaction(Invitations) as invitations:
-        written = invitations.put(call.grant, *asked, how, mail=mail)
+        written = invitations.put(call.grant, *asked, how, mails_an_hour=mails)
     return tagged(styled(call, Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
@@ -88,13 +89,14 @@ def list_administrators(call: Call) -> Response:
     body=Body.LOOSE_JSON,
     takes=documents.USERS_TO_CREATE,
     answers={200: documents.CHANGED_USER, 202: documents.CHANGED_USER_IN_PART},
-    raises=(AlreadyExists, AgainstTheRules),
+    raises=(AlreadyExists, AgainstTheRules, TooManyAttempts),
 )
 def invite_users(call: Call) -> Response:
     """Create several users, all or none, and tell each by mail; answers with the last of them."""
     asked = some_to_create(call)
     with call.transaction(Invitations) as invitations:
-        written = invitations.invite(call.grant, asked, making(call, Existing.REFUSE))
+        how = making(call, Existing.REFUSE)
+        written = invitations.invite(call.grant, asked, how, mails_an_hour=mails_an_hour(call))
     return tagged(styled(call, Models(call).user(written.account), message_of(written.ignored)), written.account)
 
 
@@ -132,9 +134,14 @@ def bare_user(call: Call, identifier: str) -> Response:
     return tagged(bare(Models(call).user_for(call.grant, account)), account)
 
 
-def wants_mail(call: Call) -> bool:
-    """Tell whether a new user is to be told by mail. Raises RefusedError(InvalidBody)."""
-    return schemas.flag("sendEmail", call.request.args.get("sendEmail", ""))
+def mails_wanted(call: Call) -> int | None:
+    """Return `mails_an_hour` where a new user is to be told by mail, else None. Raises RefusedError(InvalidBody)."""
+    return mails_an_hour(call) if schemas.flag("sendEmail", call.request.args.get("sendEmail", "")) else None
+
+
+def mails_an_hour(call: Call) -> int:
+    """Return how many invitations one caller may have sent by mail in an hour."""
+    return call.services.settings.invitations_per_principal
 
 
 def one_to_create(call: Call) -> tuple[str, Wish]:
