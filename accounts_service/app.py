@@ -45,6 +45,7 @@ from accounts_service.storage.idempotency import Answers
 from accounts_service.storage.key_watch import KeyWatch
 from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.limits import Limits, open_limits
+from accounts_service.storage.log_in_limits import LogInCounts, Rules
 from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.rotation import JOBS, WORKER
 from accounts_service.storage.witness import Witness
@@ -250,16 +251,18 @@ def make_services(settings: Settings) -> Services:
         refusing=Line(1, 1, wait_s),
         verifying=Line(1, 1, wait_s),
     )
+    capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
+    database = open_database(settings.database_url, vault, capacity)
+    limits = open_limits(database, vault, sizes.counts)
+    log_in_limits = LogInCounts(limits, vault, _log_in_rules(settings), wait_s)
     access = AccessControl(
         settings.config_dir,
         LastGood(settings.last_good_dir),
         built_ins=built_ins(),
         hashing=lines.hashing,
+        limits=log_in_limits,
         trusted_uids=uids_of(settings.trusted_socket_users),
     )
-    capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
-    database = open_database(settings.database_url, vault, capacity)
-    limits = open_limits(database, vault, sizes.counts)
     return Services(
         settings,
         access,
@@ -269,6 +272,7 @@ def make_services(settings: Settings) -> Services:
         mail_servers=MAIL_SERVERS,
         passwords=Passwords(lines.hashing, settings.hashes_at_once),
         limits=limits,
+        log_in_limits=log_in_limits,
         witness=Witness(database, limits, vault, lines.disclosing, lines.refusing),
         vault=vault,
         stored=STORED,
@@ -276,6 +280,15 @@ def make_services(settings: Settings) -> Services:
         explainer=Explainer(),
         lines=lines,
         writability=Writability(database),
+    )
+
+
+def _log_in_rules(settings: Settings) -> Rules:
+    return Rules(
+        settings.login_failures_per_network,
+        settings.login_failures_per_user,
+        settings.login_failures_per_both,
+        settings.login_failures_window_seconds,
     )
 
 

@@ -145,6 +145,9 @@ FEWEST_CONNECTIONS = 4
 # Connections of the jobs process and of a command that runs at the same time.
 CONNECTIONS_BESIDE = 6
 
+# Networks that it takes at least to use up the wrong passwords of a user, so that none does alone.
+_NETWORKS = 5
+
 # Threads that no line may take, so that reads and health checks find one.
 _FREE_THREADS = 4
 
@@ -257,13 +260,13 @@ class Settings:
     disclosure_places: int | None = _setting(
         None,
         _whole_number(1, 1024),
-        "(a quarter of the threads)",
+        "(three sixteenths of the threads)",
         "How many threads per worker may wait for the record that a secret is shown.",
     )
     hash_places: int | None = _setting(
         None,
         _whole_number(1, 1024),
-        "(an eighth of the threads)",
+        "(three sixteenths of the threads)",
         "How many threads per worker may hash a password or wait for their turn to hash one. Networks take turns.",
     )
     hashes_at_once: int = _setting(
@@ -415,14 +418,32 @@ class Settings:
         "What Mention does with attributes of a body that it does not know: `ignore` them, as the original does, and "
         "name them in the header `Accounts-Ignored`, or `refuse` the request with 400.",
     )
-    mention_wrong_passwords_per_account: int = _setting(
-        10, _whole_number(1, 100_000), "10", "Wrong passwords of one Mention account in 15 minutes; then 429."
-    )
-    mention_wrong_passwords_per_address: int = _setting(
-        100, _whole_number(1, 1_000_000), "100", "Wrong passwords from one address in 15 minutes; then 429."
-    )
     mention_token_calls_per_app: int = _setting(
         60, _whole_number(1, 1_000_000), "60", "Calls of `/oauth/v2/token` by one app in a minute; then 429."
+    )
+    login_failures_per_both: int = _setting(
+        10,
+        _whole_number(1, 100_000),
+        "10",
+        "How many wrong passwords of one user from one network are checked per window; then 429 with `Retry-After`. "
+        "See [authentication](authentication.md#limits-on-wrong-passwords).",
+    )
+    login_failures_per_network: int = _setting(
+        100,
+        _whole_number(1, 1_000_000),
+        "100",
+        "How many wrong passwords of all users from one network are checked per window. Users who have logged in from "
+        "that network within 30 days are exempt.",
+    )
+    login_failures_per_user: int = _setting(
+        100,
+        _whole_number(1, 1_000_000),
+        "100",
+        "How many wrong passwords of one user from all networks are checked per window; at least five times "
+        "`ACCOUNTS_LOGIN_FAILURES_PER_BOTH`. Networks from which the user has logged in within 30 days are exempt.",
+    )
+    login_failures_window_seconds: int = _setting(
+        900, _whole_number(10, 86_400), "900", "How many seconds wrong passwords count, from the first of a window on."
     )
     require_if_match: bool = _setting(
         False,  # noqa: FBT003  # the default of a flag
@@ -509,22 +530,32 @@ class Settings:
                 problems.append(f"{where}{name} must be {error}")
         # Each parser returns its field's type.
         settings = dataclasses.replace(cls(), **values)  # type: ignore[arg-type]
-        if not problems and settings.sizes.waiting > settings.threads - _FREE_THREADS:
-            problems.append(
-                f"the places in lines, {settings.sizes.waiting} in all, must leave {_FREE_THREADS} of the "
-                f"{settings.threads} ACCOUNTS_THREADS free"
-            )
-        if problems:
+        if problems := problems or settings._contradictions():
             raise BadSettingsError(problems)
         return settings
+
+    def _contradictions(self) -> list[str]:
+        """Return in what ways the settings contradict each other."""
+        problems = []
+        if self.sizes.waiting > self.threads - _FREE_THREADS:
+            problems.append(
+                f"the places in lines, {self.sizes.waiting} in all, must leave {_FREE_THREADS} of the "
+                f"{self.threads} ACCOUNTS_THREADS free"
+            )
+        if self.login_failures_per_user < _NETWORKS * self.login_failures_per_both:
+            problems.append(
+                f"ACCOUNTS_LOGIN_FAILURES_PER_USER must be at least {_NETWORKS} times "
+                f"ACCOUNTS_LOGIN_FAILURES_PER_BOTH, which is {self.login_failures_per_both}"
+            )
+        return problems
 
     @property
     def sizes(self) -> Sizes:
         """How many threads may be in each line of a worker."""
         return Sizes(
             writers=self.writer_places or self.threads // 4,
-            disclosures=self.disclosure_places or self.threads // 4,
-            hashes=max(self.hash_places or self.threads // 8, self.hashes_at_once),
+            disclosures=self.disclosure_places or self.threads * 3 // 16,
+            hashes=max(self.hash_places or self.threads * 3 // 16, self.hashes_at_once),
             counts=self.threads // 8,
         )
 

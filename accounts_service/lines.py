@@ -25,7 +25,8 @@ _LONGEST_RETRY_AFTER_S = 60
 class _Waiter:
     """A thread in the line. `is_admitted` is None until it has been given a turn or put out."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: Hashable) -> None:
+        self.part = part
         self.decided = threading.Event()
         self.is_admitted: bool | None = None
 
@@ -42,6 +43,10 @@ class Line:
     has one turn for every turn of a principal with a single one. When the line is
     full, the newest thread of the principal with the most waiting threads makes
     room for a principal with fewer, so a flood shuts out only its sender.
+
+    Threads of one principal may belong to parts of it: the user names that are
+    tried from a network. Where a principal has the most waiting threads itself,
+    its part with the most makes room for a part with fewer.
     """
 
     def __init__(self, turns: int, places: int, wait_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,27 +71,27 @@ class Line:
             return self._waiting_ones()
 
     @contextmanager
-    def turn(self, principal: Hashable = None) -> Iterator[None]:
+    def turn(self, principal: Hashable = None, part: Hashable = None) -> Iterator[None]:
         """Hold a turn for the length of the block.
 
         Raises RefusedError(Overloaded), with the seconds after which a turn is
         likely, when the line is full or the wait has taken `wait_s` seconds.
         """
-        self._enter(principal)
+        self._enter(principal, part)
         since = self._clock()
         try:
             yield
         finally:
             self._leave(self._clock() - since)
 
-    def _enter(self, principal: Hashable) -> None:
+    def _enter(self, principal: Hashable, part: Hashable) -> None:
         with self._lock:
             if self._held < self._turns:
                 self._held += 1
                 return
-            if self._inside() >= self._places and not self._makes_room(principal):
+            if self._inside() >= self._places and not self._makes_room(principal, part):
                 self._refuse()
-            waiter = _Waiter()
+            waiter = _Waiter(part)
             self._waiting.setdefault(principal, collections.deque()).append(waiter)
         try:
             waiter.decided.wait(self._wait_s)
@@ -121,17 +126,28 @@ class Line:
                 del self._waiting[principal]
             waiter.decide(is_admitted=True)
 
-    def _makes_room(self, principal: Hashable) -> bool:
-        """Put out the newest thread of the principal that has the most, if that has more than `principal` would."""
+    def _makes_room(self, principal: Hashable, part: Hashable) -> bool:
+        """Put out the newest thread of the principal that has the most, if that has more than `principal` would.
+
+        Of the same principal, the newest thread of the part that has the most, if that has more than `part` would.
+        """
         if not self._waiting:
             return False
+        own = self._waiting.get(principal, ())
         most, waiters = max(self._waiting.items(), key=lambda item: len(item[1]))
-        if len(waiters) <= len(self._waiting.get(principal, ())) + 1:
+        if len(waiters) > len(own) + 1:
+            self._put_out(most, waiters[-1])
+            return True
+        parts = collections.Counter(waiter.part for waiter in own)
+        largest = max(parts, key=parts.__getitem__, default=part)
+        if parts[largest] <= parts[part] + 1:
             return False
-        waiter = waiters[-1]
-        self._remove(most, waiter)
-        waiter.decide(is_admitted=False)
+        self._put_out(principal, next(waiter for waiter in reversed(own) if waiter.part == largest))
         return True
+
+    def _put_out(self, principal: Hashable, waiter: _Waiter) -> None:
+        self._remove(principal, waiter)
+        waiter.decide(is_admitted=False)
 
     def _remove(self, principal: Hashable, waiter: _Waiter) -> None:
         waiters = self._waiting[principal]
@@ -154,6 +170,6 @@ class Line:
 class NoLine:
     """Stands for the line of a thread that holds a turn of its own already."""
 
-    def turn(self, principal: Hashable = None) -> AbstractContextManager[None]:  # noqa: ARG002  # as Line
+    def turn(self, principal: Hashable = None, part: Hashable = None) -> AbstractContextManager[None]:  # noqa: ARG002  # as Line
         """Return a block that waits for nothing."""
         return nullcontext()

@@ -164,7 +164,9 @@ def postgresql_url(migrated_postgres: str, emptied_postgres: Engine) -> str:
             connection.exec_driver_sql(f"TRUNCATE {', '.join(METADATA.tables)}")
         connection.exec_driver_sql("; ".join(str(table.delete()) for table in reversed(METADATA.sorted_tables)))
         # Counts are no part of the accounts, and have other metadata.
-        connection.exec_driver_sql("DELETE FROM attempt; DELETE FROM tally")
+        connection.exec_driver_sql(
+            "DELETE FROM attempt; DELETE FROM tally; DELETE FROM log_in_failure; DELETE FROM known_network"
+        )
         connection.exec_driver_sql("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
         connection.execute(insert(GROUP), SYSTEM_GROUPS)  # As the migration leaves them.
     return migrated_postgres

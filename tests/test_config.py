@@ -198,3 +198,12 @@ def test_mails_need_an_account_and_jobs_are_served_unless_told_otherwise() -> No
 def test_users_are_names_or_numbers() -> None:
     settings = Settings.from_environment({"ACCOUNTS_TRUSTED_SOCKET_USERS": "www-data, 33,"})
     assert settings.trusted_socket_users == ("www-data", "33")
+
+
+def test_limit_per_user_that_one_network_could_use_up_is_refused() -> None:
+    with pytest.raises(BadSettingsError) as caught:
+        Settings.from_environment({"ACCOUNTS_LOGIN_FAILURES_PER_BOTH": "21"})
+    assert caught.value.problems == [
+        "ACCOUNTS_LOGIN_FAILURES_PER_USER must be at least 5 times ACCOUNTS_LOGIN_FAILURES_PER_BOTH, which is 21"
+    ]
+    Settings.from_environment({"ACCOUNTS_LOGIN_FAILURES_PER_BOTH": "20"})

@@ -116,6 +116,30 @@ def test_full_line_refuses_its_heaviest_principal() -> None:
     assert "".join(crowd.served) == "aba"
 
 
+def test_full_line_of_one_principal_refuses_its_heaviest_part() -> None:
+    """Of a network that has all places, the name that most threads try makes room for another name."""
+    line, served = Line(1, 4, LONG_S), list[str]()
+
+    def take(part: str) -> None:
+        with line.turn("network", part):
+            served.append(part)
+
+    with ThreadPoolExecutor(5) as pool:
+        with line.turn("network", "holder"):
+            flood = []
+            for number in range(1, 4):
+                flood.append(pool.submit(take, "one"))
+                while line.waiting < number:
+                    pass
+            other = pool.submit(take, "other")
+            with pytest.raises(RefusedError):
+                flood[2].result(LONG_S)
+            with pytest.raises(RefusedError):
+                pool.submit(take, "other").result(LONG_S)
+        other.result(LONG_S)
+    assert served == ["one", "one", "other"]
+
+
 def test_expired_wait_is_refused_and_leaves_the_line() -> None:
     line = Line(1, 4, 0.01)
     with line.turn("a"), pytest.raises(RefusedError) as caught, ThreadPoolExecutor(1) as pool:

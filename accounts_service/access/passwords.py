@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 
 import argon2
@@ -28,7 +28,7 @@ class Passwords:
     """Hashes passwords and checks them, at most `at_once` at the same time; the next ones wait in a line.
 
     Each method takes the principal in whose name it waits: the caller, or the
-    caller's network before authentication.
+    caller's network before authentication, of which a user name is a part.
 
     In threads of its own: each thread that has ever hashed keeps the memory for
     it, since glibc has an arena for each, so all of a worker's would keep theirs.
@@ -46,18 +46,27 @@ class Passwords:
         with self._line.turn(principal):
             return self._threads.submit(self._hasher.hash, password).result()
 
-    def verify(self, stored: str | None, password: str, principal: Hashable = None) -> bool:
-        """Tell whether a password is the one that was hashed; no hash takes as long, and nobody has its password.
+    def verify(
+        self,
+        stored: str | None,
+        password: str,
+        principal: Hashable = None,
+        part: Hashable = None,
+        checked: Callable[[Callable[[], bool]], bool] = lambda check: check(),
+    ) -> bool:
+        """Return whether a password is the one that was hashed; None costs as much, and has no password.
 
-        Raises RefusedError(Overloaded).
+        `checked` calls what it is given, or refuses to; it runs in the turn, when nothing waits any longer.
+        Raises RefusedError(Overloaded), and what `checked` does.
         """
-        with self._line.turn(principal):
-            try:
-                self._threads.submit(
-                    self._hasher.verify, self._nobodys if stored is None else stored, password
-                ).result()
-            except (VerificationError, ValueError):  # What is no hash is nobody's password, too.
-                return False
+        with self._line.turn(principal, part):
+            return checked(lambda: self._is_right(stored, password))
+
+    def _is_right(self, stored: str | None, password: str) -> bool:
+        try:
+            self._threads.submit(self._hasher.verify, self._nobodys if stored is None else stored, password).result()
+        except (VerificationError, ValueError):  # A text that is not a hash has no password, too.
+            return False
         return stored is not None
 
 

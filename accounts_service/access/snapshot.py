@@ -55,6 +55,7 @@ from accounts_service.access.configuration import (
     read,
 )
 from accounts_service.access.decisions import Rules
+from accounts_service.access.log_in_limits import LogInLimits
 from accounts_service.access.log_ins import Caller
 from accounts_service.access.roles import Identity, Role, plain
 from accounts_service.access.variables import LARGEST_FILE, file_key, file_paths
@@ -233,12 +234,13 @@ class Snapshot:
     `netbird_jwt`: which JWTs are for the NetBird family, if any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # made in one place, AccessControl
         self,
         configuration: Configuration,
         built_ins: BuiltIns,
         verified: VerifiedCredentials,
         hashing: Line,
+        limits: LogInLimits,
         trusted_uids: frozenset[int],
     ) -> None:
         self._configuration = configuration
@@ -248,7 +250,7 @@ class Snapshot:
         self.rules = rules_of(configuration, built_ins)
         self._network = configuration.network
         self._trusted_uids = trusted_uids
-        users = InternalUsers(configuration.users, verified, hashing)
+        users = InternalUsers(configuration.users, verified, hashing, limits)
         self._domains = tuple(_authenticator(domain, users) for domain in configuration.domains)
         # Headers that say who someone is must come once; a comma is a repeat
         # that a server has joined, unless every mapping of the header splits it.
@@ -266,7 +268,7 @@ class Snapshot:
         """Find out who sent `facts`.
 
         Raises RefusedError: NotAuthenticated, NotPermitted where `network` refuses
-        the origin, BadOrigin or Overloaded.
+        the origin, BadOrigin, Overloaded or TooManyAttempts.
         """
         if facts.repeated & self._once or self._joined(facts) or self._unreadable(facts):
             raise RefusedError(NotAuthenticated())
@@ -428,6 +430,7 @@ class AccessControl:
         *,
         built_ins: BuiltIns,
         hashing: Line,
+        limits: LogInLimits,
         trusted_uids: frozenset[int] = frozenset(),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -439,6 +442,7 @@ class AccessControl:
         self._last_good = last_good
         self._built_ins = built_ins
         self._hashing = hashing
+        self._limits = limits
         self._trusted_uids = trusted_uids
         self._verified = VerifiedCredentials()
         self._clock = clock
@@ -560,7 +564,7 @@ class AccessControl:
 
     def _compile(self, texts: Mapping[str, str]) -> Snapshot:
         configuration = parse(texts, self._built_ins)
-        return Snapshot(configuration, self._built_ins, self._verified, self._hashing, self._trusted_uids)
+        return Snapshot(configuration, self._built_ins, self._verified, self._hashing, self._limits, self._trusted_uids)
 
     def _warn(self, snapshot: Snapshot) -> None:
         for warning in snapshot.warnings:

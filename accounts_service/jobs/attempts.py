@@ -7,6 +7,7 @@ from operator import methodcaller
 import structlog
 
 from accounts_service.jobs.loop import Stopping
+from accounts_service.storage import log_in_limits
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database
 from accounts_service.storage.limits import FailedAttempts, Limits
@@ -50,5 +51,6 @@ class Attempts:
             self._tallies.tell(tally)
 
     def forget(self, _: Stopping) -> None:
-        """Delete counts that hold nobody back any more."""
+        """Delete counts that limit nothing any longer."""
         self._limits.forget()
+        log_in_limits.forget(self._limits)

@@ -31,17 +31,19 @@ from sqlalchemy import (
     delete,
     event,
     exc,
+    func,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it the same way
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts
 from accounts_service.lines import Line
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import Database, RecordedStatement, SqliteDatabase, Store, give_up_sqlite
+from accounts_service.storage.log_in_tables import SQLITE as _LOG_IN_TABLES
 from accounts_service.storage.outage import Access
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.statements import Statement, Value, given
@@ -99,16 +101,8 @@ class Failures:
     parts: tuple[tuple[str, int], ...]
 
 
-_OF_ATTEMPT = upsert(ATTEMPT).values(
-    key=given("key"),
-    kind=given("kind"),
-    subject=given("subject"),
-    window_s=given("window_s"),
-    since_s=given("now_s"),
-    taken=1,
-    failed=0,
-    told=0,
-)
+_ATTEMPT_VALUES = {name: given(name) for name in ("key", "kind", "subject", "window_s")} | {"since_s": given("now_s")}
+_OF_ATTEMPT = upsert(ATTEMPT).values(**_ATTEMPT_VALUES, taken=1, failed=0, told=0)
 # One that is to begin yet is over, too: the clock was wrong then.
 _IS_OVER = or_(ATTEMPT.c.since_s <= given("now_s") - given("window_s"), ATTEMPT.c.since_s > given("now_s"))
 _TAKE = Statement(
@@ -128,10 +122,26 @@ _THIS = ATTEMPT.c.key == given("key")
 _BEGAN = Statement(select(ATTEMPT.c.since_s).where(_THIS))
 _GIVE_BACK = Statement(update(ATTEMPT).where(_THIS, ATTEMPT.c.taken > 0).values(taken=ATTEMPT.c.taken - 1))
 _FAIL = Statement(update(ATTEMPT).where(_THIS).values(failed=ATTEMPT.c.failed + 1))
+_NOTE = Statement(
+    upsert(ATTEMPT)
+    .values(**_ATTEMPT_VALUES, taken=0, failed=1, told=0)
+    .on_conflict_do_update(
+        index_elements=[ATTEMPT.c.key], set_={"failed": ATTEMPT.c.failed + 1, "since_s": given("now_s")}
+    )
+)
 _UNTOLD = Statement(select(ATTEMPT).where(ATTEMPT.c.failed > ATTEMPT.c.told).order_by(ATTEMPT.c.key).limit(1000))
 _TELL = Statement(update(ATTEMPT).where(_THIS).values(told=ATTEMPT.c.told + given("number")))
 _ENDED = or_(ATTEMPT.c.since_s + ATTEMPT.c.window_s < given("now_s"), ATTEMPT.c.since_s > given("now_s"))
 _FORGET = Statement(delete(ATTEMPT).where(ATTEMPT.c.failed == ATTEMPT.c.told, _ENDED))
+_ROWS = Statement(select(func.count()).select_from(ATTEMPT))
+# What is made up has been taken once; failures that are not on record yet stay.
+_FEWEST = (
+    select(ATTEMPT.c.key)
+    .where(ATTEMPT.c.failed == ATTEMPT.c.told)
+    .order_by(ATTEMPT.c.taken, ATTEMPT.c.since_s)
+    .limit(given("number"))
+)
+_DROP = Statement(delete(ATTEMPT).where(ATTEMPT.c.key.in_(_FEWEST)))
 
 
 class Limits(ABC):
@@ -141,6 +151,10 @@ class Limits(ABC):
         self._vault = vault
         # Each thing that is counted waits for its turn as a principal of its own.
         self._line = line
+        # However many subjects are made up.
+        self.most_rows = 100_000
+        self.counts_per_trim = 500
+        self._takes = 0
 
     def take(self, limit: Limit, subject: str, whose: str = "") -> None:
         """Count an attempt before it is made; `subject` names who tries or what, `whose` the account that is tried.
@@ -148,7 +162,10 @@ class Limits(ABC):
         Raises RefusedError(TooManyAttempts) when there were enough.
         """
         now_s = self.now_us() // 1_000_000
+        self._takes += 1
         with self.begin(subject) as connection:
+            if self._takes % self.counts_per_trim == 0:
+                self._trim(connection, now_s)
             values: dict[str, Value] = {
                 "kind": limit.kind,
                 "subject": whose,
@@ -172,6 +189,13 @@ class Limits(ABC):
         with self.begin(subject) as connection:
             _FAIL.run(connection, {"key": self._key(limit, subject)})
 
+    def note_failure(self, kind: str, whose: str) -> None:
+        """Count a failure for the record only; `whose` is the account that was tried, or empty."""
+        now_s = self.now_us() // 1_000_000
+        with self.begin(whose) as connection:
+            values: dict[str, Value] = {"key": self._vault.mac("failure", kind, whose).hex(), "kind": kind}
+            _NOTE.run(connection, {**values, "subject": whose, "window_s": 0, "now_s": now_s})
+
     def untold(self) -> list[Failures]:
         """Read what has failed since it was recorded last; what was tried of no account is one."""
         with self.begin() as connection:
@@ -190,7 +214,14 @@ class Limits(ABC):
     def forget(self) -> None:
         """Delete counts that hold nobody back any more."""
         with self.begin() as connection:
-            _FORGET.run(connection, {"now_s": self.now_us() // 1_000_000})
+            self._trim(connection, self.now_us() // 1_000_000)
+
+    def _trim(self, connection: Connection, now_s: int) -> None:
+        _FORGET.run(connection, {"now_s": now_s})
+        found = _ROWS.run(connection, {}).scalar_one()
+        if found > self.most_rows:
+            # Some more, so that this is not done again at once.
+            _DROP.run(connection, {"number": found - self.most_rows * 9 // 10})
 
     @abstractmethod
     def begin(self, subject: Hashable = None) -> AbstractContextManager[Connection]:
@@ -257,9 +288,11 @@ class SqliteLimits(Limits):
         try:
             yield
         except exc.OperationalError as error:
-            if error.connection_invalidated:
-                raise self._database.outage.failed(Access.COUNT, error) from error
-            raise RefusedError(Overloaded()) from error
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+            if code in _BUSY and not error.connection_invalidated:
+                raise RefusedError(Overloaded()) from error
+            # A full or read-only disk is an outage: it does not pass as a busy file does.
+            raise self._database.outage.failed(Access.COUNT, error) from error
         except (exc.DatabaseError, OSError) as error:
             if getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) in _BROKEN:
                 self._remove()
@@ -307,8 +340,39 @@ class SqliteLimits(Limits):
         return self._database.now_us()
 
 
+class MemoryLimits(Limits):
+    """In the memory of this process, with the clock of the counts that they stand in for."""
+
+    def __init__(self, instead_of: Limits, vault: Vault) -> None:
+        super().__init__(vault, Line(1, 1024, 30.0))
+        self._instead_of = instead_of
+        # Made at the first use, and so after a fork.
+        self._engine = create_engine(
+            "sqlite://",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+            paramstyle="named",
+            isolation_level="AUTOCOMMIT",
+        )
+        event.listen(self._engine, "connect", _prepare)
+
+    @contextmanager
+    def begin(self, subject: Hashable = None) -> Iterator[Connection]:
+        """Begin one in memory."""
+        with self._line.turn(subject), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+            connection.exec_driver_sql("COMMIT")
+
+    def now_us(self) -> int:
+        """Return the time of the other counts."""
+        return self._instead_of.now_us()
+
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLES = (
+    *_LOG_IN_TABLES,
     """CREATE TABLE IF NOT EXISTS attempt (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, window_s INTEGER NOT NULL,
     since_s INTEGER NOT NULL, taken INTEGER NOT NULL, failed INTEGER NOT NULL, told INTEGER NOT NULL

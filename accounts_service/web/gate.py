@@ -37,6 +37,7 @@ from accounts_service.faults import (
     Overloaded,
     Problem,
     RefusedError,
+    TooManyAttempts,
     UnexpectedBody,
     UnknownParameters,
     UnsupportedCoding,
@@ -253,7 +254,9 @@ def current_call() -> Call:
 # -- Checks -------------------------------------------------------------------
 
 
-@refuses(NotAuthenticated, BadOrigin, Overloaded, on=lambda route: route.requirement is not Open.PUBLIC)
+@refuses(
+    NotAuthenticated, BadOrigin, Overloaded, TooManyAttempts, on=lambda route: route.requirement is not Open.PUBLIC
+)
 def authenticated(call: Call) -> None:
     """Check that somebody is asking, unless the route is open to everyone."""
     if call.route is None or call.route.requirement is not Open.PUBLIC:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from accounts_service.access.decisions import Rules
 from accounts_service.access.explanations import Question, Told
+from accounts_service.access.log_in_limits import LogInLimits
 from accounts_service.access.log_ins import Caller
 from accounts_service.access.passwords import Passwords
 from accounts_service.access.privileges import Grant, Privilege
@@ -212,6 +213,7 @@ class Services:
     mail_servers: type[MailServers]
     passwords: Passwords
     limits: Limits
+    log_in_limits: LogInLimits
     # Records what is no change.
     witness: Witness
     # Seals what a browser keeps for the service, too.

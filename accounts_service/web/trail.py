@@ -18,7 +18,7 @@ from accounts_service.storage.witness import Refusal
 from accounts_service.web.errors import sent_path
 from accounts_service.web.gate import Call, facts_of, network_of
 
-_UNAUTHORIZED, _FORBIDDEN = 401, 403
+_UNAUTHORIZED, _FORBIDDEN, _LIMITED = 401, 403, 429
 
 
 def register(app: Flask) -> None:
@@ -26,9 +26,11 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def witnessed(response: Response) -> Response:
-        if response.status_code not in (_UNAUTHORIZED, _FORBIDDEN) or "call" not in g:
+        if response.status_code not in (_UNAUTHORIZED, _FORBIDDEN, _LIMITED) or "call" not in g:
             return response
         call: Call = g.call
+        if response.status_code == _LIMITED and call.unrecognised is None:
+            return response  # Another limit than that of log-ins.
         if response.status_code == _FORBIDDEN:
             requirement = _refused(call)
             if requirement is None:

@@ -40,6 +40,7 @@ from tests.access.configurations import (
 )
 from tests.support import tokens
 from tests.support.lines import narrow
+from tests.support.log_ins import Unlimited
 from tests.support.personas import hash_of
 
 # -- A directory, a clock -----------------------------------------------------
@@ -100,7 +101,14 @@ def start(directory: Directory, kept: Path, clock: Clock) -> Callable[[], Access
     """Give what starts a worker."""
 
     def start() -> AccessControl:
-        return AccessControl(directory.path, LastGood(kept.parent), built_ins=BUILT_INS, hashing=narrow(), clock=clock)
+        return AccessControl(
+            directory.path,
+            LastGood(kept.parent),
+            built_ins=BUILT_INS,
+            hashing=narrow(),
+            limits=Unlimited(),
+            clock=clock,
+        )
 
     return start
 

@@ -40,6 +40,7 @@ from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import REALM, Identity
 from accounts_service.faults import Overloaded, RefusedError
 from tests.support.lines import narrow
+from tests.support.log_ins import Unlimited
 from tests.support.personas import hash_of, password
 
 ADDRESS = ip_address("192.0.2.1")
@@ -53,7 +54,7 @@ ALICE = InternalUser(
     roles=frozenset(("reader",)),
     attributes=(("level", "1"), ("room", "7")),
 )
-USERS = InternalUsers({"alice": ALICE}, VerifiedCredentials(), narrow())
+USERS = InternalUsers({"alice": ALICE}, VerifiedCredentials(), narrow(), Unlimited())
 
 
 def names(path: str) -> Names:
@@ -103,7 +104,7 @@ def test_the_right_password_identifies_under_the_scheme_in_any_case(scheme: str)
 
 def test_a_name_and_a_password_are_parted_at_the_first_colon() -> None:
     users = InternalUsers(
-        {"x": InternalUser(hash=hash_password("pass:word:", cost=4))}, VerifiedCredentials(), narrow()
+        {"x": InternalUser(hash=hash_password("pass:word:", cost=4))}, VerifiedCredentials(), narrow(), Unlimited()
     )
     facts = Facts(DIRECT.peer, {"authorization": "Basic " + token("x", "pass:word:")})
     assert identity_of(Basic(Conditions(), users).authenticate(facts, DIRECT)).name == "x"
@@ -177,7 +178,7 @@ def test_a_user_that_the_domain_is_for_is_identified(conditions: Conditions) -> 
 
 def test_too_many_log_ins_at_once_are_refused() -> None:
     hashing = narrow()
-    domain = Basic(Conditions(), InternalUsers({}, VerifiedCredentials(), hashing))
+    domain = Basic(Conditions(), InternalUsers({}, VerifiedCredentials(), hashing, Unlimited()))
     with hashing.turn(), pytest.raises(RefusedError) as refused:
         domain.authenticate(Facts(DIRECT.peer, {"authorization": "Basic " + token("alice")}), DIRECT)
     assert isinstance(refused.value.fault, Overloaded)

@@ -40,6 +40,7 @@ from accounts_service.access.authenticators.user_mapping import Names, Source, U
 from accounts_service.access.patterns import Matcher
 from accounts_service.access.roles import REALM, Identity
 from tests.support.lines import narrow
+from tests.support.log_ins import Unlimited
 from tests.support.tokens import (
     OCT,
     SECRET,
@@ -418,7 +419,7 @@ def test_users_that_the_domain_is_not_for_are_told_by_their_mapped_name() -> Non
 
 def test_more_may_be_known_of_the_user() -> None:
     known = InternalUsers(
-        {"alice": InternalUser(hash="", roles=frozenset(("reader",)))}, VerifiedCredentials(), narrow()
+        {"alice": InternalUser(hash="", roles=frozenset(("reader",)))}, VerifiedCredentials(), narrow(), Unlimited()
     )
     identity = identity_of(say(claims(), more=known))
     assert identity.roles == {"reader"}

@@ -16,6 +16,7 @@ from accounts_service.access.snapshot import Snapshot, parse, rules_of
 from accounts_service.faults import Json, NotAuthenticated
 from tests.access.configurations import ACTION, BUILT_INS, by_password, facts, refusal
 from tests.support.lines import narrow
+from tests.support.log_ins import Unlimited
 from tests.support.personas import hash_of
 
 HASH = hash_of("ann")
@@ -31,7 +32,7 @@ def loaded(**documents: str) -> Configuration:
 
 def started(**documents: str) -> Snapshot:
     texts = dict.fromkeys(REQUIRED, "") | {f"sg_{name}.yml": text for name, text in documents.items()}
-    return Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(2), frozenset())
+    return Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(2), Unlimited(), frozenset())
 
 
 # -- Internal users -----------------------------------------------------------

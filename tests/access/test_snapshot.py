@@ -40,6 +40,7 @@ from tests.access.configurations import (
 )
 from tests.support import tokens
 from tests.support.lines import narrow
+from tests.support.log_ins import Unlimited
 from tests.support.personas import hash_of
 
 # -- Who is it ----------------------------------------------------------------
@@ -63,7 +64,7 @@ def snapshot_of(
     authc = {"auth_domains": list(domains), "network": dict(NETWORK if network is None else network)}
     texts = {name: text_of(document) for name, document in {**FILES, **(files or {}), "sg_authc.yml": authc}.items()}
     configuration = parse(texts, BUILT_INS)
-    return Snapshot(configuration, BUILT_INS, VerifiedCredentials(), hashing or narrow(), frozenset(uids))
+    return Snapshot(configuration, BUILT_INS, VerifiedCredentials(), hashing or narrow(), Unlimited(), frozenset(uids))
 
 
 WRONG = "Basic YWxpY2U6d3Jvbmc="  # alice:wrong
@@ -151,7 +152,7 @@ def test_only_a_domain_that_found_no_credentials_asks_for_them(
 
 def test_without_a_file_of_domains_users_log_in_with_their_passwords() -> None:
     texts = {name: text_of(document) for name, document in FILES.items()}
-    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(), frozenset())
+    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(), Unlimited(), frozenset())
     assert snapshot.authenticate(facts(OUTSIDE, authorization=by_password("alice"))).name == "alice"
     assert refusal(snapshot, facts(INSIDE, x_user="alice")) == NotAuthenticated((CHALLENGE,))
 
@@ -570,7 +571,7 @@ def test_what_is_built_in_cannot_be_defined_again() -> None:
 def test_a_built_in_role_is_given_by_a_mapping() -> None:
     documents = {**FILES, "sg_roles_mapping.yml": {"TOY_PLAYER": {"users": ["bob"]}}}
     texts = {name: text_of(document) for name, document in documents.items()}
-    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(), frozenset())
+    snapshot = Snapshot(parse(texts, BUILT_INS), BUILT_INS, VerifiedCredentials(), narrow(), Unlimited(), frozenset())
     assert allowed(snapshot, "bob")
     assert not allowed(snapshot, "alice")
 

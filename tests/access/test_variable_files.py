@@ -27,6 +27,7 @@ from accounts_service.access.variables import LARGEST_FILE
 from accounts_service.faults import RefusedError
 from tests.access.configurations import BUILT_INS, FILES, by_password, facts, text_of
 from tests.support.lines import narrow
+from tests.support.log_ins import Unlimited
 from tests.support.personas import hash_of
 
 USERS = {"alice": {"hash": "#{file:secrets/alice}"}, "bob": {"hash": hash_of("bob")}}
@@ -62,7 +63,7 @@ def directory(tmp_path: Path) -> Path:
 def start(directory: Path, tmp_path: Path, clock: Clock) -> Callable[[], AccessControl]:
     """Give what starts a worker."""
     return lambda: AccessControl(
-        directory, LastGood(tmp_path / "kept"), built_ins=BUILT_INS, hashing=narrow(), clock=clock
+        directory, LastGood(tmp_path / "kept"), built_ins=BUILT_INS, hashing=narrow(), limits=Unlimited(), clock=clock
     )
 
 

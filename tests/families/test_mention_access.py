@@ -94,7 +94,7 @@ def test_nobody_changes_or_deletes_me(mention: Mention) -> None:
 
 
 def test_wrong_passwords_for_anothers_account_are_not_counted_against_it(installed: Callable[..., Mention]) -> None:
-    mention = installed(ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ACCOUNT="1")
+    mention = installed(ACCOUNTS_LOGIN_FAILURES_PER_BOTH="1")
     for _ in range(3):
         assert told(mention.ask("PUT", "/accounts/{JANE}", WRONG)) == (403, NOT_YOURS)
     mention.refused(400, "PUT", "/accounts/{JANE}", WRONG, by="JANE")

@@ -15,7 +15,11 @@ from tests.support.service import Answer, Service
 
 JOHNS, JANES = "j.smith@nasa.com", "jane@example.com"
 QUARTER_S = 15 * 60
-STRICT = {"ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ACCOUNT": "3", "ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ADDRESS": "5"}
+STRICT = {
+    "ACCOUNTS_LOGIN_FAILURES_PER_BOTH": "3",
+    "ACCOUNTS_LOGIN_FAILURES_PER_NETWORK": "5",
+    "ACCOUNTS_LOGIN_FAILURES_PER_USER": "15",
+}
 # A line without places to wait in.
 STRICT["ACCOUNTS_HASH_PLACES"] = STRICT["ACCOUNTS_HASHES_AT_ONCE"] = "2"
 
@@ -217,10 +221,29 @@ def test_whose_address_it_is_only_a_trusted_proxy_says(strict: Mention) -> None:
     assert refused.json == {"code": 400, "message": "x-forwarded-for is not a list of addresses"}
 
 
-def test_over_a_socket_there_is_no_address_to_count(strict: Mention) -> None:
-    for number in range(9):
-        assert attempt(strict, f"{number}@example.com", "x", peer="").status_code == 400
+def test_callers_without_an_address_have_one_limit_together(strict: Mention) -> None:
     assert statuses(strict, JOHNS, "wrong", 4, peer="") == [400, 400, 400, 429]
+    assert [attempt(strict, f"{number}@example.com", "x", peer="").status_code for number in range(3)] == [
+        400,
+        400,
+        429,
+    ]
+    assert statuses(strict, JOHNS, JOHNS_PASSWORD, 1, peer="192.0.2.8") == [303]
+
+
+def test_guesses_from_one_network_lock_no_owner_out_of_another(strict: Mention) -> None:
+    assert statuses(strict, JOHNS, "wrong", 4, peer="192.0.2.7") == [400] * 3 + [429]
+    assert statuses(strict, JOHNS, JOHNS_PASSWORD, 1, peer="192.0.2.8") == [303]
+    for number in range(10, 14):
+        statuses(strict, JOHNS, "wrong", 3, peer=f"192.0.2.{number}")
+    # All that is checked per user is used up; where John has been, he signs in.
+    assert statuses(strict, JOHNS, JOHNS_PASSWORD, 1, peer="192.0.2.9") == [429]
+    assert statuses(strict, JOHNS, JOHNS_PASSWORD, 1, peer="192.0.2.8") == [303]
+
+
+@pytest.mark.parametrize("password", (JOHNS_PASSWORD + "\0", JOHNS_PASSWORD + "\0" + JOHNS_PASSWORD))
+def test_password_with_nul_is_wrong_and_counted(strict: Mention, password: str) -> None:
+    assert statuses(strict, JOHNS, password, 4) == [400, 400, 400, 429]
 
 
 def test_after_a_quarter_of_an_hour_one_may_try_again(strict: Mention, clock: Clock) -> None:

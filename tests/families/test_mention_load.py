@@ -31,7 +31,7 @@ SLACK_KIB = 80 * 1024
 @pytest.fixture(params=("sqlite", "postgresql"))
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Give the service as it is by default, but that one address may guess for longer."""
-    with serving(request, tmp_path_factory, {}, ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ADDRESS="1000") as server:
+    with serving(request, tmp_path_factory, {}, ACCOUNTS_LOGIN_FAILURES_PER_NETWORK="1000") as server:
         yield server
 
 

@@ -109,7 +109,13 @@ def service(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> 
     """Give a service. All tests here share it, so that it is used when requests come."""
     folder = tmp_path_factory.mktemp("api")
     url = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'accounts.db')}"
-    service = Service(Installation(folder / "installation", url))
+    # All requests come from one network, and each operation is tried with wrong passwords.
+    service = Service(
+        Installation(folder / "installation", url),
+        ACCOUNTS_LOGIN_FAILURES_PER_BOTH="100000",
+        ACCOUNTS_LOGIN_FAILURES_PER_NETWORK="100000",
+        ACCOUNTS_LOGIN_FAILURES_PER_USER="500000",
+    )
     yield service
     service.close()
 

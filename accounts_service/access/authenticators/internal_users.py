@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 
 import bcrypt
 
+from accounts_service.access.log_in_limits import LogInLimits
 from accounts_service.access.roles import Identity
 from accounts_service.faults import Json
 from accounts_service.lines import Line
 
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}\Z")
 _LONGEST_PASSWORD = 72  # bytes; bcrypt looks at no more, so a longer one is refused
-_REMEMBERED = 1000
-_REMEMBERED_SECONDS = 120.0
+_REALM = "internal_users_db"
+_REMEMBERED = 10_000
+_REMEMBERED_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ def _joined(
 
 
 class VerifiedCredentials:
-    """Remembers for two minutes which passwords were right, so that bcrypt runs once and not with each request.
+    """Remembers which passwords were right, so that bcrypt runs once and not with each request.
+
+    An entry ends 15 minutes after it was last used. Only right passwords have
+    entries, so a flood of wrong ones evicts none.
 
     An entry is keyed by an HMAC, under a key that never leaves the process, over
     the stored hash and the password: a changed hash forgets it, and a memory
@@ -93,12 +98,17 @@ class VerifiedCredentials:
         return hmac.digest(self._key, stored_hash.encode() + b"\0" + password, "sha256")
 
     def knows(self, digest: bytes) -> bool:
-        """Tell whether the pair was right a short while ago."""
+        """Return whether the pair was right, and used within the last 15 minutes; this is a use."""
         with self._lock:
-            return self._until.get(digest, 0.0) > self._clock()
+            now = self._clock()
+            if self._until.get(digest, 0.0) <= now:
+                return False
+            self._until[digest] = now + _REMEMBERED_SECONDS
+            self._until.move_to_end(digest)
+            return True
 
     def remember(self, digest: bytes) -> None:
-        """Keep the pair; the oldest makes room."""
+        """Keep the pair; the one that was not used for longest makes room."""
         with self._lock:
             self._until[digest] = self._clock() + _REMEMBERED_SECONDS
             self._until.move_to_end(digest)
@@ -109,10 +119,13 @@ class VerifiedCredentials:
 class InternalUsers:
     """All internal users of a snapshot."""
 
-    def __init__(self, users: Mapping[str, InternalUser], verified: VerifiedCredentials, hashing: Line) -> None:
+    def __init__(
+        self, users: Mapping[str, InternalUser], verified: VerifiedCredentials, hashing: Line, limits: LogInLimits
+    ) -> None:
         self._users = dict(users)
         self._verified = verified
         self._hashing = hashing
+        self._limits = limits
         costs = {name: cost for name, user in users.items() if (cost := user.cost) is not None}
         # Of the dearest cost in use, so that an unknown user, or one without a
         # hash that is one, takes as long as a known one.
@@ -123,18 +136,22 @@ class InternalUsers:
         """Return the user whose password it is, or None; both take the same time.
 
         A password that must be hashed waits for its turn among those of other
-        networks. Raises RefusedError(Overloaded) when the line is full or the wait too long.
+        networks. Raises RefusedError: Overloaded when the line is full or the wait
+        too long, TooManyAttempts after too many wrong passwords.
         """
         user = self._with_password.get(name, self._nobody)
         digest = self._verified.digest(user.hash, password)
         if self._verified.knows(digest):
             return user
-        with self._hashing.turn(network):
+        with self._hashing.turn(network, name):
             # A client that opens many connections at once sends the same password on each.
             if self._verified.knows(digest):
                 return user
-            right = _check(user.hash, password)
-        if user is self._nobody or not right:
+            # Counted in the turn: while threads wait, nothing is pending that could use up a limit.
+            right = self._limits.checked(
+                _REALM, name, network, lambda: _check(user.hash, password) and user is not self._nobody
+            )
+        if not right:
             return None
         self._verified.remember(digest)
         return user
@@ -151,16 +168,21 @@ class InternalUsers:
 
 
 def _check(stored_hash: str, password: bytes) -> bool:
+    """Return whether it is the password of the hash; one that bcrypt would cut off or repeat is not.
+
+    bcrypt appends a NUL byte and repeats the whole up to 72 bytes, so `pw`, and
+    `pw` twice with a NUL byte between, have the same hash.
+    """
     try:
         right = bcrypt.checkpw(password[:_LONGEST_PASSWORD], stored_hash.encode())
     except ValueError:  # A hash that is none: a failed log-in, not an error.
         return False
-    return right and len(password) <= _LONGEST_PASSWORD
+    return right and len(password) <= _LONGEST_PASSWORD and b"\0" not in password
 
 
 def hash_password(password: str, cost: int = 12) -> str:
-    """Make the `hash` of an entry. Raises ValueError for a password of more than 72 bytes."""
+    """Make the `hash` of an entry. Raises ValueError for a password of more than 72 bytes, or with NUL."""
     raw = password.encode()
-    if not 0 < len(raw) <= _LONGEST_PASSWORD:
-        raise ValueError(f"a password has 1 to {_LONGEST_PASSWORD} bytes")
+    if not 0 < len(raw) <= _LONGEST_PASSWORD or b"\0" in raw:
+        raise ValueError(f"a password has 1 to {_LONGEST_PASSWORD} bytes, none of which is NUL")
     return bcrypt.hashpw(raw, bcrypt.gensalt(cost)).decode("ascii")
