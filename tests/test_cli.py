@@ -107,7 +107,10 @@ def test_config_check_names_every_problem_of_every_file(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "sg_roles.yml: a.foo: Unsupported attribute",
-        "sg_roles.yml: b.cluster_permissions.0: Invalid value (expected: A regular expression pattern)",
+        (
+            "sg_roles.yml: b.cluster_permissions.0: Invalid value: a group without its ) at character 2 "
+            "(expected: A regular expression pattern)"
+        ),
         "sg_roles_mapping.yml: a.ips.0: Invalid value (expected: IP address or netmask in CIDR notation)",
         "sg_action_groups.yml: G.allowed_actions: Required attribute is missing",
         "sg_action_groups.yml: G.type: Required attribute is missing",
