@@ -48,6 +48,7 @@ def is_literal(pattern: str) -> bool:
     return _regex_source(pattern) is None and not set(pattern) & {"*", "?"}
 
 
+@lru_cache(maxsize=4096)
 def expression(pattern: str) -> str:
     """Translate `pattern` into RE2's syntax. Raises BadPatternError unless RE2 runs it."""
     source = _regex_source(pattern)
@@ -122,14 +123,19 @@ class Matcher:
         """Return the pattern that matches `text`, or None."""
         if (literal := self._literals.get(text)) is not None:
             return literal
+        if len(text) <= _SHORT and not self._matches_joined(text):
+            return None
         return next((pattern for pattern, source in self._expressions if compiled(source).matches(text)), None)
 
     def matches(self, text: str) -> bool:
         """Return whether any pattern matches `text`."""
         if text in self._literals:
             return True
-        if len(text) > _SHORT:
-            return self.match(text) is not None
+        if len(text) <= _SHORT:
+            return self._matches_joined(text)
+        return any(compiled(source).matches(text) for _, source in self._expressions)
+
+    def _matches_joined(self, text: str) -> bool:
         if self._joined is None:
             self._joined = tuple(_joined([source for _, source in self._expressions]))
         return any(regex.matches(text) for regex in self._joined)

@@ -51,7 +51,7 @@ class Regex:
         return None if match is None else tuple(map(_decoded, match.groups(b"")))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def compiled(source: str) -> Regex:
     """Compile `source` once for all that need it; no group captures. Raises RefusedByRe2Error."""
     return Regex(source)
