@@ -368,8 +368,8 @@ class Rules:
 
     def _entry(self, role: str, listed: tuple[str, ...], action: str) -> Entry | None:
         if listed not in self._listed:
-            reached = action_groups.resolve(listed, self._groups)
-            self._listed[listed] = (reached, Matcher(reached))
+            members = action_groups.resolve(listed, self._groups)
+            self._listed[listed] = (members, Matcher(members))
         reached, matcher = self._listed[listed]
         pattern = matcher.match(action)
         return None if pattern is None else Entry(role, action_groups.chain(pattern, reached))
