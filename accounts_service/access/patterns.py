@@ -123,7 +123,7 @@ class Matcher:
         """Return the pattern that matches `text`, or None."""
         if (literal := self._literals.get(text)) is not None:
             return literal
-        if len(text) <= _SHORT and not self._matches_joined(text):
+        if len(self._expressions) > 1 and len(text) <= _SHORT and not self._matches_joined(text):
             return None
         return next((pattern for pattern, source in self._expressions if compiled(source).matches(text)), None)
 
