@@ -101,17 +101,28 @@ class Expression:
         return None if found is None else "".join(found)
 
 
+def _is_prefix(pattern: str) -> bool:
+    return pattern.endswith("*") and is_literal(pattern[:-1])
+
+
+def _matches(pattern: str, source: str | None, text: str) -> bool:
+    return compiled(source).matches(text) if source is not None else text.startswith(pattern[:-1])
+
+
 class Matcher:
     """A list of patterns; matches when any of them does, an empty list never."""
 
-    __slots__ = ("_expressions", "_joined", "_literals")
+    __slots__ = ("_expressions", "_joined", "_literals", "_prefixes")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """Compile `patterns`. Raises BadPatternError."""
         # Each with itself: a text that is equal need not be shown alike (variables.py).
         patterns = tuple(patterns)
         self._literals = {p: p for p in patterns if is_literal(p)}
-        self._expressions = tuple((p, expression(p)) for p in sorted(set(patterns) - self._literals.keys()))
+        others = sorted(set(patterns) - self._literals.keys())
+        # Most patterns are a star at the end, which needs no program.
+        self._prefixes = tuple(p[:-1] for p in others if _is_prefix(p))
+        self._expressions = tuple((p, None if _is_prefix(p) else expression(p)) for p in others)
         self._joined: tuple[Regex, ...] | None = None
 
     @property
@@ -123,21 +134,21 @@ class Matcher:
         """Return the pattern that matches `text`, or None."""
         if (literal := self._literals.get(text)) is not None:
             return literal
-        if len(self._expressions) > 1 and len(text) <= _SHORT and not self._matches_joined(text):
+        if len(self._expressions) > 1 and not self.matches(text):
             return None
-        return next((pattern for pattern, source in self._expressions if compiled(source).matches(text)), None)
+        return next((pattern for pattern, source in self._expressions if _matches(pattern, source, text)), None)
 
     def matches(self, text: str) -> bool:
         """Return whether any pattern matches `text`."""
-        if text in self._literals:
+        if text in self._literals or text.startswith(self._prefixes):
             return True
         if len(text) <= _SHORT:
             return self._matches_joined(text)
-        return any(compiled(source).matches(text) for _, source in self._expressions)
+        return any(compiled(source).matches(text) for _, source in self._expressions if source is not None)
 
     def _matches_joined(self, text: str) -> bool:
         if self._joined is None:
-            self._joined = tuple(_joined([source for _, source in self._expressions]))
+            self._joined = tuple(_joined([source for _, source in self._expressions if source is not None]))
         return any(regex.matches(text) for regex in self._joined)
 
     def matches_any(self, texts: Iterable[str]) -> bool:
