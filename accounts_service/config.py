@@ -530,11 +530,11 @@ class Settings:
                 problems.append(f"{where}{name} must be {error}")
         # Each parser returns its field's type.
         settings = dataclasses.replace(cls(), **values)  # type: ignore[arg-type]
-        if problems := problems or settings._contradictions():
+        if problems := problems or settings.contradictions():
             raise BadSettingsError(problems)
         return settings
 
-    def _contradictions(self) -> list[str]:
+    def contradictions(self) -> list[str]:
         """Return in what ways the settings contradict each other."""
         problems = []
         if self.sizes.waiting > self.threads - _FREE_THREADS:

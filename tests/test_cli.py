@@ -111,7 +111,10 @@ def test_config_check_names_every_problem_of_every_file(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "sg_roles.yml: a.foo: Unsupported attribute",
-        "sg_roles.yml: b.cluster_permissions.0: Invalid value (expected: A regular expression pattern)",
+        (
+            "sg_roles.yml: b.cluster_permissions.0: Invalid value: a group without its ) at character 2 "
+            "(expected: A regular expression pattern)"
+        ),
         "sg_roles_mapping.yml: a.ips.0: Invalid value (expected: IP address or netmask in CIDR notation)",
         "sg_action_groups.yml: G.allowed_actions: Required attribute is missing",
         "sg_action_groups.yml: G.type: Required attribute is missing",
@@ -132,6 +135,56 @@ def test_config_check_names_what_is_left_out() -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("left out: auth_domains.0 (ldap)")
     assert set(FILES) - {path.name for path in config.iterdir()} == {"sg_authz.yml", "netbird_jwt.yml"}
+
+
+def test_config_check_reads_the_directory_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    make(settings_of_environment())
+    result = run("config", "check")
+    assert (result.exit_code, result.stdout) == (0, "No problem found.\n")
+    Path("var/config/sg_roles.yml").write_text("r: {cluster_permissions: ['/(?=a)/']}")
+    result = run("config", "check")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("sg_roles.yml: r.cluster_permissions.0: Invalid value: a look-ahead at character 1")
+    monkeypatch.setenv("ACCOUNTS_CONFIG_DIR", "elsewhere")
+    result = run("config", "check")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: ACCOUNTS_CONFIG_DIR is elsewhere, and that is not a directory\n"
+
+
+def test_config_check_finds_what_doctor_finds() -> None:
+    make(settings_of_environment())
+    config = Path("var/config")
+    config.joinpath("sg_roles.yml").write_text(
+        "operator: {cluster_permissions: [SGS_SINGALS_ALL, my_group]}\nforgotten: {cluster_permissions: [a:b]}\n"
+    )
+    config.joinpath("sg_action_groups.yml").write_text("mine: {type: cluster, allowed_actions: [SGS_NEVER]}\n")
+    config.joinpath("sg_roles_mapping.yml").write_text("operator: {users: [ann]}\nopreator: {users: [bob]}\n")
+    config.joinpath("sg_internal_users.yml").write_text(
+        "ann: {hash: 'canary-73d5'}\nzoe: {search_guard_roles: [gone]}\n"
+    )
+    result = run("config", "check")
+    expected = [
+        "sg_internal_users.yml: without a hash, so they cannot log in by password: zoe",
+        "gone is given to a user and not defined",
+        "opreator is mapped and not defined",
+        "given to no user: forgotten",
+        "the action group mine names SGS_NEVER, which is no action group",
+        "the role operator names SGS_SINGALS_ALL, which is no action group",
+        "the role operator names my_group, which is no action group",
+        "nobody may do everything",
+        "without a bcrypt hash: ann",
+    ]
+    lines = [line.removeprefix("warning: ").partition(" -> ")[0] for line in result.stdout.splitlines()]
+    assert (result.exit_code, lines) == (0, [*expected, "No problem found, 9 warning(s)."])
+    examined = run("doctor").stdout
+    assert all(text in examined for text in expected)
+    assert "canary" not in result.output + examined
+    config.joinpath("sg_authc.yml").write_text("auth_domains: [{type: anonymous}]")
+    config.joinpath("sg_roles_mapping.yml").write_text("SGS_ALL_ACCESS: {users: ['*']}\n")
+    result = run("config", "check")
+    assert result.exit_code == 1
+    assert "problem: whoever comes is 'anonymous' and may do everything, by SGS_ALL_ACCESS" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("1 problem(s) found, ")
 
 
 def test_routes_lists_every_method_of_every_route() -> None:

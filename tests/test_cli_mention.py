@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pwd
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,21 +42,21 @@ def service(installation: Installation) -> Iterator[Service]:
     service.close()
 
 
-def run(*words: str) -> Result:
+def run(*words: str, typed: str | None = None) -> Result:
     """Run the command."""
-    return CliRunner().invoke(cli.main, words)
+    return CliRunner().invoke(cli.main, words, input=typed)
 
 
-def said(*words: str) -> list[str]:
+def said(*words: str, typed: str | None = None) -> list[str]:
     """Run a command that must go well; gives the lines that it prints."""
-    result = run(*words)
+    result = run(*words, typed=typed)
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines()
 
 
-def refused(*words: str, status: int = 1) -> str:
+def refused(*words: str, status: int = 1, typed: str | None = None) -> str:
     """Run a command that must be refused; gives what it says."""
-    result = run(*words)
+    result = run(*words, typed=typed)
     assert (result.exit_code, result.stdout) == (status, "")
     return result.stderr
 
@@ -160,18 +162,17 @@ def test_an_app_that_is_not_there_cannot_be_deleted() -> None:
     assert len(said("app", "list")) == 1
 
 
-def test_who_registered_an_app_is_on_record_and_no_secret_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "the-operator")
+def test_who_registered_an_app_is_on_record_and_no_secret_is(service: Service) -> None:
     made = new_app("Reader")
     said("app", "delete", made["client_id"])
     created, deleted = service.audited()
     for record in (created, deleted):
-        assert (record.family, record.realm, record.actor) == ("mention", "command", "the-operator")
+        assert (record.family, record.realm, record.actor) == ("mention", "command", user())
         assert record.object == f"app {made['client_id']}"
         assert made["client_secret"] not in str(record)
     assert "Reader" in created.detail
     assert CALLBACK in created.detail
-    assert deleted.detail == '{"deleted": true}'
+    assert json.loads(deleted.detail) == {"deleted": True} | beside()
 
 
 def test_only_the_digest_of_a_secret_is_kept(service: Service) -> None:
@@ -196,7 +197,7 @@ def test_a_token_of_an_account_is_made_and_taken_away(service: Service) -> None:
     assert used.startswith(("never used", "used "))
     assert said("token", "revoke", "--family", "mention", identifier) == [f"The token {identifier} is revoked."]
     assert status_of(service, token) == 401
-    assert refused("token", "revoke", "--family", "mention", identifier) == f"Error: there is no token {identifier}\n"
+    assert "there is no token of this identifier" in refused("token", "revoke", "--family", "mention", identifier)
 
 
 def test_with_create_there_is_an_account_in_which_nobody_can_sign_in(service: Service) -> None:
@@ -281,23 +282,93 @@ def test_tokens_of_apps_are_listed_and_revoked_as_others_are(service: Service) -
     assert status_of(service, token) == 401
 
 
-def test_a_token_that_is_not_there_cannot_be_revoked() -> None:
-    for identifier in ("nothing", "", "é", "x" * 9999):
-        words = ("token", "revoke", "--family", "mention", identifier)
-        assert refused(*words) == f"Error: there is no token {identifier}\n"
+@pytest.mark.any_database
+@pytest.mark.parametrize("family", ("mention", "netbird", "wavefront"))
+def test_revoke_without_a_token_that_exists_repeats_nothing(family: str) -> None:
+    words = ("token", "revoke", "--family", family)
+    for sent in ("nothing", "canary-4e1f", "é", "nbp_" + "a" * 36, "x" * 9999, "\udc80", "a\x00b"):
+        for told in (refused(*words, sent), refused(*words, "--", sent, "another", status=2)):
+            assert "standard input" in told
+            assert sent not in told
+    for typed in ("canary-4e1f\n", "é", "nbp_" + "a" * 36, "x" * 9999):
+        assert refused(*words, typed=typed) == f"Error: there is no such token of {family}\n"
+    for typed in ("", "\n", " \n", "a\x00b\n"):
+        assert refused(*words, typed=typed) == "Error: there is no token on standard input\n"
 
 
-def test_who_made_a_token_is_on_record_and_no_token_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "the-operator")
+def test_revoke_reads_the_token_and_prints_its_identifier(service: Service) -> None:
+    del service
+    makes = {
+        "mention": ("--principal", EMAIL),
+        "netbird": ("--principal", "owner1", "--account", "example.com", "--role", "owner"),
+        "wavefront": ("--principal", "sa::robot"),
+    }
+    for family, words in makes.items():
+        token = said("token", "create", "--family", family, "--create", *words)[0]
+        kept = said("token", "create", "--family", family, *words)[0]
+        identifiers = {line.split("  ")[0] for line in said("token", "list", "--family", family)}
+        (told,) = said("token", "revoke", "--family", family, typed=f"{token}\r\n")
+        (left,) = {line.split("  ")[0] for line in said("token", "list", "--family", family, "--principal", words[1])}
+        revoked = told.split()[2]
+        assert told == f"The token {revoked} is revoked."
+        assert revoked in identifiers - {left}
+        assert not any(one in told for one in (token, kept))
+        # The identifier may stand there as well.
+        assert said("token", "revoke", "--family", family, typed=left) == [f"The token {left} is revoked."]
+
+
+def user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def beside() -> dict[str, int]:
+    """Give what a record of a command has beside its actor on this machine."""
+    try:
+        login = int(Path("/proc/self/loginuid").read_text())
+    except OSError:
+        return {}
+    return {} if login == 2**32 - 1 else {"login_uid": login}
+
+
+@pytest.mark.any_database
+def test_actor_of_command_is_its_user_and_not_its_environment(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "somebody-else")
+    monkeypatch.setenv("SUDO_UID", "1234")
+    said("token", "create", "--family", "mention", "--principal", EMAIL, "--create")
+    app = new_app()
+    assert said("audit", "erase", f"app {app['client_id']}") == ["Names erased: 1."]
+    for sudo in ("0", "", "-1", "4294967295", "ann"):
+        monkeypatch.setenv("SUDO_UID", sudo)
+        said("app", "create", "--name", sudo or "-", "--callback", CALLBACK)
+    records = service.audited()
+    assert {(record.realm, record.actor) for record in records} == {("command", user())}
+    assert "somebody-else" not in str(records)
+    details = [json.loads(record.detail) for record in records]
+    uids = [{name: detail[name] for name in detail if name.endswith("_uid")} for detail in details]
+    sudo_uids: list[dict[str, int]] = [{"sudo_uid": 1234}] * 4 + [{"sudo_uid": 0}] + [{}] * 4
+    assert uids == [beside() | sudo_uid for sudo_uid in sudo_uids]
+
+
+@pytest.mark.any_database
+def test_actor_of_a_uid_without_a_name_is_its_number(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    said("app", "create", "--name", "x", "--callback", CALLBACK)
+    assert [record.actor for record in service.audited()] == ["4000000000"]
+
+
+def test_who_made_a_token_is_on_record_and_no_token_is(service: Service) -> None:
     token = new_token("--principal", EMAIL, "--create")
     identifier = listed()[0][0]
     said("token", "revoke", "--family", "mention", identifier)
     account, made, revoked = service.audited()
-    assert {(record.realm, record.actor) for record in (account, made, revoked)} == {("command", "the-operator")}
-    assert [record.detail for record in (account, made, revoked)] == [
-        '{"created": true}',
-        '{"token": "made"}',
-        '{"token": "revoked"}',
+    assert {(record.realm, record.actor) for record in (account, made, revoked)} == {("command", user())}
+    assert [json.loads(record.detail) for record in (account, made, revoked)] == [
+        {"created": True} | beside(),
+        {"token": "made"} | beside(),
+        {"token": "revoked"} | beside(),
     ]
     assert made.object.startswith(f"token {identifier} of ")
     assert token not in str((account, made, revoked))

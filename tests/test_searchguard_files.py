@@ -117,7 +117,8 @@ EXPECTED = (
     "warning: sg_authc.yml: metrics: This has no effect here",
     "warning: sg_blocks.yml: this file is not read, and blocks no user",
     "warning: sg_frontend_authc.yml: this file is not read",
-    "No problem found, 15 warning(s).",
+    "warning: with a hash of a cost below 10: bob -> hash their passwords anew: accounts-service hash-password",
+    "No problem found, 16 warning(s).",
 )
 
 

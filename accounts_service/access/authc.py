@@ -9,7 +9,6 @@ log-ins, and the same file may serve Search Guard itself.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ from accounts_service.access.authenticators.user_mapping import (
     parse_path,
 )
 from accounts_service.access.documents import INVALID, MISSING, NO_EFFECT, Cursor, few, resolved
-from accounts_service.access.patterns import BadPatternError, expression
+from accounts_service.access.patterns import BadPatternError, Expression
 from accounts_service.access.roles import Address, Network
 from accounts_service.access.variables import Node, shown
 
@@ -48,7 +47,7 @@ class NetworkSettings:
     """`network` of sg_authc.yml. `conditions`: who is heard at all."""
 
     trusted_proxies: tuple[Network, ...] = ()
-    trusted_proxies_regex: tuple[re.Pattern[str], ...] = ()
+    trusted_proxies_regex: tuple[Expression, ...] = ()
     remote_ip_header: str = "x-forwarded-for"
     conditions: Conditions = Conditions()
 
@@ -56,7 +55,7 @@ class NetworkSettings:
         """Tell whether a trusted proxy has this address."""
         return address is not None and (
             any(address in network for network in self.trusted_proxies)
-            or any(regex.fullmatch(str(address)) for regex in self.trusted_proxies_regex)
+            or any(regex.matches(str(address)) for regex in self.trusted_proxies_regex)
         )
 
 
@@ -92,7 +91,7 @@ def read(document: Cursor, key_set: Callable[[str], Cursor | None]) -> Authc:
 
 def _network_settings(entry: Cursor) -> NetworkSettings:
     trusted = entry.networks("trusted_proxies")
-    trusted_regex = entry.parsed("trusted_proxies_regex", _regex, _A_PATTERN)
+    trusted_regex = entry.parsed("trusted_proxies_regex", Expression, _A_PATTERN)
     http = entry.child("http")
     header = http.text("remote_ip_header") or "x-forwarded-for"
     conditions = Conditions(
@@ -257,6 +256,8 @@ def _sources(entry: Cursor, name: str, paths: list[str], split: str | None) -> l
             source = _source(element, split)
         except UnsupportedPathError:
             paths.append(f"{entry.path.rpartition('user_mapping.')[2]}.{place}")
+        except BadPatternError as error:
+            entry.problem(place, f"{INVALID}: {error}", _A_PATTERN)
         except ValueError as error:
             entry.problem(place, INVALID, str(error))
         else:
@@ -282,12 +283,4 @@ def _detailed_source(element: Mapping[str, Node], split: str | None) -> Source:
         raise ValueError(_A_PATTERN)
     if separator is not None and (not isinstance(separator, str) or not separator):
         raise ValueError("A separator")
-    try:
-        compiled = None if pattern is None else _regex(pattern)
-    except BadPatternError:
-        raise ValueError(_A_PATTERN) from None
-    return Source(parse_path(path), compiled, separator)
-
-
-def _regex(text: str) -> re.Pattern[str]:
-    return re.compile(expression(f"/{text}/"))
+    return Source(parse_path(path), None if pattern is None else Expression(pattern), separator)

@@ -146,6 +146,8 @@ class Rules:
         self._tenants = frozenset(tenants) | {GLOBAL_TENANT}
         self._compiled: dict[frozenset[str], Permissions] = {}
         self._effective: dict[Identity, frozenset[str]] = {}
+        # What explanations look through: as many as there are lists in the files.
+        self._listed: dict[tuple[str, ...], tuple[Mapping[str, str | None], Matcher]] = {}
 
     def effective_roles(self, identity: Identity) -> frozenset[str]:
         """Name all roles of `identity`."""
@@ -364,9 +366,12 @@ class Rules:
     def _defined(self, identity: Identity) -> list[str]:
         return sorted(self.effective_roles(identity) & self._roles.keys())
 
-    def _entry(self, role: str, listed: Iterable[str], action: str) -> Entry | None:
-        reached = action_groups.resolve(listed, self._groups)
-        pattern = Matcher(reached).match(action)
+    def _entry(self, role: str, listed: tuple[str, ...], action: str) -> Entry | None:
+        if listed not in self._listed:
+            members = action_groups.resolve(listed, self._groups)
+            self._listed[listed] = (members, Matcher(members))
+        reached, matcher = self._listed[listed]
+        pattern = matcher.match(action)
         return None if pattern is None else Entry(role, action_groups.chain(pattern, reached))
 
     def _tenant_entry(self, role: str, action: str, tenant: str, identity: Identity) -> Entry | None:

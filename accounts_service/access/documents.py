@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from accounts_service.access.patterns import Matcher, Template, expression, is_template
+from accounts_service.access.patterns import BadPatternError, Matcher, Template, expression, is_template
 from accounts_service.access.roles import Network
 from accounts_service.access.variables import Expanded, Node, Unresolved, Variables, spelled
 from accounts_service.faults import Json
@@ -273,6 +273,8 @@ class Cursor:
         for place, text in listed:
             try:
                 yield parse(text)
+            except BadPatternError as error:
+                self.problem(place, f"{INVALID}: {error}", expected)
             except ValueError:
                 self.problem(place, INVALID, expected)
 

@@ -4,6 +4,7 @@
 expression that must match the whole text; everything else is literal. Case
 counts, and there is no escaping. In the patterns of tenants `${user.name}` and
 the like stand for what is known of the caller, with functions after a `|`.
+RE2 runs all of them (regex.py).
 https://docs.search-guard.com/latest/roles-permissions
 """
 
@@ -11,23 +12,29 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from accounts_service.access.functions import BCRYPT, FRAGMENT, FUNCTIONS, applied, as_text
+from accounts_service.access.regex import RefusedByRe2Error, Regex, compiled, escaped
+from accounts_service.access.regex_syntax import SyntaxRefusedError, Translated, translate
 from accounts_service.faults import Json
 
-# Regular expressions come from configuration and run on what callers send.
 _LONGEST_REGEX = 500
 # So that what was accepted at the start is never refused deeper in the stack.
 _MOST_PARENTHESES = 50
+
+# Many patterns are one program for texts up to this length: most names are
+# shorter, and a call of RE2 costs more than its work. On long texts one program
+# for patterns such as *a*b* is slower than each by itself.
+_SHORT = 64
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 
 
 class BadPatternError(ValueError):
-    """Not a regular expression we accept; the message says why."""
+    """Not a pattern we accept; the message says why."""
 
 
 def _regex_source(pattern: str) -> str | None:
@@ -37,77 +44,131 @@ def _regex_source(pattern: str) -> str | None:
 
 
 def is_literal(pattern: str) -> bool:
-    """Tell whether `pattern` matches nothing but itself."""
+    """Return whether `pattern` matches nothing but itself."""
     return _regex_source(pattern) is None and not set(pattern) & {"*", "?"}
 
 
+@lru_cache(maxsize=4096)
 def expression(pattern: str) -> str:
-    """Translate `pattern` into the source of a regular expression. Raises BadPatternError."""
+    """Translate `pattern` into RE2's syntax. Raises BadPatternError unless RE2 runs it."""
     source = _regex_source(pattern)
-    if source is None:
-        return _glob(pattern)
+    translated = _glob(pattern) if source is None else _translated(source).text
+    try:
+        compiled(translated)
+    except RefusedByRe2Error as error:
+        raise BadPatternError(str(error)) from None
+    return translated
+
+
+def _translated(source: str) -> Translated:
     if len(source) > _LONGEST_REGEX or source.count("(") > _MOST_PARENTHESES:
         raise BadPatternError(f"longer than {_LONGEST_REGEX} characters, or more than {_MOST_PARENTHESES} groups")
     try:
-        with warnings.catch_warnings():
-            # Warned of are sets within sets, such as [a-z&&[^x]], which Java
-            # and Python read differently.
-            warnings.simplefilter("error")
-            re.compile(source)
-    except (re.error, Warning, OverflowError, RecursionError):
-        raise BadPatternError("not a regular expression") from None
-    return source
+        return translate(source)
+    except SyntaxRefusedError as error:
+        raise BadPatternError(str(error)) from None
 
 
 def _glob(pattern: str) -> str:
-    # Between two stars the first place that fits is as good as any later one,
-    # and (?>…) stays with it: tried in every combination, `*a*a*a*b` takes
-    # longer on a text of some thousand characters than anybody waits.
-    first, *others = map(_fixed, pattern.split("*"))
-    if not others:
-        return first
-    *between, last = others
-    return first + "".join(f"(?>(?s:.*?){fixed})" for fixed in between if fixed) + f"(?s:.*){last}"
+    return "".join({"*": "(?s:.*)", "?": "(?s:.)"}.get(char) or escaped(char) for char in pattern)
 
 
-def _fixed(part: str) -> str:
-    return "".join("(?s:.)" if char == "?" else re.escape(char) for char in part)
+class Expression:
+    """A regular expression that is written without slashes, as in `user_mapping`."""
+
+    __slots__ = ("_regex", "written")
+
+    def __init__(self, written: str) -> None:
+        """Compile `written`. Raises BadPatternError."""
+        self.written = written
+        self._regex = Regex(expression(f"/{written}/"), capturing=True)
+        if any(compiled(group).matches("") for group in _translated(written).repeated):
+            # Java and RE2 differ in what such a group has matched at last.
+            raise BadPatternError("a repeated group that also matches nothing")
+
+    @property
+    def groups(self) -> int:
+        """The number of capturing groups."""
+        return self._regex.groups
+
+    def matches(self, text: str) -> bool:
+        """Return whether the whole of `text` matches."""
+        return self._regex.matches(text)
+
+    def captured(self, text: str) -> str | None:
+        """Return what the groups matched, joined in their order; None if `text` does not match."""
+        found = self._regex.captured(text)
+        return None if found is None else "".join(found)
+
+
+def _is_prefix(pattern: str) -> bool:
+    return pattern.endswith("*") and is_literal(pattern[:-1])
+
+
+def _matches(pattern: str, source: str | None, text: str) -> bool:
+    return compiled(source).matches(text) if source is not None else text.startswith(pattern[:-1])
 
 
 class Matcher:
     """A list of patterns; matches when any of them does, an empty list never."""
 
-    __slots__ = ("_compiled", "_literals")
+    __slots__ = ("_expressions", "_joined", "_literals", "_prefixes")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """Compile `patterns`. Raises BadPatternError."""
         # Each with itself: a text that is equal need not be shown alike (variables.py).
         patterns = tuple(patterns)
         self._literals = {p: p for p in patterns if is_literal(p)}
-        self._compiled = tuple((p, re.compile(expression(p))) for p in sorted(set(patterns) - self._literals.keys()))
+        others = sorted(set(patterns) - self._literals.keys())
+        # Most patterns are a star at the end, which needs no program.
+        self._prefixes = tuple(p[:-1] for p in others if _is_prefix(p))
+        self._expressions = tuple((p, None if _is_prefix(p) else expression(p)) for p in others)
+        self._joined: tuple[Regex, ...] | None = None
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether there is no pattern at all."""
-        return not self._literals and not self._compiled
+        """Return whether there is no pattern at all."""
+        return not self._literals and not self._expressions
 
     def match(self, text: str) -> str | None:
         """Return the pattern that matches `text`, or None."""
         if (literal := self._literals.get(text)) is not None:
             return literal
-        return next((pattern for pattern, compiled in self._compiled if compiled.fullmatch(text)), None)
+        if len(self._expressions) > 1 and not self.matches(text):
+            return None
+        return next((pattern for pattern, source in self._expressions if _matches(pattern, source, text)), None)
 
     def matches(self, text: str) -> bool:
-        """Tell whether any pattern matches `text`."""
-        return self.match(text) is not None
+        """Return whether any pattern matches `text`."""
+        if text in self._literals or text.startswith(self._prefixes):
+            return True
+        if len(text) <= _SHORT:
+            return self._matches_joined(text)
+        return any(compiled(source).matches(text) for _, source in self._expressions if source is not None)
+
+    def _matches_joined(self, text: str) -> bool:
+        if self._joined is None:
+            self._joined = tuple(_joined([source for _, source in self._expressions if source is not None]))
+        return any(regex.matches(text) for regex in self._joined)
 
     def matches_any(self, texts: Iterable[str]) -> bool:
-        """Tell whether any pattern matches any of `texts`."""
+        """Return whether any pattern matches any of `texts`."""
         return any(map(self.matches, texts))
 
 
+def _joined(sources: list[str]) -> list[Regex]:
+    """Compile `sources`, each of which RE2 runs, into as few programs as its memory allows."""
+    if len(sources) <= 1:
+        return [compiled(source) for source in sources]
+    try:
+        return [Regex("|".join(f"(?:{source})" for source in sources))]
+    except RefusedByRe2Error:
+        middle = len(sources) // 2
+        return _joined(sources[:middle]) + _joined(sources[middle:])
+
+
 def is_template(pattern: str) -> bool:
-    """Tell whether `pattern` holds a `${…}`."""
+    """Return whether `pattern` holds a `${…}`."""
     return _PLACEHOLDER.search(pattern) is not None
 
 
@@ -205,14 +266,15 @@ class Template:
 
     def _require_groups(self) -> None:
         if any(not placeholder.steps or placeholder.steps[-1] != FRAGMENT for placeholder in self._placeholders):
-            raise BadPatternError(f"a regular expression with something to fill in that is no {FRAGMENT}")
+            raise BadPatternError(f"something to fill in without |{FRAGMENT}")
         names = [f"_filled{number}" for number in range(len(self._placeholders))]
         # In a set, or after a backslash, what is filled in would be no group.
         filled = "".join(
-            fixed + (f"(?P<{name}>x)" if name else "") for fixed, name in zip(self._fixed, [*names, ""], strict=True)
+            fixed + (f"(?<{name}>x)" if name else "") for fixed, name in zip(self._fixed, [*names, ""], strict=True)
         )
-        if not set(names) <= re.compile(expression(f"/{filled}/")).groupindex.keys():
-            raise BadPatternError("a regular expression with something to fill in within a set or after a backslash")
+        expression(f"/{filled}/")
+        if not set(names) <= _translated(filled).names:
+            raise BadPatternError("something to fill in within a set or after a backslash")
 
     @property
     def flaw(self) -> str | None:
@@ -227,7 +289,7 @@ class Template:
         return None
 
     def matches(self, text: str, values: Mapping[str, str], structured: Mapping[str, Json] | None = None) -> bool:
-        """Tell whether `text` matches, with `values` filled in; not when one is missing or empty.
+        """Return whether `text` matches, with `values` filled in; not when one is missing or empty.
 
         `structured`: those of which functions see more than a text.
         """
@@ -235,11 +297,20 @@ class Template:
         if not all(found):
             return False
         filled = [*(value or "" for value in found), ""]
-        if not self._is_expression:
-            source = "".join(_glob(part) + re.escape(value) for part, value in zip(self._fixed, filled, strict=True))
-            return re.fullmatch(source, text) is not None
+        if self._is_expression:
+            regex = _filled("".join(part + value for part, value in zip(self._fixed, filled, strict=True)))
+            return regex is not None and regex.matches(text)
+        source = "".join(_glob(part) + escaped(value) for part, value in zip(self._fixed, filled, strict=True))
         try:
-            source = "".join(part + value for part, value in zip(self._fixed, filled, strict=True))
-            return re.fullmatch(source, text) is not None
-        except re.error:  # Such as a look-behind, whose width is fixed.
+            return compiled(source).matches(text)
+        except RefusedByRe2Error:
             return False
+
+
+@lru_cache(maxsize=256)
+def _filled(source: str) -> Regex | None:
+    """Compile a regular expression with its values; None for one that RE2 does not run with so many."""
+    try:
+        return Regex(translate(source).text)
+    except (SyntaxRefusedError, RefusedByRe2Error):
+        return None

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self, TypeAlias
 
+# Characters of an action that a caller may ask about; no action of Search Guard has half as many.
+LONGEST_ACTION = 200
+
 _NAME = re.compile(r"(cluster|indices)(:[a-z_]+)+(/[a-z_]+)+\Z")
 
 _TENANT_PREFIXES = ("cluster:admin:searchguard:tenant:", "kibana:saved_objects/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -14,7 +15,6 @@ from accounts_service.access.privileges import describe
 from accounts_service.access.snapshot import (
     BadConfigurationError,
     UnknownUserError,
-    files_not_read,
     parse,
     read_directory,
 )
@@ -26,6 +26,7 @@ from accounts_service.cli.jobs import jobs
 from accounts_service.cli.keys import keys
 from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.cli.token import token
+from accounts_service.doctor import Status, judge_configuration
 from accounts_service.storage import migrations
 from accounts_service.storage.database import SqliteDatabase, UnopenedError
 from accounts_service.storage.sealed import BadKeysFileError
@@ -117,21 +118,40 @@ def config() -> None:
 
 
 @config.command("check")
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def config_check(directory: Path) -> None:
-    """Read the configuration files in DIRECTORY and name every problem, and all that has no effect."""
+@click.argument("directory", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+def config_check(directory: Path | None) -> None:
+    """Read the configuration files in DIRECTORY, by default that of the settings, and name all that is wrong.
+
+    Exit status 1 for files that `serve` refuses, and for what `doctor` calls FAIL.
+    """
+    if directory is None:
+        directory = settings_of_environment().config_dir
+        if not directory.is_dir():
+            raise click.ClickException(f"ACCOUNTS_CONFIG_DIR is {directory}, and that is not a directory")
+    built_ins = app.built_ins()
     try:
-        configuration = parse(read_directory(directory), app.built_ins())
+        configuration = parse(read_directory(directory), built_ins)
     except BadConfigurationError as error:
         for problem in error.problems:
             click.echo(str(problem))
         sys.exit(1)
-    for left_out in configuration.left_out:
-        click.echo(f"left out: {left_out}")
-    warnings = (*configuration.warnings, *files_not_read(directory))
-    for warning in warnings:
-        click.echo(f"warning: {warning}")
-    click.echo("No problem found" + (f", {len(warnings)} warning(s)." if warnings else "."))
+    counts = Counter[Status]()
+    for finding in judge_configuration(configuration, directory, built_ins):
+        if finding.check == "left-out":
+            click.echo(f"left out: {finding.text}")
+        elif finding.status is not Status.OK:
+            counts[finding.status] += 1
+            kind, todo = ("warning", "") if finding.check == "no-effect" else (_KINDS[finding.status], finding.todo)
+            click.echo(f"{kind}: {finding.text}" + (f" -> {todo}" if todo else ""))
+    problems, warnings = counts[Status.FAIL], counts[Status.WARN]
+    click.echo(
+        (f"{problems} problem(s) found" if problems else "No problem found")
+        + (f", {warnings} warning(s)." if warnings else ".")
+    )
+    sys.exit(1 if problems else 0)
+
+
+_KINDS = {Status.WARN: "warning", Status.FAIL: "problem"}
 
 
 @main.command("hash-password")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
 
-from accounts_service.cli.shared import opened_database
-from accounts_service.cli.token import REALM, text, who
+from accounts_service.cli.shared import author, opened_database
+from accounts_service.cli.token import text
 from accounts_service.families.mention.store.apps import Apps
 from accounts_service.families.mention.views.grants import is_callback
 from accounts_service.storage import migrations
-from accounts_service.storage.audit import Author
 
 T = TypeVar("T")
 
@@ -75,7 +73,6 @@ def delete(client_id: str) -> None:
 
 
 def _changed(act: Callable[[Apps], T]) -> T:
-    author = Author(REALM, who(), f"command-{uuid.uuid4().hex[:16]}")
     with opened_database() as database:
         migrations.require(database)
-        return database.written(Apps, author, act)
+        return database.written(Apps, author(), act)

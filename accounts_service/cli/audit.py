@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-import uuid
 from collections.abc import Iterator
 from typing import IO
 
 import click
 
 from accounts_service import app, logs
-from accounts_service.cli.shared import opened_database
-from accounts_service.cli.token import REALM, on_one_line, text, who
+from accounts_service.cli.shared import author, opened_database
+from accounts_service.cli.token import on_one_line, text
 from accounts_service.storage import migrations
-from accounts_service.storage.audit import ACTOR, OBJECT, Author
+from accounts_service.storage.audit import ACTOR, OBJECT
 from accounts_service.storage.chain import Head
 from accounts_service.storage.names import Names
 from accounts_service.storage.verification import verify as verified
@@ -88,11 +87,10 @@ def verify(heads: list[Head], logs_of_heads: tuple[IO[str], ...]) -> None:
 @click.option("--kind", type=click.Choice((ACTOR, OBJECT)), help="Only as the one who acted, or what was acted on.")
 def erase(name: str, kind: str | None) -> None:
     """Forget NAME in the audit trail. The records stay, and stay verifiable; they name nobody any more."""
-    author = Author(REALM, who(), f"command-{uuid.uuid4().hex[:16]}")
     kinds = (ACTOR, OBJECT) if kind is None else (kind,)
     with opened_database() as database:
         migrations.require(database)
-        number = database.written(Names, author, lambda names: names.erase(name, kinds))
+        number = database.written(Names, author(), lambda names: names.erase(name, kinds))
         with database.reading(Names) as names:
             inline = names.inline(name)
     click.echo(f"Names erased: {number}.")

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
-import os
-import uuid
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
 
 from accounts_service import app
-from accounts_service.cli.shared import opened_database, settings_of_environment
+from accounts_service.cli.shared import author, opened_database, settings_of_environment
 from accounts_service.faults import AgainstTheRules, AlreadyExists, RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.audit import Author
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
 
-# Where those are known who run commands.
-REALM = "command"
-
 T = TypeVar("T")
+
+# Characters; no token has a tenth of them.
+_LONGEST_LINE = 4096
 
 _FAMILIES = {name: family.tokens for name, family in app.FAMILIES.items() if family.tokens is not None}
 
@@ -81,20 +78,44 @@ def list_(family: str, principal: str | None) -> None:
 
 @token.command()
 @_family
-@click.argument("identifier")
-def revoke(family: str, identifier: str) -> None:
-    """Make the token of this IDENTIFIER, as `token list` shows it, worthless at once."""
-    if not _changed(family, lambda tokens: tokens.revoke(identifier)):
-        raise click.ClickException(f"there is no token {identifier}")
-    click.echo(f"The token {identifier} is revoked.")
+@click.argument("identifiers", metavar="[IDENTIFIER]", nargs=-1)
+def revoke(family: str, identifiers: tuple[str, ...]) -> None:
+    """Revoke a token at once: the one on standard input, or that of IDENTIFIER, as `token list` shows it."""
+    # Nothing that was given is printed: a token that was typed in the wrong place would be in the log of a terminal.
+    if len(identifiers) > 1:
+        raise click.UsageError("at most one IDENTIFIER; a token itself is read from standard input")
+    if identifiers:
+        revoked = _changed(family, lambda tokens: _revoked(tokens, identifiers[0]))
+        missing = "there is no token of this identifier; a token itself is read from standard input"
+    else:
+        sent = _sent()
+        revoked = _changed(family, lambda tokens: _revoked(tokens, tokens.identifier_of(sent) or sent))
+        missing = f"there is no such token of {family}"
+    if revoked is None:
+        raise click.ClickException(missing)
+    click.echo(f"The token {revoked} is revoked.")
+
+
+def _sent() -> str:
+    if sys.stdin.isatty():
+        sent = str(click.prompt("Token", hide_input=True, err=True))
+    else:
+        sent = sys.stdin.readline(_LONGEST_LINE)
+    sent = sent.strip()
+    if not sent or not sent.isprintable():
+        raise click.ClickException("there is no token on standard input")
+    return sent
+
+
+def _revoked(tokens: NativeTokens, identifier: str) -> str | None:
+    return identifier if identifier.isprintable() and tokens.revoke(identifier) else None
 
 
 def _changed(family: str, act: Callable[[NativeTokens], T]) -> T:
-    author = Author(REALM, who(), f"command-{uuid.uuid4().hex[:16]}")
     with opened_database() as database:
         migrations.require(database)
         try:
-            return database.written(_FAMILIES[family], author, act)
+            return database.written(_FAMILIES[family], author(), act)
         except BadTokenOrderError as error:
             raise click.ClickException(str(error)) from None
         except RefusedError as error:
@@ -111,15 +132,6 @@ def on_one_line(text: str) -> str:
     """Show what was stored."""
     # A name that was stored by whatever way must not make another line, or steer a terminal.
     return "".join(sign if sign.isprintable() else "?" for sign in text)
-
-
-def who() -> str:
-    """Name who runs the command."""
-    # Whoever has no entry among the users is known by his number.
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _time(microseconds: int) -> str:

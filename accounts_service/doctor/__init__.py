@@ -6,7 +6,8 @@ and -shm may go. A finding names files, roles, users and settings;
 no value of a secret, no hash and no password of the database.
 """
 
+from accounts_service.doctor.configuration import judge_configuration
 from accounts_service.doctor.examination import examine
 from accounts_service.doctor.findings import Finding, Status
 
-__all__ = ("Finding", "Status", "examine")
+__all__ = ("Finding", "Status", "examine", "judge_configuration")

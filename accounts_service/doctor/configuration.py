@@ -20,7 +20,8 @@ from accounts_service.access.configuration import (
 )
 from accounts_service.access.documents import Findings, few, load
 from accounts_service.access.log_ins import anonymous_identities, depends_on_origin, lets_everybody_in
-from accounts_service.access.roles import REALM, Identity, Role
+from accounts_service.access.patterns import is_literal
+from accounts_service.access.roles import REALM, Identity, ResolutionMode, Role
 from accounts_service.access.snapshot import (
     BadConfigurationError,
     BuiltIns,
@@ -37,7 +38,7 @@ from accounts_service.doctor.network import judge_network
 _LOWEST_COST = 10
 
 
-def judge_configuration(settings: Settings) -> Iterator[Finding]:
+def judge_directory(settings: Settings) -> Iterator[Finding]:
     """Find what is wrong in the directory of `settings`, and what is strange in the configuration that is in use."""
     built_ins = app.built_ins()
     try:
@@ -52,21 +53,25 @@ def judge_configuration(settings: Settings) -> Iterator[Finding]:
         yield warn("last-good", "the last good state is in use, not the directory", "mend the files named above")
     else:
         yield ok("configuration", f"{settings.config_dir} has no problem")
-    configuration = found.configuration
+    yield from judge_configuration(found.configuration, settings.config_dir, built_ins)
+    yield from _modes(settings.config_dir)
+    yield from _open_files_of_variables(settings.config_dir)
+    yield from carried_out("proxies", judge_network(found.configuration, settings))
+
+
+def judge_configuration(configuration: Configuration, directory: Path, built_ins: BuiltIns) -> Iterator[Finding]:
+    """Find what files leave out, name in vain or give to the wrong people; `config check` prints it as well."""
     for left_out in configuration.left_out:
         yield warn("left-out", left_out, _todo_about_left_out(left_out))
-    for warning in (*configuration.warnings, *files_not_read(settings.config_dir)):
+    for warning in (*configuration.warnings, *files_not_read(directory)):
         if NO_BCRYPT in warning:
             continue  # Told with the users.
         yield warn("no-effect", warning, "change it, or do not rely on it; see docs/operations.md")
-    yield from _modes(settings.config_dir)
-    yield from _open_files_of_variables(settings.config_dir)
     for check, findings in (
         ("roles", judge_roles(configuration, built_ins)),
         ("users", judge_users(configuration, built_ins)),
         ("anonymous", judge_anonymous(configuration, built_ins)),
         ("netbird-jwt", judge_netbird_jwt(configuration)),
-        ("proxies", judge_network(configuration, settings)),
     ):
         yield from carried_out(check, findings)
 
@@ -143,17 +148,21 @@ def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
     for role in undefined:
         how = "mapped" if role in configuration.mappings.by_role else "given to a user"
         yield warn("roles", f"{role} is {how} and not defined", "define it in sg_roles.yml, or take it away")
+    idle = _roles_of_nobody(configuration)
+    if idle:
+        yield warn("roles", f"given to no user: {few(idle)}", "map them in sg_roles_mapping.yml, or remove them")
     named = {f"the role {name}": _entries(role) for name, role in configuration.roles.items()}
     named |= {f"the action group {name}": list(entries) for name, entries in configuration.groups.items()}
     strange = [
         f"{name} names {entry}"
         for name, entries in sorted(named.items())
         for entry in entries
-        if entry.startswith("SGS_") and "*" not in entry and entry not in groups
+        # An action has a colon in its name, and a group has none.
+        if is_literal(entry) and ":" not in entry and entry not in groups
     ]
     for text in strange:
         yield warn("groups", f"{text}, which is no action group", "see docs/privileges.md for those that there are")
-    if not undefined and not strange:
+    if not undefined and not strange and not idle:
         yield ok("roles", f"{len(configuration.roles)} defined, each name leads somewhere")
     administrators = {
         name
@@ -168,6 +177,15 @@ def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
         yield warn(
             "administrator", "nobody may do everything", "map somebody to SGS_ALL_ACCESS in sg_roles_mapping.yml"
         )
+
+
+def _roles_of_nobody(configuration: Configuration) -> list[str]:
+    """List the roles that no mapping and no user gives."""
+    if configuration.mappings.mode is not ResolutionMode.MAPPING_ONLY:
+        return []  # A backend role of the same name gives a role then.
+    given = {role for user in configuration.users.values() for role in user.roles}
+    given |= {role for role, mapping in configuration.mappings.by_role.items() if not mapping.is_empty}
+    return [name for name in configuration.roles if name not in given]
 
 
 def _entries(role: Role) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from accounts_service.config import BadSettingsError, Settings
-from accounts_service.doctor.configuration import judge_configuration
+from accounts_service.doctor.configuration import judge_directory
 from accounts_service.doctor.database import judge_database
 from accounts_service.doctor.findings import Finding, carried_out, fail, ok
 from accounts_service.storage.sealed import BadKeysFileError, load_keyring
@@ -29,7 +29,7 @@ def examine(environment: Mapping[str, str], *, secrets: bool = False) -> Iterato
         yield fail("keys", str(error), _todo_about_keys(settings.keys_file))
     else:
         yield ok("keys", f"{len(keyring.wrapping)} in {settings.keys_file}, {keyring.active} is active")
-    yield from carried_out("configuration", judge_configuration(settings))
+    yield from carried_out("configuration", judge_directory(settings))
     yield from carried_out("database", judge_database(settings, keyring, secrets=secrets))
 
 

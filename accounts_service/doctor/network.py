@@ -43,8 +43,8 @@ def _proxies(network: NetworkSettings) -> Iterator[Finding]:
         elif trusted.prefixlen < _MANY[trusted.version]:
             yield warn("proxies", f"network.trusted_proxies has {trusted}, a large network", _ONE_PROXY)
     for regex in network.trusted_proxies_regex:
-        if all(regex.fullmatch(str(address)) for address in _ANYWHERE):
-            text = f"network.trusted_proxies_regex has {regex.pattern!r}: anybody is whoever he says"
+        if all(regex.matches(str(address)) for address in _ANYWHERE):
+            text = f"network.trusted_proxies_regex has {regex.written!r}: anybody is whoever he says"
             yield fail("proxies", text, _ONE_PROXY)
 
 

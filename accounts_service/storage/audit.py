@@ -132,12 +132,16 @@ AUDIT_REVEAL = Table(
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a change, and in which request; and the attributes that the request named in vain."""
+    """Who makes a change, and in which request; and the attributes that the request named in vain.
+
+    `uids`: at the command line, by what names which users of the system are behind the actor.
+    """
 
     realm: str
     name: str
     request_id: str
     ignored: tuple[str, ...] = ()
+    uids: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ NAMING = (
 
 def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str, Value]:
     """Make the values of RECORDING and NAMING for `change`."""
-    detail = change.detail | ({"ignored": [*author.ignored]} if author.ignored else {})
+    detail = change.detail | ({"ignored": [*author.ignored]} if author.ignored else {}) | dict(author.uids)
     row: dict[str, str | int] = {
         "at_us": at_us,
         "family": change.family,

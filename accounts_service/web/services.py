@@ -127,6 +127,10 @@ class NativeTokens(Store):
         """List all tokens, or those of one principal, by principal and age."""
 
     @abstractmethod
+    def identifier_of(self, token: str) -> str | None:
+        """Return the identifier of a token, or None if there is no such token."""
+
+    @abstractmethod
     def revoke(self, identifier: str) -> bool:
         """Make a token worthless from now on; tells whether there was one."""
 

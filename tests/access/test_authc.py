@@ -55,6 +55,8 @@ USER_NAME = "user_mapping.user_name.from: request.headers.x-user"
 HEADER = Source(("request", "headers", "x-user"))
 PLAIN = Domain(BASIC, Conditions(), UserMapping(), challenge=True, with_internal_users=False)
 
+OPEN_GROUP = "a group without its ) at character 2 (expected: A regular expression pattern)"
+
 # -- Domains ------------------------------------------------------------------
 
 
@@ -142,7 +144,10 @@ def test_what_is_wrong_with_the_file_is_told(text: str, problems: list[str]) -> 
         ("accept: x, skip: []", [f"{name}: Invalid value (expected: A mapping)" for name in ("accept", "skip")]),
         ("accept.hosts: x", ["accept.hosts: Unsupported attribute"]),
         ("skip.trusted_ips: 'true'", ["skip.trusted_ips: Invalid value (expected: true or false)"]),
-        ("skip.users: [/(/]", ["skip.users.0: Invalid value (expected: A regular expression pattern)"]),
+        (
+            "skip.users: [/(/]",
+            [f"skip.users.0: Invalid value: {OPEN_GROUP}"],
+        ),
         (
             "accept: {ips: x, originating_ips: [y]}",
             [
@@ -305,7 +310,16 @@ def test_a_mapping_may_say_nothing() -> None:
         ("roles.from: {json_path: a, split: [',']}", ["roles.from: Invalid value (expected: A separator)"]),
         (
             "roles.from: {json_path: a, pattern: '('}",
-            ["roles.from: Invalid value (expected: A regular expression pattern)"],
+            [f"roles.from: Invalid value: {OPEN_GROUP}"],
+        ),
+        (
+            "user_name.from: {json_path: a, pattern: '(?:(a*)b?)+'}",
+            [
+                (
+                    "user_name.from: Invalid value: a repeated group that also matches nothing "
+                    "(expected: A regular expression pattern)"
+                )
+            ],
         ),
         (
             "roles.from: {json_path: a, pattern: []}",
@@ -353,12 +367,17 @@ def test_trusted_proxies_are_networks_and_regular_expressions() -> None:
 
 
 def test_a_regular_expression_of_proxies_stands_without_slashes() -> None:
+    reasons = (
+        "a group without its ) at character 2",
+        "a set within a set at character 2",
+        "a repetition of nothing or of a repetition at character 1",
+    )
     assert told("network.trusted_proxies_regex: [a, '(', '[[a]]', '*']") == [
-        f"network.trusted_proxies_regex.{number}: Invalid value (expected: A regular expression pattern)"
-        for number in (1, 2, 3)
+        f"network.trusted_proxies_regex.{number}: Invalid value: {reason} (expected: A regular expression pattern)"
+        for number, reason in enumerate(reasons, 1)
     ]
     assert told("network.trusted_proxies_regex: '('") == [
-        "network.trusted_proxies_regex: Invalid value (expected: A regular expression pattern)"
+        f"network.trusted_proxies_regex: Invalid value: {reasons[0]} (expected: A regular expression pattern)"
     ]
 
 

@@ -94,7 +94,10 @@ def test_every_problem_of_every_file_is_told_at_once_with_its_place() -> None:
         authz="role_mapping: BOTH\ndebug: 1\nroles: {}\n",
         authc="auth_domains: text\nnetwork: text\n",
     ) == [
-        "action_groups.yml: a.allowed_actions.1: Invalid value (expected: A regular expression pattern)",
+        (
+            "action_groups.yml: a.allowed_actions.1: Invalid value: a group without its ) at character 2 "
+            "(expected: A regular expression pattern)"
+        ),
         "action_groups.yml: a.allowed_actions.2: Invalid value (expected: A string)",
         "action_groups.yml: a.type: Invalid value (expected: A string)",
         "action_groups.yml: a.extra: Unsupported attribute",
@@ -103,7 +106,10 @@ def test_every_problem_of_every_file_is_told_at_once_with_its_place() -> None:
         "roles.yml: r.tenant_permissions.0.tenant_patterns.0: Invalid value (expected: A string)",
         "roles.yml: r.tenant_permissions.0.allowed: Unsupported attribute",
         "roles.yml: r.tenant_permissions.1: Invalid value (expected: A mapping)",
-        "roles_mapping.yml: m.hosts: Invalid value (expected: A regular expression pattern)",
+        (
+            "roles_mapping.yml: m.hosts: Invalid value: a set without its ] at character 1 "
+            "(expected: A regular expression pattern)"
+        ),
         "roles_mapping.yml: m.ips.1: Invalid value (expected: IP address or netmask in CIDR notation)",
         "roles_mapping.yml: m.reserved: Invalid value (expected: true or false)",
         "roles_mapping.yml: m.user: Unsupported attribute",
@@ -282,22 +288,40 @@ def test_roles_keep_what_can_be_granted_here_and_read_past_indices() -> None:
     }
 
 
-@pytest.mark.parametrize("pattern", ("/(/", "/a{4294967296}/", "/[[a]]/"))
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    (
+        ("/(/", "a group without its ) at character 2"),
+        ("/a{4294967296}/", "a repetition of more than 1000 at character 2"),
+        ("/[[a]]/", "a set within a set at character 2"),
+        ("/a(?=b).*/", "a look-ahead at character 2"),
+        ("/.*(?<!b)/", "a look-behind at character 3"),
+        (r"/(a|b)\1/", "a back-reference at character 6"),
+        (r"/(?<n>a)\k<n>/", "a back-reference at character 8"),
+        ("/a++b/", "a possessive repetition at character 2"),
+        ("/(?>a|ab)c/", "an atomic group at character 1"),
+        (r"/(\p{L}{1,100}){1,9}/", "more than 4 MiB of memory"),
+        (r"/(a{100}){100}/", "repetitions that come to more than 1000"),
+    ),
+)
 @pytest.mark.parametrize(
     "place", ("cluster_permissions", "exclude_cluster_permissions", "tenant_patterns", "allowed_actions")
 )
-def test_a_pattern_in_a_role_can_be_compiled(place: str, pattern: str) -> None:
+def test_pattern_of_role_that_re2_refuses_has_place_and_reason(place: str, pattern: str, reason: str) -> None:
     inside = place in ("tenant_patterns", "allowed_actions")
     role = f"tenant_permissions: [{{{place}: ['{pattern}']}}]" if inside else f"{place}: '{pattern}'"
     path = f"r.tenant_permissions.0.{place}.0" if inside else f"r.{place}"
     assert told(roles=f"r: {{{role}}}") == [
-        f"roles.yml: {path}: Invalid value (expected: A regular expression pattern)"
+        f"roles.yml: {path}: Invalid value: {reason} (expected: A regular expression pattern)"
     ]
 
 
 def test_what_is_filled_in_stands_in_no_regular_expression() -> None:
     assert told(roles="r: {tenant_permissions: [{tenant_patterns: ['/${user.name}.*/', '${user.name}']}]}") == [
-        "roles.yml: r.tenant_permissions.0.tenant_patterns.0: Invalid value (expected: A regular expression pattern)"
+        (
+            "roles.yml: r.tenant_permissions.0.tenant_patterns.0: Invalid value: something to fill in without "
+            "|toRegexFragment (expected: A regular expression pattern)"
+        )
     ]
 
 
@@ -310,7 +334,10 @@ def test_one_tenant_permission_needs_no_list() -> None:
 
 def test_one_tenant_permission_without_a_list_has_its_place() -> None:
     assert told(roles="r: {tenant_permissions: {tenant_patterns: ['/(/'], tenants: x}}") == [
-        "roles.yml: r.tenant_permissions.tenant_patterns.0: Invalid value (expected: A regular expression pattern)",
+        (
+            "roles.yml: r.tenant_permissions.tenant_patterns.0: Invalid value: a group without its ) at character 2 "
+            "(expected: A regular expression pattern)"
+        ),
         "roles.yml: r.tenant_permissions.tenants: Unsupported attribute",
     ]
     assert told(roles="r: {tenant_permissions: text}") == [
@@ -379,7 +406,10 @@ def test_an_empty_mapping_applies_to_nobody() -> None:
 def test_patterns_of_a_mapping_are_texts_that_can_be_compiled(place: str) -> None:
     assert told(roles_mapping=f"m: {{{place}: [true, '/*/', ok, ~]}}") == [
         f"roles_mapping.yml: m.{place}.0: Invalid value (expected: A string)",
-        f"roles_mapping.yml: m.{place}.1: Invalid value (expected: A regular expression pattern)",
+        (
+            f"roles_mapping.yml: m.{place}.1: Invalid value: a repetition of nothing or of a repetition at character 1 "
+            "(expected: A regular expression pattern)"
+        ),
         f"roles_mapping.yml: m.{place}.3: Invalid value (expected: A string)",
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,10 @@ def test_a_match_names_the_pattern_that_did_it(glob: str, text: str) -> None:
         ("/a$/", "a\n", False),
         ("/a.b/", "a\nb", False),
         ("//", "", True),
+        ("//", "/", False),
+        ("/a/*", "/a/b", True),
+        ("/*", "/b", True),
+        ("/*", "b", False),
         ("/", "/", True),
         ("/", "", False),
         ("a\\*", "a*", False),
@@ -103,14 +109,19 @@ def test_a_pattern_matches_the_whole_text_case_counts_and_nothing_escapes(
 
 @pytest.mark.parametrize(
     "pattern",
-    ("/(/", "/[a/", "/*/", "/a{4294967296}/", "/(?P<n>a)(?P<n>b)/", "/\\p{Alpha}/", "/a(?i)/", "/" + "(" * 400 + "/"),
+    (
+        *("/(/", "/)/", "/[a/", "/*/", "/a**/", "/|*/", "/a{4294967296}/", "/a{,2}/", "/a{2,1}/", "/a\\/", "/[]/"),
+        *("/(?<n>a)(?<n>b)/", "/\\p{Alphabetic}/", "/\\p{IsNothing}/", "/\\pa/", "/\\C/", "/\\y/", "/\\x4/", "/[z-a]/"),
+        *("/[a-\\d]/", "/(?x)a/", "/(?U)a*/", "/(?m)^a/", "/(?#a)/", "/\\07/", "/\\ud800/", "/(?i)\\p{Lu}/"),
+        "/" + "(" * 400 + "/",
+    ),
 )
 def test_what_is_no_regular_expression_is_refused(pattern: str) -> None:
     with pytest.raises(BadPatternError):
         Matcher([pattern])
 
 
-@pytest.mark.parametrize("pattern", ("/[a-z&&[^x]]/", "/[[a]]/", "/[a--b]/", "/[a||b]/"))
+@pytest.mark.parametrize("pattern", ("/[a-z&&[^x]]/", "/[[a]]/", "/[a--b]/", "/[[:alpha:]]/"))
 def test_a_set_that_java_reads_differently_is_refused(pattern: str) -> None:
     with pytest.raises(BadPatternError):
         expression(pattern)
@@ -131,6 +142,124 @@ def test_a_pattern_is_accepted_or_refused_and_nothing_else(pattern: str) -> None
         Matcher([pattern]).matches("ab")
     except BadPatternError:
         assert not is_literal(pattern)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "expected"),
+    (
+        # Where RE2 and Java differ; what Java answers.
+        ("a.b", "a\rb", False),
+        ("a.b", "a\u2028b", False),
+        ("(?s)a.b", "a\nb", True),
+        ("(?s:.)a.", "\na\n", False),
+        (r"\s", "\x0b", True),
+        (r"[^\S]", "\x0b", True),
+        (r"\h", "\u3000", True),
+        (r"\v", "\u2028", True),
+        (r"\w", "\u00f6", False),
+        (r"\d", "\u0663", False),
+        ("(?i)sales", "SALES", True),
+        ("(?i)sales", "\u017fales", False),
+        ("(?i)[j-l]", "\u212a", False),
+        ("(?i)[j-l]", "K", True),
+        ("(?i)[^k]", "K", False),
+        ("a(?i:b)c", "aBC", False),
+        ("a(?i)b|c", "C", True),
+        ("(a(?i)b|c)d", "CD", False),
+        ("(a(?i)b|c)d", "Cd", True),
+        ("(?i)a(?-i)b", "AB", False),
+        (r"\p{Alpha}\P{Alpha}", "a\u00f6", True),
+        (r"[\p{IsL}_]+", "\u00f6_", True),
+        (r"\Qa.b\E+", "a.bb", True),
+        (r"\Qa.b\E", "axb", False),
+        ("[]a]", "]", True),
+        ("[a||b]", "|", True),
+        (r"\x{1f600}\u0041", "\U0001f600A", True),
+        ("(a$|b$)", "a", True),
+        ("a$|[$)]", ")", True),
+        ("(?<n>a)", "a", True),
+        ("{", "{", True),
+    ),
+)
+def test_regular_expression_means_what_java_says(source: str, text: str, *, expected: bool) -> None:
+    assert matches(f"/{source}/", text) is expected
+    assert matches(f"/(?:{source})/", text) is expected
+    assert Matcher([f"/{source}/", "/never/", "never*"]).matches(text) is expected
+
+
+@pytest.mark.parametrize("source", ("a$b?", "(a$)*", r"a\Z\n", "(a$|b)c"))
+def test_end_that_more_may_follow_is_refused(source: str) -> None:
+    """In Java `$` is also before a last line break, in RE2 it is not."""
+    with pytest.raises(BadPatternError, match="end of the text"):
+        Matcher([f"/{source}/"])
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            (
+                *"ab.|",
+                "(a|b)",
+                "(?:ab)",
+                "[ab]",
+                "[^a]",
+                "[a-]",
+                r"\w",
+                r"\D",
+                r"\.",
+                "a*",
+                "b+?",
+                "[ab]{1,2}",
+                "(a|.)*",
+            )
+        ),
+        max_size=6,
+    ),
+    TEXTS,
+)
+def test_common_syntax_means_the_same_as_in_python(parts: list[str], text: str) -> None:
+    source = "".join(parts)
+    assert matches(f"/{source}/", text) is (re.fullmatch(source, text, re.ASCII) is not None)
+
+
+# The role pattern with which any caller could stop a worker, and others of its kind.
+SLOW = (
+    r"(indices|cluster):(\w+:?)+\/get",
+    r"(a+)+b",
+    r"(.*a){20}",
+    r"(a|a)*b",
+    r".*.*.*=.*",
+)
+
+
+@pytest.mark.parametrize("source", SLOW)
+def test_regular_expression_with_many_ways_to_match_ends(source: str) -> None:
+    """Tried in every combination, each takes longer than the time-out of a test."""
+    for text in ("cluster:aaaaaaaaaaaaaaaaaaaaa", "indices:" + "a" * 8000, "a" * 8000, "ab" * 30):
+        assert matches(f"/{source}/", text) is matches(f"/(?:{source})|never/", text)
+
+
+def test_many_patterns_match_as_each_does_by_itself() -> None:
+    patterns = [
+        *(f"*{first}{second}*" for first in "abcdefgh" for second in "abcdefgh"),
+        *(f"/x{n}.*/" for n in range(99)),
+    ]
+    matcher = Matcher(patterns)
+    for text in ("zzcdzz", "x98", "x98" + "-" * 200, "ba" * 4000, "zz", "a-b" * 30):
+        assert matcher.matches(text) is any(matches(pattern, text) for pattern in patterns)
+        assert matcher.matches(text) is (matcher.match(text) is not None)
+
+
+def test_patterns_that_fit_no_program_together_match_all_the_same() -> None:
+    wide = [rf"/{letter}\p{{L}}{{1,60}}/" for letter in "abcdef"]
+    assert Matcher(wide).matches("f\u00f6")
+    assert not Matcher(wide).matches("g\u00f6")
+
+
+def test_half_of_a_surrogate_pair_is_a_character() -> None:
+    assert matches("*", "\ud800")
+    assert matches("a?", "a\udfff")
+    assert not matches("/[a-z]*/", "\ud800")
 
 
 def test_many_stars_cost_no_more_than_a_few() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from accounts_service.access.authenticators.user_mapping import (
     UserMappingError,
     parse_path,
 )
+from accounts_service.access.patterns import Expression
 from accounts_service.faults import Json
 
 ATTRIBUTES: dict[str, Json] = {
@@ -33,7 +32,7 @@ ATTRIBUTES: dict[str, Json] = {
 
 
 def source(path: str, pattern: str | None = None, split: str | None = None) -> Source:
-    return Source(parse_path(path), None if pattern is None else re.compile(pattern), split)
+    return Source(parse_path(path), None if pattern is None else Expression(pattern), split)
 
 
 # -- Paths --------------------------------------------------------------------

@@ -236,6 +236,8 @@ def test_only_who_may_is_told_about_others_and_learns_nothing_by_asking(here: Se
             "path: the path is refused, whoever asks: a path segment is not UTF-8",
         ),
         ({"privilege": "SGS_SIGNALS_ALL"}, "privilege: it is an action group; ask for an action"),
+        ({"privilege": "x" * 201}, "privilege: longer than 200 characters"),
+        ({"role": ["x"] * 101, "privilege": PUT}, "role: given more than 100 times"),
         ({"principal": "x", "ip": "nowhere", "privilege": PUT}, "ip: not an IP address"),
         ({"principal": "x", "role": "y", "privilege": PUT}, "role: stands instead of principal"),
         ({"role": "x", "backend_role": "y", "privilege": PUT}, "principal: goes with backend_role and ip"),

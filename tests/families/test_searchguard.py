@@ -62,6 +62,28 @@ def test_an_exclusion_counts(service: Service) -> None:
     assert answer.json == {"permissions": {READ: False}}
 
 
+def test_asked_actions_are_bounded_in_number_and_length(service: Service) -> None:
+    path = "/_searchguard/permission?permissions="
+    most = [f"a{number}" for number in range(99)] + ["x" * 200]
+    assert len(service.get(path + ",".join(most), by="stranger").json["permissions"]) == 100
+    for asked in ([*most, "y"], [*most, "a1"], ["x" * 201], ["a", "\u00f6" * 201]):
+        answer = service.get(path + ",".join(asked), by="stranger")
+        assert answer.status_code == 400
+        assert answer.json == {
+            "status": 400,
+            "error": "permissions: more than 100 actions, or one of more than 200 characters",
+        }
+
+
+def test_asked_action_meets_a_careless_role_pattern_and_is_answered(service: Service) -> None:
+    """Tried in every way, the pattern would keep a thread for longer than the time-out of a test."""
+    slow = {"reader": {"cluster_permissions": [r"/(indices|cluster):(\w+:?)+\/get/"]}}
+    service.configure({"sg_roles.yml": slow, "sg_roles_mapping.yml": {"reader": {"users": ["reader"]}}})
+    names = ["cluster:" + "a" * 60, "cluster:" + "a:" * 96, "cluster:a:b/get"]
+    answer = service.get(f"/_searchguard/permission?permissions={','.join(names)}", by="reader")
+    assert answer.json == {"permissions": dict(zip(names, (False, False, True), strict=True))}
+
+
 @pytest.mark.parametrize(("tenant", "held"), (("blue", True), ("red", False), ("", False), ("green", False)))
 def test_a_tenants_permission_is_that_in_the_tenant_asked_for(service: Service, tenant: str, held: object) -> None:
     path = f"/_searchguard/permission?permissions={IN_TENANT}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from accounts_service.access.patterns import Expression
 from accounts_service.faults import Json
 from accounts_service.identifiers import normalized
 
@@ -110,7 +111,7 @@ class Source:
     """One `from`: a path, perhaps a pattern whose groups make the value, perhaps a separator."""
 
     path: tuple[Step, ...]
-    pattern: re.Pattern[str] | None = None
+    pattern: Expression | None = None
     split: str | None = None
 
     @property
@@ -131,8 +132,7 @@ class Source:
             # All groups that took part, in their order: with the first alone ann.smith@… and
             # ann.jones@… would be one user.
             # https://docs.search-guard.com/latest/authentication-authorization-configuration-advanced-user-mapping
-            matches = [self.pattern.fullmatch(value) for value in values]
-            values = ["".join(group or "" for group in match.groups()) for match in matches if match]
+            values = [found for value in values if (found := self.pattern.captured(value))]
         return [value for value in values if value]
 
     def structured(self, attributes: dict[str, Json]) -> Json:

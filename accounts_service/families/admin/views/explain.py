@@ -23,7 +23,7 @@ from accounts_service.access.explanations import (
     told_document,
 )
 from accounts_service.access.log_ins import Caller
-from accounts_service.access.privileges import Open
+from accounts_service.access.privileges import LONGEST_ACTION, Open
 from accounts_service.access.roles import REALM, Address, Identity, plain
 from accounts_service.families.admin import documents
 from accounts_service.families.admin.privileges import AdminPrivilege
@@ -38,6 +38,7 @@ ROUTES = Routes()
 
 _ONE_EACH = ("principal", "ip", "method", "path", "privilege", "tenant", "host")
 _SEVERAL = ("role", "backend_role")
+_MOST_ROLES = 100
 
 
 @ROUTES.route(
@@ -106,6 +107,8 @@ def _question(call: Call) -> Question:
     if privilege is not None:
         if not (method is path is host is None):
             raise _wrong("privilege", "stands instead of method, path and host")
+        if len(privilege) > LONGEST_ACTION:
+            raise _wrong("privilege", f"longer than {LONGEST_ACTION} characters")
         return PrivilegeInQuestion(privilege, tenant)
     if method is None or path is None:
         raise _wrong("path" if path is None else "method", "method and path are needed, or instead privilege")
@@ -131,7 +134,10 @@ def _one(call: Call, name: str) -> str | None:
 
 
 def _all(call: Call, name: str) -> list[str]:
-    return call.request.args.getlist(name)
+    values = call.request.args.getlist(name)
+    if len(values) > _MOST_ROLES:
+        raise _wrong(name, f"given more than {_MOST_ROLES} times")
+    return values
 
 
 def _wrong(name: str, reason: str) -> RefusedError:

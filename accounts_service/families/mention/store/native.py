@@ -45,6 +45,11 @@ class AccountTokens(NativeTokens):
             if wanted in (None, folded(row.email))
         ]
 
+    def identifier_of(self, token: str) -> str | None:
+        """Return the identifier of a token, or None if there is no such token."""
+        bearer = Tokens(self._session).bearer(token)
+        return None if bearer is None else bearer.token_id
+
     def revoke(self, identifier: str) -> bool:
         """Delete a token by its identifier."""
         return Tokens(self._session).revoke(identifier)

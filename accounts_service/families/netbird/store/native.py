@@ -6,7 +6,7 @@ from accounts_service.access.native_jwt import is_user_id
 from accounts_service.config import Settings
 from accounts_service.families.netbird.privileges import OWNER, ROLE_NAMES, USER
 from accounts_service.families.netbird.store.accounts import PRIVATE, Person, domain_key
-from accounts_service.families.netbird.store.tokens import ALL_TOKENS, Tokens
+from accounts_service.families.netbird.store.tokens import ALL_TOKENS, Tokens, is_token
 from accounts_service.families.netbird.store.users import User, Users
 from accounts_service.identifiers import is_misleading
 from accounts_service.web.services import BadTokenOrderError, NativeTokens, TokenFacts, TokenOrder
@@ -58,6 +58,11 @@ class UserTokens(NativeTokens):
             for row in self._session.read(ALL_TOKENS)
             if principal in (None, row.user_id)
         ]
+
+    def identifier_of(self, token: str) -> str | None:
+        """Return the identifier of a token, or None if there is no such token."""
+        bearer = Tokens(self._session).bearer(token) if is_token(token) else None
+        return None if bearer is None else bearer.token_id
 
     def revoke(self, identifier: str) -> bool:
         """Delete a token by its id."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Response
 
 from accounts_service.access.decisions import Rules
-from accounts_service.access.privileges import Open
+from accounts_service.access.privileges import LONGEST_ACTION, Open
 from accounts_service.access.roles import Identity
 from accounts_service.families.signals import documents
 from accounts_service.families.signals.privileges import TENANT_READING, TENANT_WRITING
 from accounts_service.families.signals.views.answers import answer
-from accounts_service.faults import Json, RefusedError, Unavailable
+from accounts_service.faults import BadParameter, Json, RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.web.family import Routes
 from accounts_service.web.gate import Call
 
 ROUTES = Routes()
+
+_MOST_ACTIONS = 100
 
 
 @ROUTES.route(
@@ -52,14 +56,23 @@ def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Js
     privilege=Open.ANY_IDENTITY,
     parameters=frozenset(("permissions",)),
     answers={200: documents.PERMISSIONS},
+    raises=(BadParameter,),
     headers=("sgtenant",),
 )
 def permission(call: Call) -> Response:
-    """Tell the caller which of `permissions` (a list with commas) he has, in the tenant that `sgtenant` names."""
-    asked = call.request.args.get("permissions", "").split(",")
+    """Tell the caller which of `permissions`, a list with commas, they have in the tenant that `sgtenant` names."""
     allows = call.snapshot.rules.allows_action
-    held: dict[str, Json] = {action: allows(call.caller, action, call.tenant) for action in asked if action}
+    asked = _actions(call.request.args)
+    held: dict[str, Json] = {action: allows(call.caller, action, call.tenant) for action in asked}
     return answer(call, {"permissions": held})
+
+
+def _actions(arguments: Mapping[str, str]) -> list[str]:
+    actions = list(filter(None, arguments.get("permissions", "").split(",")))
+    if len(actions) > _MOST_ACTIONS or any(len(action) > LONGEST_ACTION for action in actions):
+        reason = f"more than {_MOST_ACTIONS} actions, or one of more than {LONGEST_ACTION} characters"
+        raise RefusedError(BadParameter("permissions", reason))
+    return actions
 
 
 @ROUTES.route(

@@ -50,6 +50,10 @@ class AccountTokens(NativeTokens):
             if wanted in (None, folded(row.identifier))
         ]
 
+    def identifier_of(self, token: str) -> str | None:
+        """Return the identifier of a token, or None if there is no such token."""
+        return Tokens(self._session).uid_of(token)
+
     def revoke(self, identifier: str) -> bool:
         """Delete a token by its identifier."""
         return Tokens(self._session).revoke_by_uid(_ALL, identifier)

@@ -240,6 +240,11 @@ class Tokens(Revealing):
         self._delete(grant, row)
         return _token(row, token.lower())
 
+    def uid_of(self, token: str) -> str | None:
+        """Return under which uid a token is kept, also one of an account that is not active."""
+        row = self._session.read(_ONE, digest=digest_of(token)).one_or_none()
+        return None if row is None else str(row.uid)
+
     def revoke_by_uid(self, grant: Grant, uid: str) -> bool:
         """Delete the token that is kept under `uid`; tells whether there was one."""
         row = self._session.read(_BY_UID, uid=uid).one_or_none()
