@@ -143,6 +143,7 @@ def _with_connections_allowed(settings: Settings, database: Database) -> Setting
 
 def _start(settings: Settings, services: Services) -> Dispatcher:
     _require_schema(services.database)
+    _check_keys(services.database)
     return assemble(services, served(settings))
 
 
@@ -151,6 +152,17 @@ def _require_schema(database: Database) -> None:
         migrations.require(database)
     except RefusedError:
         log.error("storage.unreachable_at_start")
+
+
+def _check_keys(database: Database) -> None:
+    try:
+        database.check_keys()
+    except RefusedError:
+        # Done before the first write. That the database is away was logged with the schema.
+        log.info("keys.checked_later")
+    finally:
+        # `serve` forks its workers after this.
+        database.dispose()
 
 
 @contextmanager
@@ -165,6 +177,7 @@ def jobs(settings: Settings) -> Iterator[tuple[Job, ...]]:
     database = open_database(settings.database_url, vault)
     try:
         _require_schema(database)
+        _check_keys(database)
         watch = KeyWatch(database, vault, JOBS)
         watch.start()
         try:

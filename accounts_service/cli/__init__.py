@@ -80,6 +80,7 @@ def upgrade() -> None:
         if isinstance(database, SqliteDatabase):
             SqliteDatabase.create(database.path)
         migrations.upgrade(database)
+        database.check_keys()
     click.echo(f"The database is at revision {migrations.head()}.")
 
 

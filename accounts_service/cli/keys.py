@@ -31,7 +31,12 @@ def keys() -> None:
 @keys.command()
 def add() -> None:
     """Make a key in the keys file, which seals nothing yet, and print its id."""
-    click.echo(_changed(lambda keyring: keyring.extended()))
+    with opened_database():
+        key = _changed(lambda keyring: keyring.extended())
+    # The check value comes after the file: a new key without one is accepted, since the others prove the file. Should
+    # this process die here, the next that opens the database with this file adds the value.
+    with opened_database():
+        click.echo(key)
 
 
 @keys.command()
@@ -120,6 +125,8 @@ def remove(key: str) -> None:
             return replace(keyring, wrapping=left), key
 
         _changed(act)
+        # After the file, too: a check value without its key refuses no file.
+        database.forget_key(key)
     click.echo(f"{key} is gone. What is in older backups of the database needs the older keys file.")
 
 

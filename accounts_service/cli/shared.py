@@ -36,13 +36,14 @@ def opened_database() -> Iterator[Database]:
     except BadKeysFileError as error:
         raise click.ClickException(str(error)) from None
     try:
+        database.check_keys()
         yield database
     except (RefusedError, ReadInterruptedError) as error:
         # To who asks over HTTP both are an outage; who is here may mend this one.
         if state_of(error) == NOT_PERMITTED:
             raise click.ClickException("the database does not let the role of ACCOUNTS_DATABASE_URL do this") from None
         raise click.ClickException("the database cannot be reached, or is busy") from None
-    except (migrations.SchemaMismatchError, CommandError, OSError) as error:
+    except (migrations.SchemaMismatchError, BadKeysFileError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None
     finally:
         database.dispose()
