@@ -68,7 +68,9 @@ from accounts_service.storage.database import (
     open_database,
 )
 from accounts_service.storage.envelopes import Envelopes, Tally
+from accounts_service.storage.key_checks import ForeignKeysFileError
 from accounts_service.storage.outbox import Outbox, Standing
+from accounts_service.storage.rotation import Processes
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault, load_keyring
 from accounts_service.storage.twins import Spellings
 from accounts_service.web.services import MailServer
@@ -148,6 +150,25 @@ def examine(environment: Mapping[str, str], *, secrets: bool = False) -> Iterato
         yield _ok("keys", f"{len(keyring.wrapping)} in {settings.keys_file}, {keyring.active} is active")
     yield from _carried_out("configuration", _configuration(settings))
     yield from _carried_out("database", _database(settings, keyring, secrets=secrets))
+
+
+def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Iterator[Finding]:
+    """Find a keys file of another database, and keys whose file is gone while processes still hold them."""
+    foreign = ""
+    if keyring is not None:
+        try:
+            database.judge_keys(keyring)
+        except ForeignKeysFileError as error:
+            foreign = str(error)
+            yield _fail("keys", foreign, "the service refuses to start and to write with it")
+    if keyring is not None and not foreign:
+        yield _ok("keys", "they are those the database was written with")
+        return
+    with database.reading(Processes) as processes:
+        live = processes.live()
+    if live:
+        text = f"the keys exist only in the memory of {few(map(str, live))}"
+        yield _fail("keys", text, f"restore {path} from its backup, and end none of these processes before")
 
 
 def _todo_about_keys(path: Path) -> str:
@@ -433,12 +454,14 @@ def _database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> 
         yield _fail("database", "ACCOUNTS_DATABASE_URL is no address of a database", _AN_ADDRESS)
         return
     try:
-        yield from _visit(database, name, settings, secrets=secrets and keyring is not None)
+        yield from _visit(database, name, settings, keyring, secrets=secrets and keyring is not None)
     finally:
         database.dispose()
 
 
-def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
+def _visit(
+    database: Database, name: str, settings: Settings, keyring: Keyring | None, *, secrets: bool
+) -> Iterator[Finding]:
     try:
         if isinstance(database, SqliteDatabase):
             yield from judge_files(database.path)
@@ -446,6 +469,7 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
             return
         yield from _connected(database, name, settings)
         if migrations.fits(database):
+            yield from judge_keys(database, keyring, settings.keys_file)
             yield from _contents(database, settings, secrets=secrets)
     except (RefusedError, ReadInterruptedError) as error:
         yield _unreached(name, settings.database_url, error)

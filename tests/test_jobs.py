@@ -21,8 +21,9 @@ from sqlalchemy import update
 from accounts_service import server
 from accounts_service.faults import Json
 from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.keys_file import FileVault, KeysFile
 from accounts_service.storage.outbox import OUTBOX_MESSAGE, Message, Outbox
-from accounts_service.storage.sealed import Vault, load_keyring
+from accounts_service.storage.sealed import Keyring, Vault, load_keyring
 from tests.storage.kit import AUTHOR, rows
 from tests.support.forking import fork
 from tests.support.installation import Installation
@@ -204,7 +205,7 @@ def test_a_machine_without_room_for_another_process_serves_all_the_same(monkeypa
         raise BlockingIOError
 
     monkeypatch.setattr(server.subprocess, "Popen", no_room)  # type: ignore[attr-defined]  # not its own name
-    process = server.JobsProcess()
+    process = server.JobsProcess(FileVault(Keyring.generate(), KeysFile(Path("none"))))
     with structlog.testing.capture_logs() as lines:
         process.keep()
         process.keep()
@@ -221,7 +222,7 @@ def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPa
     with started.stdout as output:
         output.readline()
     monkeypatch.setattr(server.subprocess, "Popen", lambda *_, **__: started)  # type: ignore[attr-defined]  # imported there, not exported
-    process = server.JobsProcess()
+    process = server.JobsProcess(FileVault(Keyring.generate(), KeysFile(Path("none"))))
     process.keep()
     process.tell_to_end()
     process.end(time.monotonic() + 0.1)

@@ -60,12 +60,12 @@ def serve() -> None:
         # Once before any worker: what stops the start is told on one screen, not
         # by a worker that fails to boot over and over.
         logs.configure(settings.log_level)
-        settings = app.rehearse(settings)
+        settings, memory = app.rehearse(settings)
     except (BadKeysFileError, UnknownUserError, migrations.SchemaMismatchError, GapError) as error:
         raise click.ClickException(str(error)) from None
     except BadConfigurationError as error:
         raise click.ClickException("\n".join(map(str, error.problems))) from None
-    Server(settings).run()
+    Server(settings, memory).run()
 
 
 @main.group()

@@ -57,7 +57,11 @@ ALIVE = Answer("The process answers.", record("Alive", {"status": _STATUS}), {"s
 
 READY = Answer(
     "Requests can be served.",
-    record("Ready", {"status": _STATUS, "configuration": {"type": "string", "enum": ["current", "last-good"]}}),
+    record(
+        "Ready",
+        {"status": _STATUS, "configuration": {"type": "string", "enum": ["current", "last-good"]}},
+        {"keys": {"type": "string", "const": "only in memory"}},
+    ),
     {"status": "ok", "configuration": "current"},
     _NOT_STORED,
 )

@@ -52,4 +52,6 @@ def ready(call: Call) -> Response:
     if not migrations.fits(call.services.database):
         raise RefusedError(Unavailable())
     refused = bool(call.services.access.problems)
-    return json_response({"status": "ok", "configuration": "last-good" if refused else "current"})
+    # What is lost when the last process ends that holds them.
+    keys = {"keys": "only in memory"} if call.services.vault.problem else {}
+    return json_response({"status": "ok", "configuration": "last-good" if refused else "current", **keys})
