@@ -26,7 +26,7 @@ from accounts_service.cli.jobs import jobs
 from accounts_service.cli.keys import keys
 from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.cli.token import token
-from accounts_service.storage import migrations
+from accounts_service.storage import downgrades, migrations
 from accounts_service.storage.database import SqliteDatabase
 from accounts_service.storage.sealed import BadKeysFileError
 from accounts_service.web.family import GapError
@@ -86,11 +86,24 @@ def upgrade() -> None:
 
 @db.command()
 @click.argument("revision")
-def downgrade(revision: str) -> None:
-    """Take the database back to REVISION; `base` empties it."""
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def downgrade(revision: str, yes: bool) -> None:  # noqa: FBT001  # click's
+    """Take the database back to REVISION; `base` empties it. Refused while a process of the service lives."""
     with opened_database() as database:
-        migrations.downgrade(database, revision)
-    click.echo(f"The database is at revision {revision}.")
+        try:
+            plan = downgrades.plan(database, revision, app.STORED)
+            target = plan.revision or "base"
+            click.echo(f"From revision {plan.before} back to {target} this is lost:", err=True)
+            for loss in plan.losses or ("nothing",):
+                click.echo(f"  {loss}", err=True)
+            if not yes and not sys.stdin.isatty():
+                raise click.ClickException("nothing was changed. To go on without a terminal, add --yes")
+            if not yes:
+                click.confirm("Go on?", abort=True, err=True)
+            downgrades.carry_out(database, plan)
+        except downgrades.DowngradeRefusedError as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"The database is at revision {target}.")
 
 
 @db.command()

@@ -33,7 +33,7 @@ BODY: dict[str, Json] = {"host": "mail.example", "port": 25, "user": "u", "passw
 COMMANDS = (
     "db upgrade",
     "db check",
-    "db downgrade 0009",
+    "db downgrade 0009 --yes",
     "jobs --once",
     "token create --family wavefront --principal sa::x --create",
     "token list --family wavefront",
