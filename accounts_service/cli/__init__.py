@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
@@ -26,6 +27,7 @@ from accounts_service.cli.jobs import jobs
 from accounts_service.cli.keys import keys
 from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.cli.token import token
+from accounts_service.faults import RefusedError
 from accounts_service.storage import downgrades, migrations
 from accounts_service.storage.database import SqliteDatabase
 from accounts_service.storage.sealed import BadKeysFileError
@@ -41,8 +43,16 @@ def main() -> None:
 @main.command()
 def init() -> None:
     """Make keys, configuration files and a first administrator; never overwrites."""
+    settings = settings_of_environment()
     try:
-        password = installation.make(settings_of_environment())
+        installation.require_empty_database(settings)
+    except installation.AlreadyThereError as error:
+        raise click.ClickException(str(error)) from None
+    except (RefusedError, ModuleNotFoundError, DBAPIError, ArgumentError):
+        # It need not be there yet. Should it hold rows after all, no other command takes the new keys.
+        click.echo("Warning: the database cannot be reached, so it was not checked whether it holds rows.", err=True)
+    try:
+        password = installation.make(settings)
     except (installation.AlreadyThereError, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo("The first administrator is 'admin'. This password is shown once:\n")

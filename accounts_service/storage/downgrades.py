@@ -53,6 +53,9 @@ def plan(database: Database, revision: str, stored: Sequence[Stored]) -> Plan:
         raise DowngradeRefusedError("the database has no schema yet, so there is nothing to take back")
     after, gone = _difference(before, revision)
     with database.looking() as connection:
+        if connection.dialect.name == "postgresql":
+            # Counting takes as long as it takes. The connection is closed with the command.
+            connection.execute(text("SET statement_timeout = 0"))
         losses = tuple(loss for name, columns in gone.items() for loss in _counted(connection, name, columns))
         _require_sound_trail(connection, after, [name for name, columns in gone.items() if not columns], stored)
     _require_no_process(database)

@@ -204,3 +204,22 @@ def test_a_running_process_refuses_keys_that_are_not_its_databases(service: Serv
     installation.keys_file.write_text(extended.to_json())
     watch.look()
     assert (vault.keys, vault.problem) == (tuple(sorted(extended.wrapping)), "")
+
+
+def test_init_makes_no_keys_for_a_database_that_holds_rows(service: Service, tmp_path: Path) -> None:
+    put(service.services.database)
+    other = {"ACCOUNTS_KEYS_FILE": str(tmp_path / "new/keys.json"), "ACCOUNTS_CONFIG_DIR": str(tmp_path / "new/config")}
+    result = CliRunner().invoke(cli.main, ("init",), env=service.installation.environment() | other)
+    assert (result.exit_code, "holds rows" in result.output) == (1, True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_init_makes_keys_for_a_database_without_rows_or_out_of_reach(tmp_path: Path, database_url: str) -> None:
+    for number, url in enumerate((database_url, "postgresql+psycopg://u:p@127.0.0.1:1/d")):
+        installation = Installation(tmp_path / f"i{number}", url)
+        other = {
+            "ACCOUNTS_KEYS_FILE": str(tmp_path / f"n{number}/k"),
+            "ACCOUNTS_CONFIG_DIR": str(tmp_path / f"n{number}/c"),
+        }
+        result = CliRunner().invoke(cli.main, ("init",), env=installation.environment() | other)
+        assert (result.exit_code, "Warning" in result.output) == (0, number == 1), result.output
