@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from click.testing import CliRunner, Result
-from sqlalchemy import MetaData, delete, insert, select
+from sqlalchemy import Engine, MetaData, delete, insert, select
 
 from accounts_service import app, cli
 from accounts_service.families.signals.store.accounts import Accounts
@@ -223,3 +223,27 @@ def test_init_makes_keys_for_a_database_without_rows_or_out_of_reach(tmp_path: P
         }
         result = CliRunner().invoke(cli.main, ("init",), env=installation.environment() | other)
         assert (result.exit_code, "Warning" in result.output) == (0, number == 1), result.output
+
+
+def test_a_read_only_database_serves_reads_with_the_right_file_alone(
+    tmp_path: Path, postgresql_url: str, emptied_postgres: Engine
+) -> None:
+    installation = Installation(tmp_path / "installation", postgresql_url)
+    own = load_keyring(installation.keys_file)
+    with opened(postgresql_url, vault=Vault(own)) as database:
+        put(database)
+        clear(database)
+    name = emptied_postgres.url.database
+    try:
+        with emptied_postgres.begin() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        with structlog.testing.capture_logs() as lines:
+            app.rehearse(installation.settings())
+        assert [line["event"] for line in lines if line["event"].startswith("keys.")] == ["keys.not_recorded"]
+        installation.keys_file.write_text(Keyring.generate().to_json())
+        with pytest.raises(ForeignKeysFileError):
+            app.rehearse(installation.settings())
+    finally:
+        with emptied_postgres.begin() as connection:
+            connection.exec_driver_sql("SET TRANSACTION READ WRITE")
+            connection.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
