@@ -139,7 +139,7 @@ def rehearse(settings: Settings) -> tuple[Settings, Memory]:
     services = make_services(settings, last_good=last_good)
     try:
         _start(settings, services)
-        return _with_connections_allowed(settings, services.database), Memory(services.vault, last_good)
+        return _with_connections_allowed(settings, services.database), Memory(services.vault.keeping(), last_good)
     finally:
         services.database.dispose()
 

@@ -353,12 +353,12 @@ def test_a_killed_worker_comes_back_without_keys_configuration_or_database(
         replace_worker(served)
         for pid in served.jobs():
             os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: any(lives(installation, "jobs", pid) for pid in served.jobs()), "a jobs process with the keys")
         assert set(on_every_worker(served, reading("admin")).values()) == {200}
         assert served.ask("GET", EMAIL).json["_source"]["password"] == CANARY
         assert served.ask("PUT", EMAIL, body=SECRET).status == 200
         assert served.ask("GET", "/readyz", by=None).json["keys"] == "only in memory"
         assert "keys exist only in the memory" in examined(installation)
-        wait_for(lambda: any(lives(installation, "jobs", pid) for pid in served.jobs()), "a jobs process with the keys")
         before = set(served.workers())
         os.kill(served.process.pid, signal.SIGHUP)
         wait_for(lambda: len(set(served.workers()) - before) == 2 and not set(served.workers()) & before, "new workers")

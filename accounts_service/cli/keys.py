@@ -121,11 +121,13 @@ def remove(key: str) -> None:
                 raise click.ClickException(
                     f"nothing was changed; {under} secrets need {key}. First: accounts-service keys rewrap --wait"
                 )
+            # Before the file: a running process refuses a file that lacks a key with a check value.
+            database.forget_key(key)
             left = {name: value for name, value in keyring.wrapping.items() if name != key}
             return replace(keyring, wrapping=left), key
 
         _changed(act)
-        # After the file, too: a check value without its key refuses no file.
+        # And after it, should a process that started meanwhile have added the value.
         database.forget_key(key)
     click.echo(f"{key} is gone. What is in older backups of the database needs the older keys file.")
 

@@ -43,7 +43,7 @@ from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.folders import make_private
 from accounts_service.lines import Line, NoLine
 from accounts_service.storage import audit, key_checks
-from accounts_service.storage.sealed import Keyring, Vault
+from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault
 from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
 
@@ -300,13 +300,24 @@ class Database(ABC):
             if lacking is not None:
                 self._keys_are_checked = not lacking or self._record_keys()
 
-    def judge_keys(self, keyring: Keyring) -> None:
-        """Raise ForeignKeysFileError if these keys, about to take the place of others, are not this database's."""
-        # During an outage they are compared with the keys that are held, and here before the next write.
-        with suppress(RefusedError), self.looking() as connection:
-            vault = Vault(keyring)
-            vault.source = self._vault.source
-            key_checks.absent(connection, vault)
+    def judge_keys(self, keyring: Keyring, held: Keyring | None = None) -> None:
+        """Raise BadKeysFileError if these keys must not take the place of those that are held.
+
+        They are another database's, or lack a key that was not removed by a command: its last copy may be in memory.
+        """
+        lacking = frozenset() if held is None else held.wrapping.keys() - keyring.wrapping.keys()
+        try:
+            with self.looking() as connection:
+                vault = Vault(keyring)
+                vault.source = self._vault.source
+                key_checks.absent(connection, vault)
+                lacking &= key_checks.names(connection)
+        except RefusedError:
+            # Looked at again until the database is back.
+            log.info("keys.checked_later")
+        if lacking:
+            names = ", ".join(sorted(lacking))
+            raise BadKeysFileError(f"{self._vault.source} lacks {names}, which 'keys remove' has not removed")
 
     def record_keys(self) -> None:
         """Add the check values of keys that have come since. Raises as `check_keys` does."""

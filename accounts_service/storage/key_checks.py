@@ -77,6 +77,13 @@ def absent(connection: Connection, vault: Vault) -> list[dict[str, Value]] | Non
     ]
 
 
+def names(connection: Connection) -> frozenset[str]:
+    """Return the ids of the keys that have check values."""
+    if not inspect(connection).has_table(KEY_CHECK.name):
+        return frozenset()
+    return frozenset(row.name for row in _LISTED.run(connection, {}))
+
+
 def record(connection: Connection, vault: Vault) -> None:
     """Write the check values that are lacking.
 

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -21,21 +22,26 @@ T = TypeVar("T")
 _Signature: TypeAlias = tuple[int, ...]
 
 
-def _trusted(_: Keyring) -> None:
+# Raises BadKeysFileError for keys that must not take the place of those that are held, which come second.
+Judge: TypeAlias = Callable[[Keyring, Keyring], None]
+
+
+def _trusted(_: Keyring, __: Keyring) -> None:
     """Take any keys that go with those that are held."""
 
 
 class KeysFile:
     """The file as one process sees it. What is refused leaves the keys as they are, and is logged once.
 
-    `judge` raises BadKeysFileError for keys that the database does not belong to. `problem` says why the file cannot
-    be used; it is empty while it can.
+    `problem` says why the file cannot be used; it is empty while it can. With `is_keeping`, keys that go from the file
+    stay in memory.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_keeping: bool = False) -> None:
         self.path = path
         self.problem = ""
-        self.judge: Callable[[Keyring], None] = _trusted
+        self.judge: Judge = _trusted
+        self._is_keeping = is_keeping
         self._seen: _Signature | None = None
 
     def read(self) -> Keyring:
@@ -54,7 +60,7 @@ class KeysFile:
             keyring = self.read()
             if keyring != held:
                 self._require_kin(keyring, held)
-                self.judge(keyring)
+                self.judge(keyring, held)
         except BadKeysFileError as error:
             # Looked at again, since the same file may be put back, or be right for the database of then.
             self._seen = None
@@ -65,6 +71,8 @@ class KeysFile:
         if self.problem:
             log.info("keys.file_usable", active=keyring.active)
         self.problem = ""
+        if self._is_keeping:
+            keyring = replace(keyring, wrapping={**held.wrapping, **keyring.wrapping})
         if keyring != held:
             log.info("keys.changed", active=keyring.active, keys=sorted(keyring.wrapping))
         return keyring
@@ -95,23 +103,23 @@ class FileVault(Vault):
         """The keys that are held, for the processes that this one starts."""
         return self._keyring
 
-    def judged_by(self, judge: Callable[[Keyring], None]) -> None:
-        """Have `judge` look at keys before they take the place of those that are held. It raises BadKeysFileError."""
+    def judged_by(self, judge: Judge) -> None:
+        """Have `judge` look at keys before they take the place of those that are held."""
         self._file.judge = judge
+
+    def keeping(self) -> FileVault:
+        """Return a vault of the same keys and file that keeps every key: what others are started from."""
+        return FileVault(self._keyring, KeysFile(self._file.path, is_keeping=True))
 
 
 def open_vault(path: Path, held: Keyring | None = None) -> FileVault:
     """Make a vault that goes along with the keys file at `path`.
 
-    With keys that are `held` already, a file that cannot be used is an error in the log. Without them BadKeysFileError
-    is raised.
+    Keys that are `held` already are used until the first look, which judges the file. Without them the file is read at
+    once, and BadKeysFileError is raised.
     """
     file = KeysFile(path)
-    if held is None:
-        return FileVault(file.read(), file)
-    vault = FileVault(held, file)
-    vault.look()
-    return vault
+    return FileVault(file.read() if held is None else held, file)
 
 
 def change(path: Path, act: Callable[[Keyring], tuple[Keyring, T]]) -> T:

@@ -20,11 +20,12 @@ from accounts_service.storage.database import Database
 from accounts_service.storage.key_checks import KEY_CHECK, ForeignKeysFileError
 from accounts_service.storage.key_watch import KeyWatch
 from accounts_service.storage.keys_file import change
-from accounts_service.storage.rotation import WORKER
+from accounts_service.storage.rotation import SETTLED_SECONDS, WORKER
 from accounts_service.storage.sealed import Keyring, Vault, load_keyring
 from tests.storage.kit import opened, put, rows
 from tests.support.installation import Installation
 from tests.support.service import Service
+from tests.test_keys import settle
 
 PATH = "/_signals/account/email/default"
 BODY: dict[str, Json] = {"host": "mail.example", "port": 25, "user": "u", "password": "canary-0a11-of-foreign-keys"}
@@ -172,7 +173,7 @@ def test_a_change_of_keys_that_ends_half_way_refuses_no_file(service: Service) -
     assert key not in names(database)
     assert run(installation, "keys report").exit_code == 0
     assert names(database) == all_names(own) | {key}
-    # Removed from the file, and not from the database.
+    # Removed from the file by hand, and not from the database.
     installation.keys_file.write_text(own.to_json())
     assert run(installation, "db upgrade").exit_code == 0
     added = run(installation, "keys add").output.strip()
@@ -204,6 +205,16 @@ def test_a_running_process_refuses_keys_that_are_not_its_databases(service: Serv
     installation.keys_file.write_text(extended.to_json())
     watch.look()
     assert (vault.keys, vault.problem) == (tuple(sorted(extended.wrapping)), "")
+    # An older copy of the file would take the last copy of a key out of memory.
+    installation.keys_file.write_text(own.to_json())
+    watch.look()
+    assert (vault.keys, key in vault.problem) == (tuple(sorted(extended.wrapping)), True)
+    installation.keys_file.write_text(extended.to_json())
+    settle(database, SETTLED_SECONDS)
+    removed = run(installation, f"keys remove {key}")
+    assert removed.exit_code == 0, removed.output
+    watch.look()
+    assert (vault.keys, vault.problem) == (tuple(own.wrapping), "")
 
 
 def test_init_makes_no_keys_for_a_database_that_holds_rows(service: Service, tmp_path: Path) -> None:
