@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 import structlog
+from click.testing import CliRunner
 from sqlalchemy import update
 
-from accounts_service import server
+from accounts_service import cli, server
 from accounts_service.faults import Json
 from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.keys_file import FileVault, KeysFile
@@ -213,6 +215,31 @@ def test_a_machine_without_room_for_another_process_serves_all_the_same(monkeypa
         process.end(time.monotonic())
     assert [line["event"] for line in lines] == ["jobs.not_started"]
     assert len(tries) == 1, "not over and over"
+
+
+@pytest.mark.any_database
+def test_a_jobs_process_gets_the_keys_from_the_server_and_not_from_the_file(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring = load_keyring(installation.keys_file)
+    installation.keys_file.unlink()
+    started: list[tuple[list[str], bytes]] = []
+
+    def note(command: list[str], stdin: IO[bytes]) -> None:
+        started.append((command, os.read(stdin.fileno(), 100_000)))
+        raise BlockingIOError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.subprocess, "Popen", note)  # type: ignore[attr-defined]  # not its own name
+        server.JobsProcess(FileVault(keyring, KeysFile(installation.keys_file))).keep()
+    ((command, given),) = started
+    assert Keyring.from_json(given) == keyring
+    assert not any(word in given.decode() for word in command if len(word) > 10)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Those of the tests stay.
+    words = ("jobs", "--once", "--keys-from-stdin")
+    result = CliRunner().invoke(cli.main, words, env=installation.environment(), input=given)
+    assert result.exit_code == 0, result.output
+    assert CliRunner().invoke(cli.main, ("jobs", "--once"), env=installation.environment()).exit_code == 1
 
 
 def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ def other_bytes(keyring: Keyring) -> Keyring:
 
 
 @pytest.mark.parametrize("kind", ("another", "same id"))
-def test_every_command_and_server_refuses_a_foreign_keys_file(service: Service, kind: str) -> None:
+def test_every_command_and_server_refuses_a_foreign_keys_file(
+    service: Service, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Those of the tests stay.
     installation, database = service.installation, service.services.database
     service.put(PATH, BODY)
     own = load_keyring(installation.keys_file)
