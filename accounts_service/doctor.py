@@ -444,6 +444,7 @@ def _is_loopback(bind: str) -> bool:
 def _database(settings: Settings, keyring: Keyring | None, *, secrets: bool) -> Iterator[Finding]:
     # Without keys everything else can be looked at all the same.
     vault = Vault(keyring or Keyring.generate())
+    vault.source = str(settings.keys_file)
     try:
         database = open_database(settings.database_url, vault)
         name = name_of(settings.database_url)

@@ -185,7 +185,10 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
     def manage_workers(self) -> None:
         """Keep as many workers as there should be, and the jobs process. Called every second."""
-        self._server.memory.look()
+        try:
+            self._server.memory.look()
+        except Exception as error:  # noqa: BLE001  # no file ends a master that serves
+            log.error("master.not_looked", error=type(error).__name__)  # words may quote a file
         super().manage_workers()
         if self._jobs is not None:
             self._jobs.keep()
@@ -228,10 +231,13 @@ def _leave_with_the_master(_: object, worker: Any) -> None:  # noqa: ANN401  # g
 def _leave_without(master: int) -> None:
     while os.getppid() == master:
         time.sleep(_LOOK_SECONDS)
-    log.error("worker.lost_master", master=master, leaves_in_s=_GRACE_SECONDS)
-    time.sleep(_GRACE_SECONDS)
-    # What still runs has had its time: no handler of an exit may wait for it.
-    os._exit(1)
+    try:
+        log.error("worker.lost_master", master=master, leaves_in_s=_GRACE_SECONDS)
+    finally:
+        # Also where the log went with the master.
+        time.sleep(_GRACE_SECONDS)
+        # What still runs has had its time: no handler of an exit may wait for it.
+        os._exit(1)
 
 
 def wait_for_port(bind: str) -> None:

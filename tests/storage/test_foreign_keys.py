@@ -98,6 +98,10 @@ def test_every_command_and_server_refuses_a_foreign_keys_file(
         assert result.exit_code == 1, (command, result.output)
         for part in (str(installation.keys_file), foreign.active, own.active, "Restore the keys file"):
             assert part in result.output, (command, result.output)
+    assert (
+        f"FAIL keys: {installation.keys_file} is not the keys file of this database"
+        in run(installation, "doctor").output
+    )
     for start in (app.rehearse, app.create_app):
         with pytest.raises(ForeignKeysFileError, match=own.active):
             start(installation.settings())
