@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, MetaData, delete, insert, select
 
 from accounts_service import app, cli
-from accounts_service.families.signals.store.accounts import Accounts
+from accounts_service.families.signals.store.accounts import Accounts, Key
+from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Json, RefusedError, Unavailable
 from accounts_service.storage import migrations
 from accounts_service.storage.audit import AUDIT_RECORD
@@ -266,3 +269,24 @@ def test_a_read_only_database_serves_reads_with_the_right_file_alone(
         with emptied_postgres.begin() as connection:
             connection.exec_driver_sql("SET TRANSACTION READ WRITE")
             connection.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+
+def test_of_two_keys_files_at_once_one_is_adopted(database_url: str) -> None:
+    keyrings = [Keyring.generate(), Keyring.generate()]
+    together = threading.Barrier(len(keyrings))
+
+    def first_write(keyring: Keyring) -> bool:
+        with opened(database_url, vault=Vault(keyring)) as database:
+            together.wait(60)
+            try:
+                put(database, Key("email", keyring.active))
+            except RefusedError:
+                return False
+            return True
+
+    with ThreadPoolExecutor() as pool:
+        adopted = [keyring for keyring, well in zip(keyrings, pool.map(first_write, keyrings), strict=True) if well]
+    assert len(adopted) == 1
+    with opened(database_url, vault=Vault(adopted[0])) as database:
+        assert names(database) == all_names(adopted[0])
+        assert [row.name for row in rows(database, ACCOUNT)] == [adopted[0].active]
