@@ -42,12 +42,15 @@ from accounts_service.storage.clocks import Moment
 from accounts_service.storage.database import Capacity, Database, open_database
 from accounts_service.storage.envelopes import Sealed
 from accounts_service.storage.idempotency import Answers
+from accounts_service.storage.key_checks import ForeignKeysFileError
 from accounts_service.storage.key_watch import KeyWatch
-from accounts_service.storage.keys_file import open_vault
+from accounts_service.storage.keys_file import FileVault, open_vault
 from accounts_service.storage.limits import Limits, open_limits
 from accounts_service.storage.log_in_limits import LogInCounts, Rules
+from accounts_service.storage.migrations import SchemaMismatchError
 from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.rotation import JOBS, WORKER
+from accounts_service.storage.sealed import Keyring
 from accounts_service.storage.witness import Witness
 from accounts_service.storage.writability import Writability
 from accounts_service.web import application
@@ -106,17 +109,31 @@ def built_ins() -> BuiltIns:
     return BuiltIns.merge((family.action_groups, family.roles) for family in FAMILIES.values())
 
 
-def create_app(settings: Settings | None = None) -> Dispatcher:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Memory:
+    """What a process keeps for those that are forked from it, so that they start without its files."""
+
+    vault: FileVault
+    last_good: LastGood
+
+    def look(self) -> None:
+        """Take what the files have by now."""
+        self.vault.look()
+        self.last_good.look()
+
+
+def create_app(settings: Settings | None = None, memory: Memory | None = None) -> Dispatcher:
     """Make the WSGI application from `settings`, or from the environment.
 
     Raises, before anything is served: BadSettingsError, BadKeysFileError,
     BadConfigurationError, UnknownUserError, SchemaMismatchError, GapError. A database that cannot
-    be reached does not stop the start: an outage is answered, not died of.
+    be reached does not stop the start: an outage is answered, not died of. With the `memory` of a
+    server that runs, neither do files that were broken since, nor a database of another revision.
     """
     settings = settings or Settings.from_environment(os.environ)
     logs.configure(settings.log_level)
-    services = make_services(settings)
-    application = _start(settings, services)
+    services = make_services(settings, memory)
+    application = _start(settings, services, is_running=memory is not None)
     # Here and not in what starts a worker: whatever server calls this is a process that seals and opens.
     watch = KeyWatch(services.database, services.vault, WORKER)
     watch.start()
@@ -124,19 +141,20 @@ def create_app(settings: Settings | None = None) -> Dispatcher:
     return application
 
 
-def rehearse(settings: Settings) -> Settings:
+def rehearse(settings: Settings) -> tuple[Settings, Memory]:
     """Go through a start and let go of everything again; raises what `create_app` does.
 
-    Returns the settings with as many connections per worker as the database allows.
+    Returns the settings with as many connections per worker as the database allows, and what workers start from.
 
     For the process that forks the workers: an open connection would be shared
     with them, which neither database survives
     (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
     """
-    services = make_services(settings)
+    last_good = LastGood(settings.last_good_dir)
+    services = make_services(settings, last_good=last_good)
     try:
         _start(settings, services)
-        return _with_connections_allowed(settings, services.database)
+        return _with_connections_allowed(settings, services.database), Memory(services.vault.keeping(), last_good)
     finally:
         services.database.dispose()
 
@@ -156,8 +174,15 @@ def _with_connections_allowed(settings: Settings, database: Database) -> Setting
     return dataclasses.replace(settings, database_connections=min(each, fitting))
 
 
-def _start(settings: Settings, services: Services) -> Dispatcher:
-    _require_schema(services.database)
+def _start(settings: Settings, services: Services, *, is_running: bool = False) -> Dispatcher:
+    try:
+        _require_schema(services.database)
+        _check_keys(services.database)
+    except (SchemaMismatchError, ForeignKeysFileError) as error:
+        # The other workers go on with this database, too; what it cannot do is answered with 503.
+        if not is_running:
+            raise
+        log.error("storage.unfit", reason=str(error))  # what happened is in the words
     return assemble(services, served(settings))
 
 
@@ -168,18 +193,31 @@ def _require_schema(database: Database) -> None:
         log.error("storage.unreachable_at_start")
 
 
+def _check_keys(database: Database) -> None:
+    try:
+        database.check_keys()
+    except RefusedError:
+        # Done before the first write. That the database is away was logged with the schema.
+        log.info("keys.checked_later")
+    finally:
+        # `serve` forks its workers after this.
+        database.dispose()
+
+
 @contextmanager
-def jobs(settings: Settings) -> Iterator[tuple[Job, ...]]:
+def jobs(settings: Settings, held: Keyring | None = None) -> Iterator[tuple[Job, ...]]:
     """Give the work outside requests, for the process that does it.
 
     Raises BadKeysFileError and SchemaMismatchError. Of the configuration files
-    it needs nothing, so a broken one does not keep mails from being sent.
+    it needs nothing, so a broken one does not keep mails from being sent. `held`: keys of the process
+    that started this one, for when the keys file cannot be used.
     """
     logs.configure(settings.log_level)
-    vault = open_vault(settings.keys_file)
+    vault = open_vault(settings.keys_file, held)
     database = open_database(settings.database_url, vault)
     try:
         _require_schema(database)
+        _check_keys(database)
         watch = KeyWatch(database, vault, JOBS)
         watch.start()
         try:
@@ -240,9 +278,11 @@ def served(settings: Settings) -> list[Family]:
     return [FAMILIES[name] for name in (*settings.families, ADMIN.name)]
 
 
-def make_services(settings: Settings) -> Services:
-    """Make the collaborators of all families."""
-    vault = open_vault(settings.keys_file)
+def make_services(settings: Settings, memory: Memory | None = None, last_good: LastGood | None = None) -> Services:
+    """Make the collaborators of all families, from the files or else from `memory`."""
+    vault = open_vault(settings.keys_file, None if memory is None else memory.vault.keyring)
+    if memory is not None:
+        last_good = memory.last_good
     sizes, wait_s = settings.sizes, float(settings.wait_seconds)
     lines = Lines(
         hashing=Line(settings.hashes_at_once, sizes.hashes, wait_s),
@@ -257,7 +297,7 @@ def make_services(settings: Settings) -> Services:
     log_in_limits = LogInCounts(limits, vault, _log_in_rules(settings), wait_s)
     access = AccessControl(
         settings.config_dir,
-        LastGood(settings.last_good_dir),
+        last_good or LastGood(settings.last_good_dir),
         built_ins=built_ins(),
         hashing=lines.hashing,
         limits=log_in_limits,

@@ -8,7 +8,9 @@ import secrets
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.config import Settings
 from accounts_service.folders import make_private
-from accounts_service.storage.sealed import Keyring
+from accounts_service.storage.contents import filled_table
+from accounts_service.storage.database import open_database
+from accounts_service.storage.sealed import Keyring, Vault
 
 _FILES = {
     "sg_roles.yml": """\
@@ -68,6 +70,20 @@ admin:
 
 class AlreadyThereError(Exception):
     """Something that `init` would have to overwrite."""
+
+
+def require_empty_database(settings: Settings) -> None:
+    """Raise AlreadyThereError if the database holds rows: they were written with other keys. Raises RefusedError."""
+    database = open_database(settings.database_url, Vault(Keyring.generate()))
+    try:
+        filled = filled_table(database)
+    finally:
+        database.dispose()
+    if filled:
+        raise AlreadyThereError(
+            f"the database of ACCOUNTS_DATABASE_URL holds rows ({filled}), which new keys do not open; nothing was"
+            f" changed. Restore {settings.keys_file} from its backup, or set ACCOUNTS_DATABASE_URL to a new database"
+        )
 
 
 def make(settings: Settings) -> str:

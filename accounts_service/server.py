@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from typing import Any
@@ -12,12 +16,15 @@ from typing import Any
 import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn has no types
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # the same
+from gunicorn.errors import HaltServer  # type: ignore[import-untyped]  # the same
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # the same
+from gunicorn.util import parse_address  # type: ignore[import-untyped]  # the same
 
 from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
-from accounts_service.app import create_app
+from accounts_service.app import Memory, create_app
 from accounts_service.config import Settings
 from accounts_service.jobs.smtp import DEADLINE_SECONDS
+from accounts_service.storage.keys_file import FileVault
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.gate import REPEATED
 
@@ -28,6 +35,11 @@ _PAUSE_SECONDS = 3.0
 # How long it may take to end: what it has begun, or, where the workers may end nothing either, next to nothing.
 _PATIENCE_SECONDS = DEADLINE_SECONDS + 3
 _IMPATIENCE_SECONDS = 2.0
+# A worker whose master is gone leaves within two seconds: it looks, and lets what it has begun end.
+_LOOK_SECONDS = 0.2
+_GRACE_SECONDS = 1.5
+# Workers of an earlier release need up to half a minute.
+_PORT_SECONDS = 45.0
 
 
 class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -48,9 +60,17 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """`accounts-service serve`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, memory: Memory) -> None:
         self._settings = settings
+        self.memory = memory
+        # Shared with the workers: whether any of them has ever been ready.
+        self._readiness = mmap.mmap(-1, 1)
         super().__init__()
+
+    @property
+    def has_served(self) -> bool:
+        """Whether a worker has ever been ready to serve."""
+        return self._readiness[0] == 1
 
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults, each for a reason."""
@@ -77,18 +97,24 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "logger_class": Log,
             "graceful_timeout": 30,
             "pre_request": mark_repeated_headers,
+            "post_fork": _leave_with_the_master,
+            "post_worker_init": self._note_readiness,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Dispatcher:
-        """Make the application, in the worker."""
-        return create_app(self._settings)
+        """Make the application, in the worker, which has the master's memory by the fork."""
+        return create_app(self._settings, self.memory)
+
+    def _note_readiness(self, _: object) -> None:
+        self._readiness[0] = 1
 
     def run(self) -> None:
         """Serve until told to end."""
+        wait_for_port(self._settings.bind)
         try:
-            Master(self, JobsProcess() if self._settings.serve_jobs else None).run()
+            Master(self, JobsProcess(self.memory.vault) if self._settings.serve_jobs else None).run()
         except RuntimeError as error:
             sys.exit(f"Error: {error}")  # As gunicorn does.
 
@@ -100,7 +126,8 @@ class JobsProcess:
     process: everything is looked at when gunicorn's loop comes by.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vault: FileVault) -> None:
+        self._vault = vault
         self._process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
         self._is_told = False
@@ -114,8 +141,12 @@ class JobsProcess:
         # -P: what lies in the working directory is no module of ours.
         command = [sys.executable, "-P", "-m", "accounts_service.cli", "jobs", "--parent", str(os.getpid())]
         try:
-            # Popen closes what is inheritable: gunicorn's listening sockets are.
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # nobody else's words
+            # The keys go by a file that exists in memory only: arguments and environment can be read by others.
+            with open(os.memfd_create("keys"), "w+", encoding="ascii") as keys:  # noqa: PTH123  # not a path
+                keys.write(self._vault.keyring.to_json())
+                keys.seek(0)
+                # Popen closes what is inheritable: gunicorn's listening sockets are.
+                self._process = subprocess.Popen([*command, "--keys-from-stdin"], stdin=keys)  # noqa: S603  # our words
         except OSError as error:
             # No memory, no process: the workers go on.
             log.error("jobs.not_started", error=type(error).__name__)
@@ -149,14 +180,25 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's master, which also keeps a jobs process."""
 
     def __init__(self, server: Server, jobs: JobsProcess | None) -> None:
+        self._server = server
         self._jobs = jobs
+        self._not_before = 0.0
         super().__init__(server)
 
     def manage_workers(self) -> None:
         """Keep as many workers as there should be, and the jobs process. Called every second."""
+        try:
+            self._server.memory.look()
+        except Exception as error:  # noqa: BLE001  # no file ends a master that serves
+            log.error("master.not_looked", error=type(error).__name__)  # words may quote a file
         super().manage_workers()
         if self._jobs is not None:
             self._jobs.keep()
+
+    def spawn_workers(self) -> None:
+        """Start the workers that are lacking, with pauses while they cannot start."""
+        if time.monotonic() >= self._not_before:
+            super().spawn_workers()
 
     def reap_workers(self) -> None:
         """Take note of children that have ended."""
@@ -164,7 +206,14 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         # one ended that it does not know. (Popen makes a 0 of that.)
         if self._jobs is not None:
             self._jobs.look()
-        super().reap_workers()
+        try:
+            super().reap_workers()
+        except HaltServer as error:
+            # At the first start the operator is there. Later the other workers serve, and the cause may go away.
+            if not self._server.has_served:
+                raise
+            self._not_before = time.monotonic() + _PAUSE_SECONDS
+            log.error("worker.not_started", reason=error.reason, again_in_s=_PAUSE_SECONDS)  # words do
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002  # gunicorn's
         """End all children: the jobs process while the workers end."""
@@ -174,6 +223,52 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         super().stop(graceful)
         if self._jobs is not None:
             self._jobs.end(until)
+
+
+def _leave_with_the_master(_: object, worker: Any) -> None:  # noqa: ANN401  # gunicorn has no types
+    """Have a worker leave soon after its master. gunicorn gives it 30 s, in which it keeps the port."""
+    threading.Thread(target=_leave_without, args=(worker.ppid,), name="master-watch", daemon=True).start()
+
+
+def _leave_without(master: int) -> None:
+    while os.getppid() == master:
+        time.sleep(_LOOK_SECONDS)
+    try:
+        log.error("worker.lost_master", master=master, leaves_in_s=_GRACE_SECONDS)
+    finally:
+        # Also where the log went with the master.
+        time.sleep(_GRACE_SECONDS)
+        # What still runs has had its time: no handler of an exit may wait for it.
+        os._exit(1)
+
+
+def wait_for_port(bind: str) -> None:
+    """Wait while another process listens at `bind`, as workers of a master that was killed do for a moment."""
+    address = parse_address(bind)
+    if not isinstance(address, tuple) or not address[1] or "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ:
+        return
+    deadline = time.monotonic() + _PORT_SECONDS
+    is_told = False
+    while _is_taken(address):
+        if not is_told:
+            reason = "another process listens there, such as a worker whose master was killed"
+            log.warning("serve.waiting_for_port", address=bind, reason=reason, at_most_s=_PORT_SECONDS)
+            is_told = True
+        if time.monotonic() > deadline:
+            sys.exit(f"Error: {bind} is in use by another process: end that, or set ACCOUNTS_BIND to another address.")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _is_taken(address: tuple[str, int]) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
+        # As gunicorn sets it: connections that were closed a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            # Of any other error gunicorn tells.
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def mark_repeated_headers(_: object, request: Any) -> None:  # noqa: ANN401  # gunicorn has no types

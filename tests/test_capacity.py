@@ -28,16 +28,16 @@ def test_start_takes_no_more_connections_than_postgresql_allows(
     tmp_path: Path, postgresql_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     installation = Installation(tmp_path / "installation", postgresql_url)
-    fitted = rehearse(installation.settings(ACCOUNTS_WORKERS="20"))
+    fitted, _ = rehearse(installation.settings(ACCOUNTS_WORKERS="20"))
     # The server of the tests allows 200, of which three are reserved.
     assert fitted.database_connections == (200 - 3 - 6) // 20
     assert "database.fewer_connections" in "".join(capfd.readouterr())
 
 
 def test_start_keeps_the_connections_that_fit(installation: Installation) -> None:
-    assert rehearse(installation.settings()).database_connections == 16
+    assert rehearse(installation.settings())[0].database_connections == 16
 
 
 def test_start_keeps_its_connections_while_the_database_is_away(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "installation", "postgresql+psycopg://nobody@127.0.0.1:1/none")
-    assert rehearse(installation.settings(ACCOUNTS_WORKERS="64")).database_connections == 16
+    assert rehearse(installation.settings(ACCOUNTS_WORKERS="64"))[0].database_connections == 16

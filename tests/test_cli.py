@@ -80,7 +80,7 @@ def test_the_database_is_moved_up_and_down_and_told_apart() -> None:
     assert stat.S_IMODE(Path("var/accounts.db").stat().st_mode) == 0o600
     assert run("db", "upgrade").exit_code == 0
     assert run("db", "check").exit_code == 0
-    assert run("db", "downgrade", "base").exit_code == 0
+    assert run("db", "downgrade", "base", "--yes").exit_code == 0
     behind = run("db", "check")
     assert behind.exit_code == 1
     assert "run 'accounts-service db upgrade'" in behind.stderr

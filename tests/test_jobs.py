@@ -14,16 +14,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 import structlog
+from click.testing import CliRunner
 from sqlalchemy import update
 
-from accounts_service import server
+from accounts_service import cli, server
 from accounts_service.faults import Json
 from accounts_service.storage.database import Database, open_database
+from accounts_service.storage.keys_file import FileVault, KeysFile
 from accounts_service.storage.outbox import OUTBOX_MESSAGE, Message, Outbox
-from accounts_service.storage.sealed import Vault, load_keyring
+from accounts_service.storage.sealed import Keyring, Vault, load_keyring
 from accounts_service.storage.seals import oldest_unsealed_seconds
 from tests.storage.kit import AUTHOR, rows
 from tests.support.forking import fork
@@ -223,7 +226,7 @@ def test_a_machine_without_room_for_another_process_serves_all_the_same(monkeypa
         raise BlockingIOError
 
     monkeypatch.setattr(server.subprocess, "Popen", no_room)  # type: ignore[attr-defined]  # not its own name
-    process = server.JobsProcess()
+    process = server.JobsProcess(FileVault(Keyring.generate(), KeysFile(Path("none"))))
     with structlog.testing.capture_logs() as lines:
         process.keep()
         process.keep()
@@ -233,6 +236,31 @@ def test_a_machine_without_room_for_another_process_serves_all_the_same(monkeypa
     assert len(tries) == 1, "not over and over"
 
 
+@pytest.mark.any_database
+def test_a_jobs_process_gets_the_keys_from_the_server_and_not_from_the_file(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring = load_keyring(installation.keys_file)
+    installation.keys_file.unlink()
+    started: list[tuple[list[str], bytes]] = []
+
+    def note(command: list[str], stdin: IO[bytes]) -> None:
+        started.append((command, os.read(stdin.fileno(), 100_000)))
+        raise BlockingIOError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.subprocess, "Popen", note)  # type: ignore[attr-defined]  # not its own name
+        server.JobsProcess(FileVault(keyring, KeysFile(installation.keys_file))).keep()
+    ((command, given),) = started
+    assert Keyring.from_json(given) == keyring
+    assert not any(word in given.decode() for word in command if len(word) > 10)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Those of the tests stay.
+    words = ("jobs", "--once", "--keys-from-stdin")
+    result = CliRunner().invoke(cli.main, words, env=installation.environment(), input=given)
+    assert result.exit_code == 0, result.output
+    assert CliRunner().invoke(cli.main, ("jobs", "--once"), env=installation.environment()).exit_code == 1
+
+
 def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
     started = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
@@ -240,7 +268,7 @@ def test_a_jobs_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPa
     with started.stdout as output:
         output.readline()
     monkeypatch.setattr(server.subprocess, "Popen", lambda *_, **__: started)  # type: ignore[attr-defined]  # imported there, not exported
-    process = server.JobsProcess()
+    process = server.JobsProcess(FileVault(Keyring.generate(), KeysFile(Path("none"))))
     process.keep()
     process.tell_to_end()
     process.end(time.monotonic() + 0.1)

@@ -31,7 +31,7 @@ from accounts_service.storage.database import Database, open_database
 from accounts_service.storage.envelopes import Batch, Envelopes, Sealed
 from accounts_service.storage.idempotency import IDEMPOTENCY
 from accounts_service.storage.key_watch import KeyWatch
-from accounts_service.storage.keys_file import change, open_vault
+from accounts_service.storage.keys_file import FileVault, change, open_vault
 from accounts_service.storage.outbox import Message, Outbox
 from accounts_service.storage.rotation import (
     JOBS,
@@ -462,6 +462,7 @@ def test_what_was_sealed_before_and_is_not_committed_yet_keeps_its_key(tmp_path:
     """On SQLite nobody can report, nor wrap anew, while another writes."""
     installation = Installation(tmp_path / "installation", postgresql_url)
     with opened(installation) as database, opened(installation) as other:
+        assert isinstance(database._vault, FileVault)
         watch = KeyWatch(database, database._vault, WORKER)
         watch.look()
         with other.transaction(Accounts, AUTHOR) as accounts:

@@ -10,19 +10,27 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from click.testing import CliRunner
 
+from accounts_service import cli
 from accounts_service.families.signals import examples
+from accounts_service.server import wait_for_port
+from accounts_service.storage.sealed import Keyring
 from tests.support import personas
 from tests.support.installation import Installation
 from tests.support.served import COMMAND, Served, UnixConnection
+from tests.test_keys import rotate
 
 EMAIL = "/_signals/account/email/default"
 CANARY = "canary-4f1c8e-of-a-secret"
+SECRET = {"host": "h", "port": 25, "user": "u", "password": CANARY}
 
 _PATIENCE_SECONDS = 60
 
@@ -322,3 +330,105 @@ def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path
 def test_a_token_may_be_as_long_as_one_is_read(front: Served, length: int, status: int) -> None:
     answer = front.ask("GET", EMAIL, by=None, headers={"Authorization": "Bearer " + "a" * length})
     assert answer.status == status
+
+
+def test_a_killed_worker_comes_back_without_keys_configuration_or_database(
+    installation: Installation, socket_enabled: None
+) -> None:
+    """What is broken or gone since the start ends no master, and neither does a reload."""
+    del socket_enabled
+    with Served(installation) as served:
+        assert served.ask("PUT", EMAIL, body=SECRET).status == 201
+        # A key that became active after the start is in the master's memory, too.
+        rotate(installation)
+        wait_for(lambda: served.log.read_text().count("keys.changed") >= 3, "the master and both workers have seen it")
+        path, database = installation.keys_file, Path(installation.database_url.removeprefix("sqlite:///"))
+        last_good = installation.settings().last_good_dir / "snapshot.json"
+        wait_for(last_good.exists, "the last good configuration")
+        aside = path.with_name("aside")
+        path.rename(aside)
+        # By a worker that has seen it: the master looks as often.
+        wait_for(lambda: served.log.read_text().count("keys.refused") >= 3, "all have seen that it is gone")
+        last_good.unlink()
+        installation.write("sg_roles.yml", "reader: [broken\n")
+        replace_worker(served)
+        assert set(on_every_worker(served, reading("admin")).values()) == {200}
+        assert served.ask("GET", EMAIL).json["_source"]["password"] == CANARY
+        assert served.ask("PUT", EMAIL, body=SECRET).status == 200
+        assert "only in memory" in keys_of(served)
+        assert "keys exist only in the memory" in examined(installation)
+        before = set(served.workers())
+        os.kill(served.process.pid, signal.SIGHUP)
+        wait_for(lambda: len(set(served.workers()) - before) == 2 and not set(served.workers()) & before, "new workers")
+        assert served.ask("GET", EMAIL).status == 200
+        # Another installation's file is not taken either.
+        path.touch(0o600)
+        path.write_text(Keyring.generate().to_json())
+        replace_worker(served)
+        assert served.ask("GET", EMAIL).json["_source"]["password"] == CANARY
+        aside.replace(path)
+        wait_for(lambda: keys_of(served) == "the keys file can be read", "the keys file is back")
+        assert "keys exist only in the memory" not in examined(installation)
+        if database.exists():
+            database.rename(database.with_name("away"))
+            replace_worker(served)
+            assert served.ask("GET", EMAIL).status == 503
+            database.with_name("away").rename(database)
+            assert set(on_every_worker(served, reading("admin")).values()) == {200}
+
+
+def keys_of(served: Served) -> str:
+    """Return what /readyz says about the keys."""
+    return str(served.ask("GET", "/readyz").json["parts"]["keys"]["detail"])
+
+
+def replace_worker(served: Served) -> None:
+    """Kill a worker, and wait for another in its place."""
+    before, lines = set(served.workers()), served.log.read_text().count("Booting worker")
+    os.kill(min(before), signal.SIGKILL)
+    wait_for(lambda: served.log.read_text().count("Booting worker") > lines, "a new worker")
+    wait_for(lambda: len(set(served.workers())) == 2 and set(served.workers()) != before, "two workers")
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended, whether or not its parent knows."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except FileNotFoundError:
+        return True
+
+
+def examined(installation: Installation) -> str:
+    """Run `doctor`."""
+    return CliRunner().invoke(cli.main, ("doctor",), env=installation.environment()).output
+
+
+@pytest.mark.any_database
+def test_workers_leave_with_their_master_and_the_next_server_waits_for_the_port(
+    installation: Installation, socket_enabled: None
+) -> None:
+    del socket_enabled
+    with Served(installation, ACCOUNTS_WORKERS="1") as served:
+        # A request that is under way kept the worker, and the port, for 30 s.
+        with socket.create_connection(("127.0.0.1", served.port)) as half:
+            half.sendall(b"PUT /_signals/account/email/x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{")
+            (worker,) = served.workers()
+            os.kill(served.process.pid, signal.SIGKILL)
+            with Served(installation, ACCOUNTS_WORKERS="1", ACCOUNTS_BIND=f"127.0.0.1:{served.port}") as next_one:
+                assert is_gone(worker)
+                assert next_one.ask("GET", "/livez", by=None).status == 200
+        assert "worker.lost_master" in served.log.read_text()
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_server_says_that_it_waits_for_its_port_and_goes_on_when_it_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder, structlog.testing.capture_logs() as lines:
+        bind = f"127.0.0.1:{holder.getsockname()[1]}"
+        waiting = threading.Thread(target=wait_for_port, args=(bind,))
+        waiting.start()
+        wait_for(lambda: bool(lines), "a line of the log")
+        assert waiting.is_alive()
+        holder.close()
+        waiting.join(_PATIENCE_SECONDS)
+        assert not waiting.is_alive()
+    assert [(line["event"], line["address"]) for line in lines] == [("serve.waiting_for_port", bind)]

@@ -365,14 +365,33 @@ def uids_of(names: Iterable[str]) -> frozenset[int]:
 
 
 class LastGood:
-    """The texts of the last directory that was good, in one file that only the service can read."""
+    """The texts of the last directory that was good, in one file that only the service can read, and in memory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._file = directory / "snapshot.json"
+        self._held: dict[str, str] | None = None
+        self._seen: tuple[int, int] | None = None
 
     def load(self) -> dict[str, str] | None:
-        """Give the texts back, or None."""
+        """Give the texts back, of the file or else those that are held; None without either."""
+        texts = self.stored()
+        if texts is not None:
+            self._held = texts
+        return self._held
+
+    def look(self) -> None:
+        """Hold what the file has by now, for processes that are forked from this one."""
+        try:
+            status = self._file.stat()
+        except OSError:
+            return
+        if self._seen != (seen := (status.st_mtime_ns, status.st_ino)):
+            self._seen = seen
+            self.load()
+
+    def stored(self) -> dict[str, str] | None:
+        """Read the texts of the file; None if there are none."""
         try:
             texts = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -381,6 +400,7 @@ class LastGood:
 
     def save(self, texts: Mapping[str, str]) -> None:
         """Replace what is kept, whole or not at all. Raises OSError."""
+        self._held = dict(texts)
         make_private(self._directory)
         descriptor, name = tempfile.mkstemp(dir=self._directory)  # mode 0600
         try:
@@ -579,7 +599,7 @@ class AccessControl:
         self._there = frozenset(texts)
         self._named = _paths_in(texts)
         try:
-            if self._last_good.load() != dict(texts):
+            if self._last_good.stored() != dict(texts):
                 self._last_good.save(texts)
         except OSError as error:
             log.error("configuration.not_kept", reason=error.strerror)

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounts_service import app, installation, logs
 from accounts_service.access.authenticators.internal_users import hash_password
@@ -27,7 +28,8 @@ from accounts_service.cli.keys import keys
 from accounts_service.cli.shared import opened_database, settings_of_environment
 from accounts_service.cli.token import token
 from accounts_service.doctor import Status, judge_configuration
-from accounts_service.storage import migrations
+from accounts_service.faults import RefusedError
+from accounts_service.storage import downgrades, migrations
 from accounts_service.storage.database import SqliteDatabase, UnopenedError
 from accounts_service.storage.sealed import BadKeysFileError
 from accounts_service.web.family import GapError
@@ -42,8 +44,16 @@ def main() -> None:
 @main.command()
 def init() -> None:
     """Make keys, configuration files and a first administrator; never overwrites."""
+    settings = settings_of_environment()
     try:
-        password = installation.make(settings_of_environment())
+        installation.require_empty_database(settings)
+    except installation.AlreadyThereError as error:
+        raise click.ClickException(str(error)) from None
+    except (RefusedError, ModuleNotFoundError, DBAPIError, ArgumentError):
+        # It need not be there yet. Should it hold rows after all, no other command takes the new keys.
+        click.echo("Warning: the database cannot be reached, so it was not checked whether it holds rows.", err=True)
+    try:
+        password = installation.make(settings)
     except (installation.AlreadyThereError, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo("The first administrator is 'admin'. This password is shown once:\n")
@@ -61,12 +71,12 @@ def serve() -> None:
         # Once before any worker: what stops the start is told on one screen, not
         # by a worker that fails to boot over and over.
         logs.configure(settings.log_level)
-        settings = app.rehearse(settings)
+        settings, memory = app.rehearse(settings)
     except (BadKeysFileError, UnknownUserError, UnopenedError, migrations.SchemaMismatchError, GapError) as error:
         raise click.ClickException(str(error)) from None
     except BadConfigurationError as error:
         raise click.ClickException("\n".join(map(str, error.problems))) from None
-    Server(settings).run()
+    Server(settings, memory).run()
 
 
 @main.group()
@@ -81,16 +91,30 @@ def upgrade() -> None:
         if isinstance(database, SqliteDatabase):
             SqliteDatabase.create(database.path)
         migrations.upgrade(database)
+        database.check_keys()
     click.echo(f"The database is at revision {migrations.head()}.")
 
 
 @db.command()
 @click.argument("revision")
-def downgrade(revision: str) -> None:
-    """Take the database back to REVISION; `base` empties it."""
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def downgrade(revision: str, yes: bool) -> None:  # noqa: FBT001  # click's
+    """Take the database back to REVISION; `base` empties it. Refused while a process of the service lives."""
     with opened_database() as database:
-        migrations.downgrade(database, revision)
-    click.echo(f"The database is at revision {revision}.")
+        try:
+            plan = downgrades.plan(database, revision, app.STORED)
+            target = plan.revision or "base"
+            click.echo(f"From revision {plan.before} back to {target} this is lost:", err=True)
+            for loss in plan.losses or ("nothing",):
+                click.echo(f"  {loss}", err=True)
+            if not yes and not sys.stdin.isatty():
+                raise click.ClickException("nothing was changed. To go on without a terminal, add --yes")
+            if not yes:
+                click.confirm("Go on?", abort=True, err=True)
+            downgrades.carry_out(database, plan)
+        except downgrades.DowngradeRefusedError as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"The database is at revision {target}.")
 
 
 @db.command()

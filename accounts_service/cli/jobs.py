@@ -13,7 +13,7 @@ from accounts_service.cli.shared import settings_of_environment
 from accounts_service.jobs import loop
 from accounts_service.storage.database import UnopenedError
 from accounts_service.storage.migrations import SchemaMismatchError
-from accounts_service.storage.sealed import BadKeysFileError
+from accounts_service.storage.sealed import BadKeysFileError, Keyring
 
 
 class _Ending:
@@ -37,12 +37,14 @@ class _Ending:
 @click.command()
 @click.option("--once", is_flag=True, help="Do every job once, and end; exit status 1 when one failed.")
 @click.option("--parent", type=int, hidden=True, help="End when this process, which started us, is gone.")
-def jobs(once: bool, parent: int | None) -> None:  # noqa: FBT001  # click's
+@click.option("--keys-from-stdin", "is_given_keys", is_flag=True, hidden=True, help="Keys for when the file is gone.")
+def jobs(once: bool, parent: int | None, is_given_keys: bool) -> None:  # noqa: FBT001  # click's
     """Do the work outside requests, such as sending mails, until told to end. `serve` starts one by itself."""
     settings = settings_of_environment()
     ending = _Ending(parent)
     try:
-        with app.jobs(settings) as all_jobs:
+        held = Keyring.from_json(sys.stdin.buffer.read()) if is_given_keys else None
+        with app.jobs(settings, held) as all_jobs:
             well = loop.run(all_jobs, ending, once=once)
     except (BadKeysFileError, SchemaMismatchError, UnopenedError) as error:
         raise click.ClickException(str(error)) from None

@@ -31,7 +31,12 @@ def keys() -> None:
 @keys.command()
 def add() -> None:
     """Make a key in the keys file, which seals nothing yet, and print its id."""
-    click.echo(_changed(lambda keyring: keyring.extended()))
+    with opened_database():
+        key = _changed(lambda keyring: keyring.extended())
+    # The check value comes after the file: a new key without one is accepted, since the others prove the file. Should
+    # this process die here, the next that opens the database with this file adds the value.
+    with opened_database():
+        click.echo(key)
 
 
 @keys.command()
@@ -116,10 +121,14 @@ def remove(key: str) -> None:
                 raise click.ClickException(
                     f"nothing was changed; {under} secrets need {key}. First: accounts-service keys rewrap --wait"
                 )
+            # Before the file: a running process refuses a file that lacks a key with a check value.
+            database.forget_key(key)
             left = {name: value for name, value in keyring.wrapping.items() if name != key}
             return replace(keyring, wrapping=left), key
 
         _changed(act)
+        # And after it, should a process that started meanwhile have added the value.
+        database.forget_key(key)
     click.echo(f"{key} is gone. What is in older backups of the database needs the older keys file.")
 
 

@@ -82,10 +82,11 @@ def opened_database() -> Iterator[Database]:
     # What is wrong is told below, in one line.
     database.outage.keep_quiet()
     try:
+        database.check_keys()
         yield database
     except (RefusedError, ReadInterruptedError) as error:
         raise click.ClickException(f"{name_of(settings.database_url)} cannot be used: {cause_of(error)}") from None
-    except (migrations.SchemaMismatchError, CommandError, OSError) as error:
+    except (migrations.SchemaMismatchError, BadKeysFileError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None
     finally:
         database.dispose()

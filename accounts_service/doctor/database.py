@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from accounts_service.access.documents import few
 from accounts_service.config import CONNECTIONS_BESIDE, Settings
 from accounts_service.doctor.contents import judge_contents
 from accounts_service.doctor.files import judge_files, judge_sqlite
-from accounts_service.doctor.findings import Finding, fail, ok, warn
+from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.storage import migrations
 from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, cause_of, damaged
@@ -28,6 +30,8 @@ from accounts_service.storage.database import (
     UnopenedError,
     open_database,
 )
+from accounts_service.storage.key_checks import ForeignKeysFileError
+from accounts_service.storage.rotation import Processes
 from accounts_service.storage.sealed import Keyring, Vault
 from accounts_service.storage.writability import try_to_write
 
@@ -39,6 +43,7 @@ def judge_database(settings: Settings, keyring: Keyring | None, *, secrets: bool
     """Visit the database of `settings`; with `secrets`, and the keys, also open all that is sealed in it."""
     # Without keys everything else can be looked at all the same.
     vault = Vault(keyring or Keyring.generate())
+    vault.source = str(settings.keys_file)
     try:
         database = open_database(settings.database_url, vault)
         name = name_of(settings.database_url)
@@ -48,12 +53,14 @@ def judge_database(settings: Settings, keyring: Keyring | None, *, secrets: bool
         return
     database.outage.keep_quiet()
     try:
-        yield from _visit(database, name, settings, secrets=secrets and keyring is not None)
+        yield from _visit(database, name, settings, keyring, secrets=secrets and keyring is not None)
     finally:
         database.dispose()
 
 
-def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
+def _visit(
+    database: Database, name: str, settings: Settings, keyring: Keyring | None, *, secrets: bool
+) -> Iterator[Finding]:
     try:
         if isinstance(database, SqliteDatabase):
             yield from judge_files(database.path)
@@ -61,7 +68,11 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
             return
         yield from _connected(database, name, settings)
         if migrations.fits(database):
-            yield from _writes(database, name)
+            findings = [*judge_keys(database, keyring, settings.keys_file)]
+            yield from findings
+            # Without the keys of this database nothing is written into it.
+            if keyring is not None and not any(finding.status is Status.FAIL for finding in findings):
+                yield from _writes(database, name)
             yield from judge_contents(database, settings, secrets=secrets)
     except (RefusedError, ReadInterruptedError) as error:
         yield _unreached(name, settings.database_url, error)
@@ -81,6 +92,25 @@ def _visit(database: Database, name: str, settings: Settings, *, secrets: bool) 
         # SQLAlchemy meets bytes where the encoding is no text, as SQL_ASCII is none.
         text = f"could not be carried out ({type(error).__name__})"
         yield fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
+
+
+def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Iterator[Finding]:
+    """Find a keys file of another database, and keys whose file is gone while processes still hold them."""
+    foreign = ""
+    if keyring is not None:
+        try:
+            database.judge_keys(keyring)
+        except ForeignKeysFileError as error:
+            foreign = str(error)
+            yield fail("keys", foreign, "the service refuses to start and to write with it")
+    if keyring is not None and not foreign:
+        yield ok("keys", "they are those the database was written with")
+        return
+    with database.reading(Processes) as processes:
+        live = processes.live()
+    if live:
+        text = f"the keys exist only in the memory of {few(map(str, live))}"
+        yield fail("keys", text, f"restore {path} from its backup, and end none of these processes before")
 
 
 def _writes(database: Database, name: str) -> Iterator[Finding]:

@@ -15,6 +15,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from accounts_service.storage.sealed import BadKeysFileError
+
 RESTORE = "stop the service, keep a copy of the file with its -wal and -shm, and restore a backup"
 
 
@@ -32,6 +34,9 @@ class Cause:
 
 UNKNOWN = Cause("unknown", "it cannot be reached or read, or is busy", "look at its log, and at the disk")
 UNRESPONSIVE = Cause("unresponsive", "it does not answer in time", "look at its log, and for what holds its locks")
+_FOREIGN_KEYS = Cause(
+    "foreign_keys", "the keys file is not the one that it was written with", "restore it; see keys.foreign in the log"
+)
 
 # By the beginning of a SQLSTATE; the longest that fits counts.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -145,6 +150,8 @@ _ERRNOS = {
 def cause_of(error: BaseException | None) -> Cause:
     """Find what is behind `error`, in it or in what it came from; UNKNOWN where nothing tells."""
     for one in _chain(error):
+        if isinstance(one, BadKeysFileError):
+            return _FOREIGN_KEYS
         found = _by_state(one) or _by_sqlite(one) or _by_errno(one) or _by_words(one)
         if found is not None:
             return found

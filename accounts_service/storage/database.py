@@ -12,6 +12,7 @@ import errno
 import os
 import random
 import sqlite3
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -40,13 +41,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter, DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from accounts_service.faults import Overloaded, RefusedError
+from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.folders import make_private
 from accounts_service.lines import Line, NoLine
-from accounts_service.storage import audit
+from accounts_service.storage import audit, key_checks
 from accounts_service.storage.causes import state_of
 from accounts_service.storage.outage import Access, Outage
-from accounts_service.storage.sealed import Vault
+from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault
 from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
 
@@ -230,6 +231,9 @@ class Database(ABC):
         self._notes = Line(1, 1, capacity.wait_s)
         self._beside: list[Callable[[], None]] = []
         self.outage = Outage()
+        self._checking = threading.Lock()
+        self._keys_are_checked = False
+        self._keys_were_refused = False
 
     @contextmanager
     def reading(self, store: type[S]) -> Iterator[S]:
@@ -301,8 +305,77 @@ class Database(ABC):
 
         `principal` waits for a turn in `line`, by default that of the writers.
         """
+        if not self._keys_are_checked:
+            self._refuse_foreign_keys()
         with (line or self.writers).turn(principal), self._telling(Access.WRITE), self._begin() as connection:
             yield connection
+
+    def check_keys(self) -> None:
+        """Compare the keys with the check values in the database, and add those that it lacks.
+
+        Done before the first write at the latest. Raises ForeignKeysFileError, or RefusedError with Overloaded or
+        Unavailable.
+        """
+        with self._checking:
+            if self._keys_are_checked or self.is_missing():
+                return
+            with self.looking() as connection:
+                lacking = key_checks.absent(connection, self._vault)
+            if lacking is not None:
+                self._keys_are_checked = not lacking or self._record_keys()
+
+    def judge_keys(self, keyring: Keyring, held: Keyring | None = None) -> None:
+        """Raise BadKeysFileError if these keys must not take the place of those that are held.
+
+        They are another database's, or lack a key that was not removed by a command: its last copy may be in memory.
+        """
+        lacking = frozenset() if held is None else held.wrapping.keys() - keyring.wrapping.keys()
+        try:
+            with self.looking() as connection:
+                vault = Vault(keyring)
+                vault.source = self._vault.source
+                key_checks.absent(connection, vault)
+                lacking &= key_checks.names(connection)
+        except RefusedError:
+            # Looked at again until the database is back.
+            log.info("keys.checked_later")
+        if lacking:
+            names = ", ".join(sorted(lacking))
+            raise BadKeysFileError(f"{self._vault.source} lacks {names}, which 'keys remove' has not removed")
+
+    def record_keys(self) -> None:
+        """Add the check values of keys that have come since. Raises as `check_keys` does."""
+        with self._checking:
+            self._keys_are_checked = False
+        self.check_keys()
+
+    def forget_key(self, name: str) -> None:
+        """Remove the check value of a key. Raises RefusedError as `begin` does."""
+        with self.begin() as connection:
+            key_checks.forget(connection, name)
+
+    def _record_keys(self) -> bool:
+        for _ in range(TRIES):
+            # Another process with the same keys was first, or one with others: looked at anew.
+            with suppress(TransactionRefusedError):
+                try:
+                    with self._telling(Access.WRITE), self._begin() as connection:
+                        key_checks.record(connection, self._vault)
+                except RefusedError as error:
+                    # Reads go on with a database that takes no writes. The next write tries again.
+                    log.warning("keys.not_recorded", reason=type(error.fault).__name__)
+                    return False
+                return True
+        return False
+
+    def _refuse_foreign_keys(self) -> None:
+        try:
+            self.check_keys()
+        except key_checks.ForeignKeysFileError as error:
+            if not self._keys_were_refused:
+                log.error("keys.foreign", reason=str(error))
+            self._keys_were_refused = True
+            raise RefusedError(Unavailable()) from error
 
     @contextmanager
     def looking(self) -> Iterator[Connection]:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Row, Table, select, text, tuple_, update
+from sqlalchemy import Column, Connection, Row, Table, select, text, tuple_, update
 
 from accounts_service.faults import Json
 from accounts_service.storage.database import Database, Store
+from accounts_service.storage.key_checks import SAMPLE
 from accounts_service.storage.sealed import Place, Wrapped, Wrapping
 from accounts_service.storage.statements import Statement, Value, given
 
@@ -37,6 +38,7 @@ class Sealed:
         self.table = table.name
         self.column = f"{table.name}.{column.name}"
         self.keys = tuple(key.name for key in table.primary_key.columns)
+        column.info[SAMPLE] = self
         self._family = family
         self._attribute = attribute
         keys = [table.columns[key] for key in self.keys]
@@ -69,6 +71,13 @@ class Sealed:
         except ValueError:
             return None
         return there if isinstance(there, dict) else None
+
+    def sample(self, connection: Connection) -> Iterator[tuple[Place, str]]:
+        """Read some envelopes: of the first rows."""
+        for row in self.first.run(connection, {}):
+            for attribute, envelope in (self.envelopes_of(row) or {}).items():
+                if isinstance(envelope, str):
+                    yield self.place(row, attribute), envelope
 
     def written(self, envelopes: Mapping[str, Json]) -> str:
         """Write envelopes as the column holds them."""

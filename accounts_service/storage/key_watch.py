@@ -14,8 +14,9 @@ from accounts_service.faults import RefusedError
 from accounts_service.lines import Line
 from accounts_service.storage.audit import Author
 from accounts_service.storage.database import Database, TransactionRefusedError
+from accounts_service.storage.key_checks import ForeignKeysFileError
+from accounts_service.storage.keys_file import FileVault
 from accounts_service.storage.rotation import Process, Processes
-from accounts_service.storage.sealed import Vault
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +32,10 @@ _AUTHOR = Author("accounts", "keys", "")
 class KeyWatch:
     """Looks at the keys file each second; reports at once what has changed, and else that the process lives."""
 
-    def __init__(self, database: Database, vault: Vault, kind: str) -> None:
+    def __init__(self, database: Database, vault: FileVault, kind: str) -> None:
         self._database = database
         self._vault = vault
+        vault.judged_by(database.judge_keys)
         self._kind = kind
         self._uid = uuid.uuid4().hex
         # A line of its own: a flood of writers does not keep this process from reporting.
@@ -66,6 +68,8 @@ class KeyWatch:
     def look(self) -> None:
         """Take the keys that are there by now, and report if that is due."""
         self._vault.look()
+        if self._reported is not None and self._reported.keys != self._vault.keys:
+            self._record_keys()
         process = Process(
             self._uid, self._kind, socket.gethostname(), os.getpid(), self._vault.keys, self._vault.active
         )
@@ -82,3 +86,9 @@ class KeyWatch:
             return
         self._failing = False
         self._reported, self._report_at = process, time.monotonic() + _REPORT_SECONDS
+
+    def _record_keys(self) -> None:
+        try:
+            self._database.record_keys()
+        except (RefusedError, ForeignKeysFileError) as error:
+            log.warning("keys.not_recorded", reason=type(error).__name__)

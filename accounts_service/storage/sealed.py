@@ -137,6 +137,11 @@ class Keyring:
         key_id = _new_id(self.wrapping)
         return replace(self, wrapping={**self.wrapping, key_id: secrets.token_bytes(_KEY_BYTES)}), key_id
 
+    def check_values(self, installation: str) -> dict[str, bytes]:
+        """Return what is kept of each key in the database, by its id: a MAC under the key, which does not show it."""
+        held = {**self.wrapping, ":mac": self.mac, ":fingerprint": self.fingerprint}
+        return {name: hmac.digest(key, framed("key-check", name, installation), "sha256") for name, key in held.items()}
+
     def to_json(self) -> str:
         """Write the form of the keys file."""
         document = {
@@ -231,6 +236,9 @@ class Vault:
     None (storage/keys_file.py); `clock` is a time in seconds.
     """
 
+    # Where the keys come from, for messages.
+    source = "the keys file"
+
     def __init__(
         self,
         keyring: Keyring,
@@ -254,6 +262,15 @@ class Vault:
     def active(self) -> str:
         """Name the key that seals what is new."""
         return self._current().active
+
+    @property
+    def problem(self) -> str:
+        """Why the keys exist in memory only; empty while their file can be used."""
+        return ""
+
+    def check_values(self, installation: str) -> dict[str, bytes]:
+        """Return the check value of each key that is held, by its id."""
+        return self._keyring.check_values(installation)
 
     def look(self) -> None:
         """Take the keys that are there by now."""

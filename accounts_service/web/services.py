@@ -22,8 +22,8 @@ from accounts_service.config import Settings
 from accounts_service.lines import Line
 from accounts_service.storage.database import Database, Store
 from accounts_service.storage.idempotency import Running
+from accounts_service.storage.keys_file import FileVault
 from accounts_service.storage.limits import Limits
-from accounts_service.storage.sealed import Vault
 from accounts_service.storage.stored import Stored
 from accounts_service.storage.witness import Witness
 from accounts_service.storage.writability import Writability
@@ -221,7 +221,7 @@ class Services:
     # Records what is no change.
     witness: Witness
     # Seals what a browser keeps for the service, too.
-    vault: Vault
+    vault: FileVault
     # What all families store in versions, served or not.
     stored: tuple[Stored, ...]
     # Of the families that are served; app.assemble knows which those are.

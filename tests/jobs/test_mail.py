@@ -22,7 +22,7 @@ from accounts_service.storage.limits import open_limits
 from accounts_service.storage.outbox import LEASE_SECONDS, OUTBOX_MESSAGE, Message, Outbox
 from accounts_service.storage.sealed import Keyring, Vault
 from accounts_service.web.services import MailServer as Described
-from tests.storage.kit import AUTHOR, VAULT, delete, opened, put, rows
+from tests.storage.kit import AUTHOR, VAULT, WITHOUT_KEYS, delete, opened, put, rows
 from tests.support.mail_server import PASSWORD, MailServer, dead_port, dripping
 
 ACCOUNT = Key("email", "default")
@@ -303,7 +303,7 @@ def test_an_account_of_a_tenant_is_none(database: Database) -> None:
 def test_under_other_keys_mails_wait(database: Database, database_url: str, clock: list[float]) -> None:
     describe(database, 25, {"password": PASSWORD})
     uid = add(database)
-    with opened(database_url, vault=Vault(Keyring.generate())) as other:
+    with opened(database_url, vault=WITHOUT_KEYS) as other:
         assert server_of(other, AccountMailServers, "email/default") == SecretUnreadable(VAULT.active)
         # Without a password the account is read all the same, but no mail is.
         describe(database, 25)

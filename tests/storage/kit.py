@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -26,6 +27,8 @@ from tests.support.trail import named
 
 KEYRING = Keyring.generate()
 VAULT = Vault(KEYRING)
+# Of the same installation, with none of its wrapping keys.
+WITHOUT_KEYS = Vault(replace(KEYRING, active="another", wrapping={"another": bytes(32)}))
 AUTHOR = Author("realm", "somebody", "request-0001")
 GRANT = Grant(SignalsPrivilege.ACCOUNT_PUT, Everything())
 REVEALING = Grant(SignalsPrivilege.ACCOUNT_PUT, Everything(), frozenset((SignalsPrivilege.ACCOUNT_REVEAL,)))

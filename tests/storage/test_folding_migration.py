@@ -13,7 +13,7 @@ from accounts_service.doctor import Status, examine
 from accounts_service.identifiers import folded
 from accounts_service.storage import migrations
 from accounts_service.storage.database import Database
-from tests.storage.kit import opened
+from tests.storage.kit import KEYRING, opened
 from tests.support.installation import Installation
 from tests.support.service import Service
 from tests.support.wavefront import Client, token_of
@@ -123,7 +123,9 @@ def test_what_the_release_before_writes_after_the_upgrade_is_found(
 ) -> None:
     migrations.upgrade(before)
     users(before, [FIRST, "Özlem@example.com"])
-    service = Service(Installation(tmp_path / "installation", empty_url))
+    installation = Installation(tmp_path / "installation", empty_url)
+    installation.keys_file.write_text(KEYRING.to_json())
+    service = Service(installation)
     client = Client(service, token_of(service, "admin@example.com", "user_management"))
     assert client.user(FIRST, groups=["ingestion"])["identifier"] == FIRST
     assert client.user("JöRN@example.com")["groups"] == ["ingestion"]

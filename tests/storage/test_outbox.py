@@ -19,8 +19,7 @@ from accounts_service.storage.outbox import (
     Outbox,
     Standing,
 )
-from accounts_service.storage.sealed import Keyring, Vault
-from tests.storage.kit import AUTHOR, CANARY, VAULT, opened, rows
+from tests.storage.kit import AUTHOR, CANARY, VAULT, WITHOUT_KEYS, opened, rows
 
 MESSAGE = Message("ann@mycompany.example", f"Invited {CANARY}", f"Come: {CANARY}")
 START_US = 1_700_000_000_000_000
@@ -116,7 +115,7 @@ def test_nothing_of_a_mail_is_in_clear_and_none_opens_as_another(database: Datab
 
 def test_under_other_keys_a_mail_is_claimed_and_does_not_open(database: Database, database_url: str) -> None:
     invite(database)
-    with opened(database_url, vault=Vault(Keyring.generate())) as other:
+    with opened(database_url, vault=WITHOUT_KEYS) as other:
         claimed = claim(other)
     assert claimed is not None
     assert claimed.message == SecretUnreadable(VAULT.active)

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from accounts_service.storage.database import LOCK_SECONDS, Database
 
@@ -58,9 +58,12 @@ def upgrade(database: Database, revision: str = "head") -> None:
     _move(database, command.upgrade, revision)
 
 
-def downgrade(database: Database, revision: str) -> None:
-    """Take the database back to `revision` (`base` for empty), all or nothing. Raises RefusedError."""
-    _move(database, command.downgrade, revision)
+def downgrade(database: Database, revision: str, require: Callable[[Connection], None] | None = None) -> None:
+    """Take the database back to `revision` (`base` for empty), all or nothing. Raises RefusedError.
+
+    `require` is called within the transaction, and raises where the way back is refused. See storage/downgrades.py.
+    """
+    _move(database, command.downgrade, revision, require)
 
 
 def require(database: Database) -> None:
@@ -88,7 +91,12 @@ def _fits(revision: str | None) -> bool:
     return revision == head() or revision in COMPATIBLE
 
 
-def _move(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
+def _move(
+    database: Database,
+    step: Callable[[Config, str], None],
+    revision: str,
+    require: Callable[[Connection], None] | None = None,
+) -> None:
     with database.begin() as connection:
         if connection.dialect.name == "postgresql":
             # Two machines may run the same deployment at once; the second waits
@@ -97,6 +105,8 @@ def _move(database: Database, step: Callable[[Config, str], None], revision: str
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        if require is not None:
+            require(connection)
         config = alembic_config()
         config.attributes["connection"] = connection
         step(config, revision)

@@ -121,11 +121,14 @@ def _configuration(call: Call) -> Part:
 
 
 def _keys(call: Call) -> Part:
+    problem = call.services.vault.problem
     try:
         load_keyring(call.services.settings.keys_file)
     except BadKeysFileError as error:
+        problem = str(error)
+    if problem:
         todo = "restore the keys file before the last process that holds the keys ends"
-        return Part("keys", f"the keys are only in memory: {error}", todo)
+        return Part("keys", f"the keys are only in memory: {problem}", todo)
     return Part("keys", "the keys file can be read")
 
 

@@ -73,3 +73,6 @@ def downgrade() -> None:
     op.drop_table("signals_account_version")
     op.drop_table("signals_account")
     op.drop_table("audit_record")
+    # What later revisions added to the trail goes with it, and not before.
+    for table in ("audit_name", "audit_head", "audit_segment", "audit_last"):
+        op.execute(f"DROP TABLE IF EXISTS {table}")

@@ -12,56 +12,8 @@ NAME = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 
 
 def upgrade() -> None:
-    # Records from before, and those that a release before this one writes beside it, are of format 1.
-    op.add_column("audit_record", sa.Column("format", sa.BigInteger, nullable=False, server_default="1"))
-    op.add_column("audit_record", sa.Column("number", sa.BigInteger))
-    op.add_column("audit_record", sa.Column("link", sa.LargeBinary))
-    op.create_index("ix_audit_record_tenant_number", "audit_record", ["tenant", "number"], unique=True)
-    unsealed = sa.text("number IS NULL")
-    op.create_index(
-        "ix_audit_record_unsealed", "audit_record", ["id"], postgresql_where=unsealed, sqlite_where=unsealed
-    )
-    op.create_index("ix_audit_record_actor_id", "audit_record", ["actor", "id"])
-    op.create_index("ix_audit_record_object_id", "audit_record", ["object", "id"])
-    op.create_index("ix_audit_record_uid_version", "audit_record", ["uid", "version"])
-    op.create_index("ix_audit_record_at_us", "audit_record", ["at_us"])
-    op.create_table(
-        "audit_name",
-        sa.Column("ref", NAME, nullable=False),
-        sa.Column("kind", NAME, nullable=False),
-        sa.Column("space", NAME, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("ref", name="pk_audit_name"),
-    )
-    op.create_index("ix_audit_name_kind_space", "audit_name", ["kind", "space"])
-    op.create_table(
-        "audit_head",
-        sa.Column("tenant", NAME, nullable=False),
-        sa.Column("number", sa.BigInteger, nullable=False),
-        sa.Column("link", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("tenant", name="pk_audit_head"),
-    )
-    op.create_table(
-        "audit_segment",
-        sa.Column("tenant", NAME, nullable=False),
-        sa.Column("last", sa.BigInteger, nullable=False),
-        sa.Column("first", sa.BigInteger, nullable=False),
-        sa.Column("link", sa.LargeBinary, nullable=False),
-        sa.Column("removed_us", sa.BigInteger, nullable=False),
-        sa.Column("mac", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "last", name="pk_audit_segment"),
-    )
-    op.create_table(
-        "audit_last",
-        sa.Column("uid", NAME, nullable=False),
-        sa.Column("family", NAME, nullable=False),
-        sa.Column("tenant", NAME, nullable=False),
-        sa.Column("object", sa.Text, nullable=False),
-        sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("format", sa.BigInteger, nullable=False),
-        sa.Column("mac", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("uid", name="pk_audit_last"),
-    )
+    if "format" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("audit_record")}:
+        extend_the_trail()
     op.create_table(
         "audit_reveal",
         sa.Column("actor", NAME, nullable=False),
@@ -118,8 +70,63 @@ def upgrade() -> None:
     op.create_index("ix_signals_account_bin_deleted_us", "signals_account_bin", ["deleted_us"])
 
 
+def extend_the_trail() -> None:
+    """Make numbers, links and names of the audit trail, unless a downgrade has kept them."""
+    # Records from before, and those that a release before this one writes beside it, are of format 1.
+    op.add_column("audit_record", sa.Column("format", sa.BigInteger, nullable=False, server_default="1"))
+    op.add_column("audit_record", sa.Column("number", sa.BigInteger))
+    op.add_column("audit_record", sa.Column("link", sa.LargeBinary))
+    op.create_index("ix_audit_record_tenant_number", "audit_record", ["tenant", "number"], unique=True)
+    unsealed = sa.text("number IS NULL")
+    op.create_index(
+        "ix_audit_record_unsealed", "audit_record", ["id"], postgresql_where=unsealed, sqlite_where=unsealed
+    )
+    op.create_index("ix_audit_record_actor_id", "audit_record", ["actor", "id"])
+    op.create_index("ix_audit_record_object_id", "audit_record", ["object", "id"])
+    op.create_index("ix_audit_record_uid_version", "audit_record", ["uid", "version"])
+    op.create_index("ix_audit_record_at_us", "audit_record", ["at_us"])
+    op.create_table(
+        "audit_name",
+        sa.Column("ref", NAME, nullable=False),
+        sa.Column("kind", NAME, nullable=False),
+        sa.Column("space", NAME, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("ref", name="pk_audit_name"),
+    )
+    op.create_index("ix_audit_name_kind_space", "audit_name", ["kind", "space"])
+    op.create_table(
+        "audit_head",
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("link", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", name="pk_audit_head"),
+    )
+    op.create_table(
+        "audit_segment",
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("last", sa.BigInteger, nullable=False),
+        sa.Column("first", sa.BigInteger, nullable=False),
+        sa.Column("link", sa.LargeBinary, nullable=False),
+        sa.Column("removed_us", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "last", name="pk_audit_segment"),
+    )
+    op.create_table(
+        "audit_last",
+        sa.Column("uid", NAME, nullable=False),
+        sa.Column("family", NAME, nullable=False),
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("object", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("format", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("uid", name="pk_audit_last"),
+    )
+
+
 def downgrade() -> None:
-    # Whose names stand elsewhere loses them: records of format 2 are worth nothing without.
+    # What belongs to the audit trail stays: without names, numbers and links nothing could be said any more of what was
+    # recorded. Older releases do not look at them, and what they record is of format 1 by default.
     if op.get_bind().dialect.name == "postgresql":
         op.drop_table("tally")
     # An envelope whose data key was wrapped anew is the same but for its first word, which older releases do not know.
@@ -138,13 +145,5 @@ def downgrade() -> None:
         "rewrapping",
         "process",
         "audit_reveal",
-        "audit_last",
-        "audit_segment",
-        "audit_head",
-        "audit_name",
     ):
         op.drop_table(table)
-    for index in ("at_us", "uid_version", "object_id", "actor_id", "unsealed", "tenant_number"):
-        op.drop_index(f"ix_audit_record_{index}", "audit_record")
-    for column in ("link", "number", "format"):
-        op.drop_column("audit_record", column)
