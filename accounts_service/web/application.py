@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Request, Response, g, request
 from accounts_service.faults import InvalidBody, RefusedError
 from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
 from accounts_service.web import cors, errors, etags, ignored, retries, trail
-from accounts_service.web.body import LARGEST_BODY
+from accounts_service.web.body import LARGEST_BODY, LARGEST_UNKNOWN_BODY
 from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
 from accounts_service.web.retries import Retry
@@ -23,7 +23,8 @@ _ROUTES = "accounts_routes"
 def build(family: Family, services: Services) -> Flask:
     """Make the Flask app of `family`. Raises GapError when the family is not whole."""
     app = routed(family)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    # Until it is known who is asking; see `gate` below. Whatever reads a body before that is held to it.
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_UNKNOWN_BODY
     dialect = family.dialect(services.settings)
     errors.register(app, dialect)
     if family.cross_origin:
@@ -41,6 +42,8 @@ def build(family: Family, services: Services) -> Flask:
         g.call = call
         for check in family.checks:
             check(call)
+        if call.identity is not None:
+            request.max_content_length = LARGEST_BODY
 
     return app
 
