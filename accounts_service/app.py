@@ -121,6 +121,14 @@ def rehearse(settings: Settings) -> Settings:
     services = make_services(settings)
     try:
         _start(settings, services)
+        if settings.is_open_to_others and not services.access.current().trusts_proxies:
+            log.warning(
+                "server.exposed",
+                bind=settings.bind,
+                hint="Other machines reach the service without a proxy, so passwords and tokens are sent in clear and "
+                "its limits on slow clients are all there are. Listen on a unix socket or on 127.0.0.1, or name "
+                "the proxy in network.trusted_proxies of sg_authc.yml (docs/proxy.md).",
+            )
         return _with_connections_allowed(settings, services.database)
     finally:
         services.database.dispose()

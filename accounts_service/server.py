@@ -20,6 +20,7 @@ from accounts_service.config import Settings
 from accounts_service.jobs.smtp import DEADLINE_SECONDS
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.gate import REPEATED
+from accounts_service.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # For worker.py.
+        self.request_seconds = settings.request_seconds
         super().__init__()
 
     def load_config(self) -> None:
@@ -57,7 +60,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         options: dict[str, Any] = {
             "bind": self._settings.bind,
             "workers": self._settings.workers,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": self._settings.threads,
             # The control socket would let anyone with this uid steer the server,
             # and fails where HOME cannot be written.

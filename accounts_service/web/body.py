@@ -148,7 +148,8 @@ def has_body(request: Request) -> bool:
 def read(request: Request, reading: Reading = _PLAIN) -> bytes:
     """Read the whole body, without its content coding.
 
-    Raises RefusedError with UnsupportedCoding, MalformedBody or BodyTooLarge, or werkzeug's RequestEntityTooLarge.
+    Raises RefusedError with UnsupportedCoding, MalformedBody or BodyTooLarge, or werkzeug's RequestEntityTooLarge; and
+    of our own server (worker.py) RefusedError with BodyTooSlow or Overloaded.
     """
     require_coding(request, reading)
     raw = _received(request)
@@ -160,7 +161,7 @@ def read(request: Request, reading: Reading = _PLAIN) -> bytes:
 def _received(request: Request) -> bytes:
     try:
         raw = request.get_data(cache=True)
-    except HTTPException:
+    except (HTTPException, RefusedError):
         raise
     except Exception:  # noqa: BLE001  # each server has exceptions of its own for a body that is not well framed
         raise RefusedError(MalformedBody("the body is not well framed")) from None

@@ -17,6 +17,8 @@ import pytest
 from werkzeug.test import run_wsgi_app
 
 from accounts_service import app
+from accounts_service.app import rehearse
+from tests.support.installation import Installation
 from tests.support.mention import JOHN, Mention
 from tests.support.service import Service
 
@@ -206,3 +208,36 @@ def test_only_known_callers_have_large_bodies_read(service: Service) -> None:
     order = "grant_type=authorization_code&client_secret=" + "x" * 17_000
     refused = mention.ask("POST", "/mention/oauth/v2/token", by=None, data=order, headers=form)
     assert (refused.status_code, refused.json["message"]) == (413, "The body is larger than 16384 bytes")
+
+
+def test_hosts_that_are_not_allowed_are_refused(installation: Installation) -> None:
+    """Before anything else is looked at, in every family, and in the words of each."""
+    service = Service(installation, ACCOUNTS_ALLOWED_HOSTS="accounts.example,localhost")
+    service.is_described = False
+    for path in ("/livez", "/_signals/account/email/x", "/api/v2/account", "/accounts/me"):
+        allowed = [service.ask("GET", path, headers={"Host": host}) for host in ("accounts.EXAMPLE.:8443", "localhost")]
+        assert {answer.status_code for answer in allowed} <= {200, 401, 404}
+        for host in ("evil.example", "accounts.example.evil.example", "127.0.0.1", ""):
+            refused = service.ask("GET", path, headers={"Host": host})
+            assert (refused.status_code, "Host: not a host of this service" in refused.text) == (400, True)
+    service.close()
+
+
+def test_start_that_others_reach_without_a_proxy_is_warned_of(
+    installation: Installation, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for bind, is_warned_of in (
+        ("127.0.0.1:80", False),
+        ("[::1]:80", False),
+        ("localhost:80", False),
+        ("unix:/run/x", False),
+        ("0.0.0.0:80", True),
+        ("[::]:80", True),
+        ("accounts.example:80", True),
+    ):
+        rehearse(installation.settings(ACCOUNTS_BIND=bind))
+        assert ("server.exposed" in "".join(capfd.readouterr())) is is_warned_of, bind
+    authc = {"auth_domains": [{"type": "basic/internal_users_db"}], "network": {"trusted_proxies": ["10.0.0.1"]}}
+    installation.write("sg_authc.yml", authc)
+    rehearse(installation.settings(ACCOUNTS_BIND="0.0.0.0:80"))
+    assert "server.exposed" not in "".join(capfd.readouterr())

@@ -176,6 +176,8 @@ class MentionDialect:
                 return response
             case faults.BodyTooLarge(limit):
                 return _message(413, f"The body is larger than {limit} bytes")
+            case faults.BodyTooSlow():
+                return _message(408, "The body did not arrive in time")
             case faults.BadQuery(found):
                 return _message(400, "; ".join(problem.reason for problem in found))
             case faults.NoSuchScroll():
