@@ -65,11 +65,10 @@ class Socket(socket.socket):
 
     def send_more(self) -> None:
         """Send what can be sent at once of what is left."""
-        self.settimeout(0)
         try:
             while self.unsent:
                 with memoryview(self.unsent) as view:
-                    sent = self.send(view[:LARGEST_BODY])
+                    sent = self.send(view[:LARGEST_BODY], socket.MSG_DONTWAIT)
                 del self.unsent[:sent]
         except BlockingIOError:
             pass
@@ -92,25 +91,26 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
         now = time.monotonic()
         if self.deadline is None:
             self.deadline = now + self._patience_s
-        self.sock.settimeout(0)
+        size = max(self.mxchunk, min(size_hint or 0, self.max_body_chunk))
         try:
-            data: bytes = super().chunk(size_hint)
+            data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
         except BlockingIOError:
             if self.deadline <= now:
                 raise RefusedError(BodyTooSlow()) from None
-            data = self._awaited(self.deadline - now, size_hint)
+            data = self._awaited(self.deadline - now, size)
         self.deadline += len(data) / BYTES_PER_SECOND
         return data
 
-    def _awaited(self, timeout_s: float, size_hint: int | None) -> bytes:
+    def _awaited(self, timeout_s: float, size: int) -> bytes:
         if not self._places.acquire(blocking=False):
             raise RefusedError(Overloaded(retry_after=1))
         try:
             self.sock.settimeout(timeout_s)
-            data: bytes = super().chunk(size_hint)
+            data: bytes = self.sock.recv(size)
         except TimeoutError:
             raise RefusedError(BodyTooSlow()) from None
         finally:
+            self.sock.settimeout(None)
             self._places.release()
         return data
 
@@ -119,6 +119,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection, and what has arrived of its next request."""
 
     sock: Socket
+    # Whether the loop is told what happens to it.
+    is_watched = False
 
     def begin(self, received: bytes, deadline: float) -> None:
         """Wait for a request, of which the connection has brought some bytes already."""
@@ -199,7 +201,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 raise
             return
         self.nr_conns += 1
-        self._await(Connection(self.cfg, Socket(accepted), address, listener.getsockname()))
+        conn = Connection(self.cfg, Socket(accepted), address, listener.getsockname())
+        # What must not wait says so itself (MSG_DONTWAIT).
+        conn.sock.settimeout(None)
+        self._await(conn)
         if self.nr_conns >= self.worker_connections:
             self._make_room()
 
@@ -213,18 +218,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _await(self, conn: Connection, received: bytes = b"") -> None:
         conn.begin(received, time.monotonic() + self.patience_s)
         self._arriving[conn] = None
-        self._register(conn, selectors.EVENT_READ, self._on_arriving)
         if conn.is_whole:
             self._hand_over(conn)
-        else:
-            # Most often everything is there by now.
-            self._on_arriving(conn)
+            return
+        # Most often everything is there by now.
+        self._on_arriving(conn)
+        if conn in self._arriving:
+            self._watch(conn, selectors.EVENT_READ, self._on_arriving)
 
     def _on_arriving(self, conn: Connection) -> None:
         if conn not in self._arriving:
             return
         try:
-            data = conn.sock.recv(_PIECE)
+            data = conn.sock.recv(_PIECE, socket.MSG_DONTWAIT)
             is_whole = conn.add(data) if data else bool(conn.body_at)
         except BlockingIOError:
             return
@@ -255,10 +261,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     # -- Leaving --------------------------------------------------------------
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:  # noqa: FBT001  # gunicorn's
-        # A body that nobody has read is not waited for.
+        # A body that nobody has read is not waited for. (With a deadline of its own finish_body would.)
         conn.parser.unreader.deadline = 0.0
         try:
-            return bool(super()._keepalive_after(conn, keepalive))
+            return keepalive and bool(conn.parser.finish_body(max_bytes=LARGEST_UNKNOWN_BODY))
         except RefusedError:
             return False
 
@@ -282,7 +288,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _send(self, conn: Connection, *, keep: bool) -> None:
         conn.deadline = time.monotonic() + self.patience_s + len(conn.sock.unsent) / BYTES_PER_SECOND
         self._sending[conn] = None
-        self._register(conn, selectors.EVENT_WRITE, partial(self._on_writable, keep))
+        self._watch(conn, selectors.EVENT_WRITE, partial(self._on_writable, keep))
         while len(self._sending) > 1 and sum(len(one.sock.unsent) for one in self._sending) > _MOST_UNSENT:
             self._drop(next(iter(self._sending)), self._sending)
 
@@ -303,7 +309,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if received:
             self._await(conn, received)
             return
-        conn.sock.settimeout(0)
         conn.set_timeout()
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + _LINGER_SECONDS)
@@ -318,15 +323,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         try:
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._drop(conn, self._lingering, registered=False)
+            self._drop(conn, self._lingering)
         else:
-            self._register(conn, selectors.EVENT_READ, self._on_lingering)
+            self._watch(conn, selectors.EVENT_READ, self._on_lingering)
 
     def _on_lingering(self, conn: Connection) -> None:
         if conn not in self._lingering:
             return
         try:
-            got = len(conn.sock.recv(_PIECE))
+            got = len(conn.sock.recv(_PIECE, socket.MSG_DONTWAIT))
         except BlockingIOError:
             return
         except OSError:
@@ -365,18 +370,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self.keepalived_conns[0].timeout = 0.0
             self.murder_keepalived()
 
-    def _register(self, conn: Connection, event: int, then: Callable[[Connection], None]) -> None:
-        conn.sock.settimeout(0)
+    def _watch(self, conn: Connection, event: int, then: Callable[[Connection], None]) -> None:
+        conn.is_watched = True
         self.poller.register(conn.sock, event, lambda _: then(conn))
 
     def _forget(self, conn: Connection, place: dict[Connection, None]) -> None:
         del place[conn]
-        self.poller.unregister(conn.sock)
+        if conn.is_watched:
+            conn.is_watched = False
+            self.poller.unregister(conn.sock)
 
-    def _drop(self, conn: Connection, place: dict[Connection, None], *, registered: bool = True) -> None:
-        if registered:
-            self._forget(conn, place)
-        else:
-            del place[conn]
+    def _drop(self, conn: Connection, place: dict[Connection, None]) -> None:
+        self._forget(conn, place)
         self.nr_conns -= 1
         util.close(conn.sock)
