@@ -122,3 +122,13 @@ def test_head_that_is_too_long_is_refused(served: Served, socket_enabled: None) 
     del socket_enabled
     long = _head("GET", "/livez", *(f"X-{number}: {'x' * 8000}" for number in range(90)))
     assert _received(_opened(served, long[:80_000]))[0] == 431
+
+
+def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_enabled: None) -> None:
+    del socket_enabled
+    whole = served.ask("GET", "/docs/swagger-ui-bundle.js", by=None).body
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", served.port))
+    connection.sendall(_head("GET", "/docs/swagger-ui-bundle.js", "Connection: close"))
+    assert _received(connection) == (200, whole)
