@@ -154,6 +154,14 @@ def rehearse(settings: Settings) -> tuple[Settings, Memory]:
     services = make_services(settings, last_good=last_good)
     try:
         _start(settings, services)
+        if settings.is_open_to_others and not services.access.current().trusts_proxies:
+            log.warning(
+                "server.exposed",
+                bind=settings.bind,
+                hint="Other machines reach the service without a proxy, so passwords and tokens are sent in clear and "
+                "its limits on slow clients are all there are. Listen on a unix socket or on 127.0.0.1, or name "
+                "the proxy in network.trusted_proxies of sg_authc.yml (docs/proxy.md).",
+            )
         return _with_connections_allowed(settings, services.database), Memory(services.vault.keeping(), last_good)
     finally:
         services.database.dispose()

@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
@@ -249,6 +250,20 @@ class Settings:
         "256",
         "Threads per worker. The places in the lines below are a part of them, so that reads and health checks always "
         "find a free thread.",
+    )
+    request_seconds: int = _setting(
+        10,
+        _whole_number(1, 300),
+        "10",
+        "How many seconds the head of a request and the first 16 KiB of its body may take to arrive; then 408. What is "
+        "larger must arrive at 16 KiB a second.",
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        _hosts,
+        "(every host)",
+        "The hosts, without ports, that a request may name in `Host`; any other is refused with 400. Add the name that "
+        "health checks use.",
     )
     writer_places: int | None = _setting(
         None,
@@ -558,6 +573,17 @@ class Settings:
             hashes=max(self.hash_places or self.threads * 3 // 16, self.hashes_at_once),
             counts=self.threads // 8,
         )
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """Return whether other machines may connect; a host name may be any address."""
+        if self.bind.startswith("unix:"):
+            return False
+        host = self.bind.rpartition(":")[0].strip("[]")
+        try:
+            return not ip_address(host).is_loopback
+        except ValueError:
+            return host != "localhost"
 
     @property
     def last_good_dir(self) -> Path:

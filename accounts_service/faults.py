@@ -288,6 +288,11 @@ class BodyTooLarge:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyTooSlow:
+    """The body did not arrive in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmptyBody:
     """A body was announced as JSON and has no bytes."""
 
@@ -491,6 +496,7 @@ Fault: TypeAlias = (
     | UnsupportedMediaType
     | UnsupportedCoding
     | BodyTooLarge
+    | BodyTooSlow
     | EmptyBody
     | MalformedBody
     | InvalidBody

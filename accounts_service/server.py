@@ -27,6 +27,7 @@ from accounts_service.jobs.smtp import DEADLINE_SECONDS
 from accounts_service.storage.keys_file import FileVault
 from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.gate import REPEATED
+from accounts_service.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self.memory = memory
         # Shared with the workers: whether any of them has ever been ready.
         self._readiness = mmap.mmap(-1, 1)
+        # For worker.py.
+        self.request_seconds = settings.request_seconds
         super().__init__()
 
     @property
@@ -77,7 +80,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         options: dict[str, Any] = {
             "bind": self._settings.bind,
             "workers": self._settings.workers,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": self._settings.threads,
             # The control socket would let anyone with this uid steer the server,
             # and fails where HOME cannot be written.

@@ -57,11 +57,26 @@ class Proxy:
         status, _, _ = self.ask("PUT", *headers, person=person, path=path)
         return status
 
+    def present(self, certificate: Path) -> int:
+        """PUT an account with a certificate that was issued before; returns the status."""
+        context = self.context()
+        context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
+        try:
+            connection.request("PUT", EMAIL, BODY, {"Content-Type": "application/json"})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def context(self) -> ssl.SSLContext:
+        """Return how to connect as nobody."""
+        return ssl.create_default_context(cafile=self.authority.certificate)
+
     def ask(
         self, method: str, *headers: tuple[str, str], person: str | None = None, path: str = EMAIL
     ) -> tuple[int, Message, bytes]:
         """Send a request, with an account if it is a PUT; returns the status, the headers and the body as sent."""
-        context = ssl.create_default_context(cafile=self.authority.certificate)
+        context = self.context()
         if person:
             context.load_cert_chain(*self.authority.issue("client", [(NameOID.COMMON_NAME, person)]))
         body = BODY if method == "PUT" else b""
@@ -99,7 +114,9 @@ def compressing(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> Iterat
 
 
 @contextmanager
-def _proxy(tmp_path: Path, sqlite_url: str, *changed: tuple[str, str]) -> Iterator[Proxy]:
+def _proxy(
+    tmp_path: Path, sqlite_url: str, *changed: tuple[str, str], authority: Authority | None = None
+) -> Iterator[Proxy]:
     files = personas.configuration() | {
         "sg_authc.yml": AUTHC,
         "sg_roles_mapping.yml": {
@@ -109,7 +126,7 @@ def _proxy(tmp_path: Path, sqlite_url: str, *changed: tuple[str, str]) -> Iterat
     }
     bind = tmp_path / "accounts.sock"
     settings = {"ACCOUNTS_BIND": f"unix:{bind}", "ACCOUNTS_TRUSTED_SOCKET_USERS": str(os.getuid())}
-    authority = Authority(tmp_path)
+    authority = authority or Authority(tmp_path)
     authority.issue("server", [(NameOID.COMMON_NAME, "accounts.example")])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -184,6 +201,44 @@ def test_a_certificate_says_who_is_asking_and_nothing_else_does(proxy: Proxy) ->
 def test_a_subject_of_another_form_is_nobody(proxy: Proxy) -> None:
     others = ("alice,CN=bob", "CN=alice", "alice bob", "alice+bob", "älice")
     assert {person: proxy.put(person=person) for person in others} == dict.fromkeys(others, 401)
+
+
+def test_names_in_certificates_are_compared_with_their_case(proxy: Proxy) -> None:
+    """Who is called ALICE is somebody, and not alice, whose roles the proxy knows."""
+    spellings = ("alice", "ALICE", "Alice")
+    assert [proxy.put(person=person) for person in spellings] == [201, 403, 403]
+
+
+def test_revoked_certificate_is_refused(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> None:
+    del socket_enabled
+    authority = Authority(tmp_path)
+    (revoked, _), (good, _) = (authority.issue(file, [(NameOID.COMMON_NAME, "alice")]) for file in ("old", "new"))
+    authority.revoke(revoked)
+    shown = ("# ssl_crl ", "ssl_crl ")
+    with _proxy(tmp_path, sqlite_url, shown, authority=authority) as proxy:
+        assert (proxy.present(revoked), proxy.present(good)) == (400, 201)
+
+
+def test_requests_and_connections_of_an_address_are_limited(
+    tmp_path: Path, sqlite_url: str, socket_enabled: None
+) -> None:
+    del socket_enabled
+    fewer = (
+        ("rate=50r/s", "rate=1r/m"),
+        ("burst=200", "burst=4"),
+        ("accounts_connections 32", "accounts_connections 1"),
+    )
+    with _proxy(tmp_path, sqlite_url, *fewer) as proxy:
+        raw = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
+        with proxy.context().wrap_socket(raw, server_hostname="127.0.0.1") as slow:
+            slow.sendall(b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+            assert proxy.ask("GET", path="/livez")[0] == 429
+        answers = [proxy.ask("GET", path="/livez") for _ in range(8)]
+    statuses = [status for status, _, _ in answers]
+    assert set(statuses) == {200, 429}
+    assert statuses == sorted(statuses)
+    _, headers, body = answers[-1]
+    assert (headers["Retry-After"], json.loads(body)) == ("1", {"message": "Too many requests from this address"})
 
 
 def test_an_encoded_slash_passes_the_proxy_as_it_was_sent(proxy: Proxy) -> None:

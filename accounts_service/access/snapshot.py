@@ -264,6 +264,11 @@ class Snapshot:
         self._naming = frozenset(source.header for source in naming if source.header)
         self._separators = frozenset((source.header, source.split) for source in sources if source.header)
 
+    @property
+    def trusts_proxies(self) -> bool:
+        """Return whether connections from some addresses count as a trusted proxy's."""
+        return bool(self._network.trusted_proxies or self._network.trusted_proxies_regex)
+
     def authenticate(self, facts: Facts) -> Identity:
         """Find out who sent `facts`.
 

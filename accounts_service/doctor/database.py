@@ -68,12 +68,7 @@ def _visit(
             return
         yield from _connected(database, name, settings)
         if migrations.fits(database):
-            findings = [*judge_keys(database, keyring, settings.keys_file)]
-            yield from findings
-            # Without the keys of this database nothing is written into it.
-            if keyring is not None and not any(finding.status is Status.FAIL for finding in findings):
-                yield from _writes(database, name)
-            yield from judge_contents(database, settings, secrets=secrets)
+            yield from _fitting(database, name, settings, keyring, secrets=secrets)
     except (RefusedError, ReadInterruptedError) as error:
         yield _unreached(name, settings.database_url, error)
     except OSError as error:
@@ -92,6 +87,17 @@ def _visit(
         # SQLAlchemy meets bytes where the encoding is no text, as SQL_ASCII is none.
         text = f"could not be carried out ({type(error).__name__})"
         yield fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
+
+
+def _fitting(
+    database: Database, name: str, settings: Settings, keyring: Keyring | None, *, secrets: bool
+) -> Iterator[Finding]:
+    findings = [*judge_keys(database, keyring, settings.keys_file)]
+    yield from findings
+    # Without the keys of this database nothing is written into it.
+    if keyring is not None and not any(finding.status is Status.FAIL for finding in findings):
+        yield from _writes(database, name)
+    yield from judge_contents(database, settings, secrets=secrets)
 
 
 def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Iterator[Finding]:

@@ -13,7 +13,10 @@ _TOKENS = re.compile(
     r"nb[ip]_[0-9A-Za-z]+|(?<![0-9A-Za-z])[0-9A-Za-z]{86}(?![0-9A-Za-z])|eyJ(?:(?!eyJ)[\w-])+\.[\w-]+\.[\w-]*",
     re.IGNORECASE,
 )
-_PERCENT = re.compile(r"%(?:25)+")
+# How often a path is decoded. No client needs more, and each time takes the length of the path once more.
+MOST_DECODINGS = 3
+# What is shown of a path that would have to be decoded more often: what is in it may be anything.
+ENCODED = "<encoded>"
 _LONGEST = 1000
 # What is looked at of a name, more than is ever shown: a body of a megabyte may be one name, or a thousand.
 _LONGEST_NAME = 256
@@ -40,7 +43,9 @@ def masked(path: str) -> str:
     Wavefront's API has tokens in paths, and whoever mistakes a path sends one to
     any other. Ids of groups and roles look the same; they stand in the audit trail.
     """
-    decoded = _decoded(path)
+    decoded = decoded_fully(path)
+    if decoded is None:
+        return ENCODED
     found = _hidden(decoded)
     # What was encoded once more than anybody decodes may be anything by now; PostgreSQL takes no NUL.
     return _printable(path if found == decoded else found)
@@ -51,6 +56,8 @@ def recorded(path: str) -> str:
 
     One that is too long ends behind a whole part: nobody finds a name by its beginning.
     """
+    if decoded_fully(path) is None:
+        return f"/{ENCODED}"
     path = "/".join(map(recorded_part, path.split("/")))
     return path if len(path) <= _LONGEST else f"{path[:_LONGEST].rpartition('/')[0]}/…"
 
@@ -60,7 +67,8 @@ def recorded_part(part: str) -> str:
 
     A slash within it stays encoded: it is no end of it, and another path would be another object.
     """
-    return _printable(_hidden(_decoded(part).replace("/", "%2F")))
+    decoded = decoded_fully(part)
+    return ENCODED if decoded is None else _printable(_hidden(decoded.replace("/", "%2F")))
 
 
 def recorded_name(name: str) -> str:
@@ -74,19 +82,16 @@ def recorded_name(name: str) -> str:
 
 def is_hidden(part: str) -> bool:
     """Tell whether of a part that is recorded so nothing is left but what stands for tokens."""
-    return re.fullmatch(r"(?:<uuid>|<token>)+", part) is not None
+    return re.fullmatch(r"(?:<uuid>|<token>|<encoded>)+", part) is not None
 
 
-def _decoded(path: str) -> str:
-    decoded, again = path, _decoded_once(path)
-    while again != decoded:
-        decoded, again = again, _decoded_once(again)
-    return decoded
-
-
-def _decoded_once(path: str) -> str:
-    # A percent sign that was encoded a thousand times at once, and not in a thousand rounds.
-    return unquote(_PERCENT.sub("%", path))
+def decoded_fully(path: str) -> str | None:
+    """Return a path in which nothing is percent-encoded any more; None for one that takes more than three decodings."""
+    for _ in range(MOST_DECODINGS):
+        if "%" not in path or (again := unquote(path)) == path:
+            return path
+        path = again
+    return path if unquote(path) == path else None
 
 
 def _hidden(decoded: str) -> str:
@@ -94,4 +99,6 @@ def _hidden(decoded: str) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -7,10 +7,11 @@ from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, g, request
 
-from accounts_service.faults import InvalidBody, RefusedError
+from accounts_service.faults import BadHeader, InvalidBody, RefusedError
 from accounts_service.storage.database import TRIES, ReadInterruptedError, TransactionRefusedError, pause_after
 from accounts_service.web import cors, errors, etags, ignored, retries, trail
-from accounts_service.web.body import LARGEST_BODY
+from accounts_service.web.body import LARGEST_BODY, LARGEST_UNKNOWN_BODY
+from accounts_service.web.dispatcher import host_of
 from accounts_service.web.family import Family, GapError, Route
 from accounts_service.web.gate import Call, current_call
 from accounts_service.web.retries import Retry
@@ -23,8 +24,10 @@ _ROUTES = "accounts_routes"
 def build(family: Family, services: Services) -> Flask:
     """Make the Flask app of `family`. Raises GapError when the family is not whole."""
     app = routed(family)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    # Until it is known who is asking; see `gate` below. Whatever reads a body before that is held to it.
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_UNKNOWN_BODY
     dialect = family.dialect(services.settings)
+    allowed_hosts = frozenset(services.settings.allowed_hosts)
     errors.register(app, dialect)
     if family.cross_origin:
         cors.register(app)
@@ -39,8 +42,12 @@ def build(family: Family, services: Services) -> Flask:
     def gate() -> None:
         call = Call(family, dialect, services, request, errors.request_id(), route_of(app, request))
         g.call = call
+        if allowed_hosts and host_of(request.environ) not in allowed_hosts:
+            raise RefusedError(BadHeader("Host", "not a host of this service"))
         for check in family.checks:
             check(call)
+        if call.identity is not None:
+            request.max_content_length = LARGEST_BODY
 
     return app
 

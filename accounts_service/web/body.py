@@ -29,6 +29,8 @@ from accounts_service.faults import (
 )
 
 LARGEST_BODY = 1024 * 1024
+# Of a caller who is not known yet. No token, log-in or order of a token needs more.
+LARGEST_UNKNOWN_BODY = 16 * 1024
 DEEPEST = 32
 _LOWEST_INTEGER, _HIGHEST_INTEGER = -(2**63), 2**63 - 1
 _LONGEST_INTEGER = 20
@@ -146,7 +148,8 @@ def has_body(request: Request) -> bool:
 def read(request: Request, reading: Reading = _PLAIN) -> bytes:
     """Read the whole body, without its content coding.
 
-    Raises RefusedError with UnsupportedCoding, MalformedBody or BodyTooLarge, or werkzeug's RequestEntityTooLarge.
+    Raises RefusedError with UnsupportedCoding, MalformedBody or BodyTooLarge, or werkzeug's RequestEntityTooLarge; and
+    of our own server (worker.py) RefusedError with BodyTooSlow or Overloaded.
     """
     require_coding(request, reading)
     raw = _received(request)
@@ -158,7 +161,7 @@ def read(request: Request, reading: Reading = _PLAIN) -> bytes:
 def _received(request: Request) -> bytes:
     try:
         raw = request.get_data(cache=True)
-    except HTTPException:
+    except (HTTPException, RefusedError):
         raise
     except Exception:  # noqa: BLE001  # each server has exceptions of its own for a body that is not well framed
         raise RefusedError(MalformedBody("the body is not well framed")) from None
@@ -230,6 +233,7 @@ def read_loosely(request: Request, media_types: frozenset[str], reading: Reading
 
 
 _MOST_FIELDS = 100
+_CREDENTIAL = "access_token"
 
 
 def read_form(request: Request) -> dict[str, str]:
@@ -245,6 +249,21 @@ def read_fields(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise RefusedError(MalformedBody("not the fields of a form")) from None
+
+
+def tokens_of_form(request: Request) -> list[str]:
+    """Return the values of `access_token` (RFC 6750 section 2.2) among the first fields of a body announced as a form.
+
+    For callers who are not known yet, so at most 16 KiB are read. A body that is larger, or that is sent in chunks
+    and may be, is not looked at. Raises as `read` does.
+    """
+    # werkzeug takes a media type with thousands of parameters apart.
+    announced = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if announced != _FORM or is_coded(request) or not 0 < (request.content_length or 0) <= LARGEST_UNKNOWN_BODY:
+        return []
+    # Read and kept: it may be JSON all the same, since curl calls any text a form.
+    fields = read(request).decode("utf-8", "replace").split("&", _MOST_FIELDS)[:_MOST_FIELDS]
+    return [value for name, value in parse_qsl("&".join(fields)) if name == _CREDENTIAL]
 
 
 def require_json(request: Request, media_types: frozenset[str]) -> None:

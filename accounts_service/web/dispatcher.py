@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from accounts_service.storage.paths import ENCODED, MOST_DECODINGS, decoded_fully, masked
 from accounts_service.web.family import GapError, Mount
 
 if TYPE_CHECKING:
@@ -29,11 +30,15 @@ PATH_FAULT = "accounts.path_fault"
 NOWHERE = "accounts.nowhere"
 
 LONGEST_SEGMENT = 512
+_TOO_LONG = f"a path segment has more than {LONGEST_SEGMENT} bytes"
+_TOO_ENCODED = f"the path is percent-encoded more than {MOST_DECODINGS} times"
 # As it stands between the brackets of a pattern.
 # Invisible characters are not among them: what is called by one can still be read, changed and deleted. None
 # can be made any more, see `identifiers.is_misleading`.
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _CONTROL = re.compile(f"[{CONTROL}]")
+# A path in which nothing is encoded.
+_PLAIN = re.compile(r"[!-$&-~]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +123,37 @@ def host_of(environ: WSGIEnvironment) -> str:
     return host.partition(":")[0].rstrip(".")
 
 
+def loggable_path(environ: WSGIEnvironment, path: str) -> str:
+    """Return the path of a request for a log; one that was found to be encoded too often is not decoded again."""
+    return ENCODED if environ.get(PATH_FAULT) == _TOO_ENCODED else masked(path)
+
+
 def path_fault(uri: str) -> str | None:
     """Say what is wrong with the path of `uri` as it was sent, or None.
 
     An absolute form (RFC 9112 section 3.2.2) is cut to its path.
     """
     path = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", uri).partition("?")[0]
-    for segment in path.split("/"):
-        raw = unquote_to_bytes(segment.encode("latin-1", "replace"))
-        if b"/" in raw:
-            return "a path segment holds an encoded slash"
-        if len(raw) > LONGEST_SEGMENT:
-            return f"a path segment has more than {LONGEST_SEGMENT} bytes"
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            return "a path segment is not UTF-8"
-        if _CONTROL.search(text):
-            return "a path segment holds a control character"
-    return None
+    segments = path.split("/")
+    longest = max(map(len, segments))
+    if _PLAIN.match(path) and longest <= LONGEST_SEGMENT:
+        return None
+    # Three for a byte. What is longer needs no decoding to be known as that.
+    if longest > 3 * LONGEST_SEGMENT:
+        return _TOO_LONG
+    if decoded_fully(path) is None:
+        return _TOO_ENCODED
+    return next(filter(None, map(_segment_fault, segments)), None)
+
+
+def _segment_fault(segment: str) -> str | None:
+    raw = unquote_to_bytes(segment.encode("latin-1", "replace"))
+    if b"/" in raw:
+        return "a path segment holds an encoded slash"
+    if len(raw) > LONGEST_SEGMENT:
+        return _TOO_LONG
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "a path segment is not UTF-8"
+    return "a path segment holds a control character" if _CONTROL.search(text) else None

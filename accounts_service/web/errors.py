@@ -21,8 +21,8 @@ from accounts_service.faults import (
 )
 from accounts_service.logs import describe
 from accounts_service.storage.database import ReadInterruptedError, TransactionRefusedError
-from accounts_service.storage.paths import masked
 from accounts_service.storage.sealed import UnreadableSecretError
+from accounts_service.web import dispatcher
 from accounts_service.web.body import LARGEST_BODY
 from accounts_service.web.family import Dialect
 
@@ -55,7 +55,7 @@ def sent_path(asked: Request) -> str:
 
 def loggable_path(asked: Request) -> str:
     """Give the path of a request for a log."""
-    return masked(sent_path(asked))
+    return dispatcher.loggable_path(asked.environ, sent_path(asked))
 
 
 def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler a kind of exception
@@ -79,7 +79,7 @@ def register(app: Flask, dialect: Dialect) -> None:  # noqa: C901  # one handler
     def http_exception(error: HTTPException) -> Response:
         match error:
             case RequestEntityTooLarge():
-                return tell(BodyTooLarge(LARGEST_BODY))
+                return tell(BodyTooLarge(request.max_content_length or LARGEST_BODY))
             case ClientDisconnected():
                 return tell(MalformedBody("the body ended early"))
             case _:

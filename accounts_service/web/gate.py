@@ -11,12 +11,14 @@ import socket
 import struct
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
 from ipaddress import ip_address
 from typing import NoReturn, TypeVar, cast
 
 from flask import Request, g
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedException
+
+# Not functools's: in Python 3.11 it has one lock for all instances, so one slow body would stop all others.
+from werkzeug.utils import cached_property
 
 from accounts_service.access.authenticators import Facts, Peer
 from accounts_service.access.decisions import normal_tenant

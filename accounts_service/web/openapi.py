@@ -48,7 +48,12 @@ _SEGMENT = f"At most {LONGEST_SEGMENT} bytes of UTF-8, without slashes and contr
 
 # What may happen whatever the route is.
 _ALWAYS: tuple[type[Fault], ...] = (faults.Overloaded, faults.Unavailable, faults.Internal)
-_OF_ANY_BODY: tuple[type[Fault], ...] = (faults.BodyTooLarge, faults.MalformedBody, faults.UnsupportedCoding)
+_OF_ANY_BODY: tuple[type[Fault], ...] = (
+    faults.BodyTooLarge,
+    faults.BodyTooSlow,
+    faults.MalformedBody,
+    faults.UnsupportedCoding,
+)
 _OF_BODIES: dict[Body, tuple[type[Fault], ...]] = {
     Body.NONE: (),
     Body.JSON: (*_OF_ANY_BODY, faults.EmptyBody),
@@ -91,6 +96,7 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
         faults.UnsupportedMediaType(),
         faults.UnsupportedCoding("br", "identity"),
         faults.BodyTooLarge(LARGEST_BODY),
+        faults.BodyTooSlow(),
         faults.EmptyBody(),
         faults.MalformedBody("Expecting value", 1, 2),
         faults.InvalidBody((faults.Problem(("attribute",), faults.Missing()),)),

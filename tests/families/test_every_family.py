@@ -162,6 +162,13 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _netbird(413, "the body is larger than 10 bytes"),
         _mention(413, "The body is larger than 10 bytes"),
     ),
+    faults.BodyTooSlow(): (
+        {"status": 408, "error": "The document did not arrive in time"},
+        _problem(408, "Request Timeout", detail="the body did not arrive in time"),
+        _wavefront(408, "The body did not arrive in time"),
+        _netbird(408, "the body did not arrive in time"),
+        _mention(408, "The body did not arrive in time"),
+    ),
     faults.EmptyBody(): (
         {
             "status": 400,

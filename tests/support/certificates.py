@@ -24,6 +24,17 @@ class Authority:
         self.certificate = folder / "ca.crt"
         self._write("ca", self._sign(self._name, self._key, authority=True), self._key)
 
+    def revoke(self, certificate: Path) -> Path:
+        """Write a list of revoked certificates, of this one alone; returns its path."""
+        now = dt.datetime.now(dt.UTC)
+        number = x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
+        revoked = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - _DAY).build()
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).add_revoked_certificate(revoked)
+        signed = builder.last_update(now - _DAY).next_update(now + _DAY).sign(self._key, hashes.SHA256())
+        path = self._folder / "clients.crl"
+        path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        return path
+
     def issue(self, file: str, subject: list[tuple[x509.ObjectIdentifier, str]]) -> tuple[Path, Path]:
         """Vouch for a subject, most general part first; returns the paths of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())

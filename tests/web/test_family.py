@@ -132,6 +132,7 @@ FAULTS: tuple[tuple[Fault, int, str], ...] = (
     (faults.UnsupportedMediaType(), 415, "not json"),
     (faults.UnsupportedCoding("br", "identity"), 415, "not in"),
     (faults.BodyTooLarge(1), 413, "too much"),
+    (faults.BodyTooSlow(), 408, "too slow"),
     (faults.EmptyBody(), 422, "nothing"),
     (faults.MalformedBody("x"), 422, "broken"),
     (faults.InvalidBody((faults.Problem(("x", 0), faults.Missing()),)), 422, "wrong"),

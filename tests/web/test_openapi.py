@@ -198,6 +198,7 @@ def test_faults_follow_from_what_a_route_is() -> None:
         faults.UnsupportedMediaType,
         faults.UnsupportedCoding,
         faults.BodyTooLarge,
+        faults.BodyTooSlow,
         faults.EmptyBody,
         faults.MalformedBody,
         faults.InvalidBody,

@@ -98,6 +98,8 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["not json"], 415
         case faults.BodyTooLarge(limit):
             return ["too much", limit], 413
+        case faults.BodyTooSlow():
+            return ["too slow"], 408
         case faults.EmptyBody():
             return ["nothing"], 422
         case faults.MalformedBody(reason, line, column):

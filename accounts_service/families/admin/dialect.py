@@ -76,6 +76,8 @@ class AdminDialect:
                 return response
             case faults.BodyTooLarge(limit):
                 return problem(413, f"more than {limit} bytes")
+            case faults.BodyTooSlow():
+                return problem(408, "the body did not arrive in time")
             case faults.EmptyBody():
                 return problem(400, "the body is empty")
             case faults.MalformedBody(reason, line, column):

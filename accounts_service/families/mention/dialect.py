@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 from functools import partial
 from typing import ClassVar, assert_never
-from urllib.parse import parse_qsl
 
 from flask import Request, Response, after_this_request
 
@@ -29,7 +28,6 @@ from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call, facts_of
 
 _NOT_YOURS = "You are not allowed to access this account"
-_FORM = "application/x-www-form-urlencoded"
 _DOTS_OF_JWT = 2
 _OF_OAUTH = ("/oauth/v2/token", "/authorize")
 
@@ -180,6 +178,8 @@ class MentionDialect:
                 return response
             case faults.BodyTooLarge(limit):
                 return _message(413, f"The body is larger than {limit} bytes")
+            case faults.BodyTooSlow():
+                return _message(408, "The body did not arrive in time")
             case faults.BadQuery(found):
                 return _message(400, "; ".join(problem.reason for problem in found))
             case faults.NoSuchScroll():
@@ -231,10 +231,8 @@ def _tokens_of(request: Request) -> list[str]:
     word, _, value = request.headers.get("Authorization", "").partition(" ")
     found = [value] if word == "Bearer" else []
     found += request.args.getlist("access_token")
-    if request.method != "GET" and request.mimetype == _FORM and not body.is_coded(request):
-        # Read and kept: it may be JSON all the same, since curl calls any text a form.
-        text = body.read(request).decode("utf-8", "replace")
-        found += [value for name, value in parse_qsl(text, max_num_fields=None) if name == "access_token"]
+    if request.method != "GET":
+        found += body.tokens_of_form(request)
     return [token for token in found if token]
 
 

@@ -176,6 +176,8 @@ class NetBirdDialect:
                 return response
             case faults.BodyTooLarge(limit):
                 return error(413, f"the body is larger than {limit} bytes")
+            case faults.BodyTooSlow():
+                return error(408, "the body did not arrive in time")
             case faults.BadQuery(found):
                 return error(422, "; ".join(problem.reason for problem in found))
             case faults.NoSuchScroll():

@@ -143,6 +143,8 @@ class SignalsDialect:
                 return response
             case faults.BodyTooLarge(limit):
                 return _handler(413, f"The document is larger than {limit} bytes")
+            case faults.BodyTooSlow():
+                return _handler(408, "The document did not arrive in time")
             case faults.EmptyBody() if _is_search(request):
                 return _elasticsearch(400, "parsing_exception", "The document is empty")
             case faults.MalformedBody(reason, line, column) if _is_search(request):

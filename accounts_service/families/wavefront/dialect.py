@@ -107,7 +107,7 @@ class WavefrontDialect:
             after_this_request(partial(_afterwards, partial(_note_named, call, identity)))
         return identity
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):
@@ -152,6 +152,8 @@ class WavefrontDialect:
                 return response
             case faults.BodyTooLarge(limit):
                 return _error(413, f"The body is larger than {limit} bytes")
+            case faults.BodyTooSlow():
+                return _error(408, "The body did not arrive in time")
             case faults.EmptyBody():
                 return _error(400, "The body is empty")
             case faults.MalformedBody(reason, line, column):

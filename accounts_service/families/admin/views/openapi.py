@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 
 from flask import Response
+from werkzeug.http import generate_etag
 
 from accounts_service.access.privileges import Open
 from accounts_service.families.admin import documents
@@ -93,9 +94,15 @@ def _file(name: str) -> bytes:
     return resources.files("accounts_service.families.admin").joinpath(folder, name).read_bytes()
 
 
+@cache
+def _tag(content: str | bytes) -> str:
+    return generate_etag(content.encode() if isinstance(content, str) else content)
+
+
 def _fixed(call: Call, content: str | bytes, media_type: str) -> Response:
     """Answer with what is the same for everyone as long as the process lives."""
     response = Response(content, headers=_HEADERS, content_type=media_type)
-    response.add_etag()
+    # Written once: anyone may ask, and a hash of the largest file takes longer than the rest of the answer.
+    response.set_etag(_tag(content))
     response.make_conditional(call.request)
     return response

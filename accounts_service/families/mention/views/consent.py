@@ -111,8 +111,9 @@ _ACTIONS = {"sign-in": _sign_in, "sign-out": _sign_out, "allow": _allow, "deny":
 
 def _asked(call: Call) -> _Ask | Response:
     """Read what an app asks for; a redirection where it is told what is wrong. Raises RefusedError(GrantRefused)."""
-    fields = [*call.request.args.items(multi=True)]
-    if len({name for name, _ in fields} & _PARAMETERS) != len([name for name, _ in fields if name in _PARAMETERS]):
+    # The others mean nothing (RFC 6749 section 3.1), and the library would write and read thousands of them again.
+    fields = [(name, value) for name, value in call.request.args.items(multi=True) if name in _PARAMETERS]
+    if len({name for name, _ in fields}) != len(fields):
         raise RefusedError(GrantRefused(GrantFlaw.REPEATED))
     request = request_of("GET", fields)
     with call.reading(Apps) as apps:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Literal
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from oauthlib.common import Request
 from oauthlib.oauth2 import RequestValidator
@@ -15,6 +15,7 @@ from oauthlib.oauth2.rfc6749.grant_types import AuthorizationCodeGrant
 
 from accounts_service.families.mention.store.apps import App, Apps, Code
 from accounts_service.faults import GrantFlaw, GrantRefused, RefusedError
+from accounts_service.storage.paths import decoded_fully
 
 # What a browser reads otherwise than a server does, or not at all.
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
@@ -54,11 +55,10 @@ def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 def _is_plain(path: str) -> bool:
     # However often it is decoded: an encoded dot is a dot to browsers, and to some servers a segment ends with `;`.
-    while (decoded := unquote(path)) != path:
-        if decoded.count("/") != path.count("/") or _ODD.search(decoded):
-            return False
-        path = decoded
-    return not any(segment.partition(";")[0] in {".", ".."} for segment in path.split("/"))
+    decoded = decoded_fully(path)
+    if decoded is None or decoded.count("/") != path.count("/") or _ODD.search(decoded):
+        return False
+    return not any(segment.partition(";")[0] in {".", ".."} for segment in decoded.split("/"))
 
 
 def is_callback(uri: str) -> bool:

@@ -66,7 +66,8 @@ def _exchanged(call: Call, fields: list[tuple[str, str]]) -> Response:
         fields += [] if "client_id" in known else [("client_id", unquote_plus(by_header.username or ""))]
     if len({name for name, _ in fields}) != len(fields):
         raise RefusedError(GrantRefused(GrantFlaw.REPEATED))
-    order = dict(fields)
+    # The library would write and read thousands of others again.
+    order = {name: value for name, value in fields if name in _PARAMETERS}
     _count(call, order.get("client_id", ""), order.get("client_secret", ""))
     author = Author(FAMILY_NAME, f"app {order.get('client_id', '')}"[:_LONGEST_AUTHOR], call.request_id)
     with call.services.database.transaction(Apps, author) as apps:

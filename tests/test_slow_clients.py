@@ -1,0 +1,134 @@
+"""Clients that are slow, or never finish, straight at our own server: they wait for themselves, and others do not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support import personas
+from tests.support.installation import Installation
+from tests.support.served import Served
+
+# Many times as many as there are threads.
+MANY = 200
+ROUTE = "/_signals/account/email/default"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Served]:
+    """Start a server of one worker with as few threads as there may be, and a deadline of two seconds."""
+    folder = tmp_path_factory.mktemp("slow")
+    database = folder / "accounts.db"
+    database.write_bytes(migrated_sqlite.read_bytes())
+    settings = {"ACCOUNTS_WORKERS": "1", "ACCOUNTS_THREADS": "16", "ACCOUNTS_REQUEST_SECONDS": "2"}
+    with Served(Installation(folder / "installation", f"sqlite:///{database}"), **settings) as server:
+        yield server
+
+
+def _head(method: str, path: str, *headers: str) -> bytes:
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", "")).encode()
+
+
+ADMIN = f"Authorization: {personas.authorization('admin')['Authorization']}"
+FORM = "Content-Type: application/x-www-form-urlencoded"
+SLOW = {
+    "nothing": b"",
+    "half a head": b"GET /livez HTTP/1.1\r\nHost: local",
+    "half a body": _head("POST", "/mention/oauth/v2/token", FORM, "Content-Length: 100") + b"grant_type=",
+    "half a body in chunks": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked") + b"5\r\ng",
+    "half a body that is waited for": _head("POST", "/accounts", FORM, "Expect: 100-continue", "Content-Length: 9"),
+    "a large body without credentials": _head("PUT", ROUTE, "Content-Type: application/json", "Content-Length: 900000"),
+    "a large body": _head("PUT", ROUTE, ADMIN, "Content-Type: application/json", "Content-Length: 900000") + b"{",
+    "an answer that nobody takes": _head("GET", "/docs/swagger-ui-bundle.js") * 2,
+    "a connection that nobody closes": _head("GET", "/livez", "Connection: close"),
+}
+
+
+def _opened(served: Served, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=60)
+    connection.sendall(sent)
+    return connection
+
+
+def _received(connection: socket.socket) -> tuple[int, bytes]:
+    """Read until the server closes; returns the status (0: no answer) and the body."""
+    with connection:
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]) if head else 0, body
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
+def test_200_slow_clients_leave_other_callers_answered(served: Served, socket_enabled: None, sent: bytes) -> None:
+    del socket_enabled
+    with ExitStack() as opened:
+        for _ in range(MANY):
+            opened.enter_context(_opened(served, sent))
+        answers = [served.ask("GET", path, by=by) for path, by in (("/livez", None), (ROUTE, "admin"), ("/docs", None))]
+        assert [answer.status for answer in answers] in ([200, 404, 200], [200, 200, 200])
+        made = served.ask("PUT", "/_signals/account/email/other", body={"host": "mail.example", "port": 25})
+        assert made.status in (200, 201), made.body
+
+
+def test_late_requests_are_408_in_the_words_of_their_family(served: Served, socket_enabled: None) -> None:
+    del socket_enabled
+    waiting = {
+        name: _opened(served, sent) for name, sent in SLOW.items() if "answer" not in name and "closes" not in name
+    }
+    answers = {name: _received(connection) for name, connection in waiting.items()}
+    late = b'{"code":408,"message":"The body did not arrive in time"}'
+    assert answers["nothing"] == (0, b"")
+    assert answers["half a head"] == (408, b"")
+    assert answers["half a body"] == (408, late)
+    assert answers["half a body in chunks"] == (408, late)
+    assert answers["a large body without credentials"][0] == 401
+    assert answers["a large body"] == (
+        408,
+        b'{\n  "status": 408,\n  "error": "The document did not arrive in time"\n}',
+    )
+
+
+def test_bodies_in_pieces_arrive_whole(served: Served, socket_enabled: None) -> None:
+    """In as many pieces as there are bytes, in chunks, announced first, large, and two requests at once."""
+    del socket_enabled
+    document = b'{"host": "mail.example", "port": 25, "default_subject": "' + b"x" * 300 + b'"}'
+    json = ("Content-Type: application/json", ADMIN)
+    length, chunked = f"Content-Length: {len(document)}", "Transfer-Encoding: chunked"
+    chunks = b"".join(b"%x;a=b\r\n%s\r\n" % (len(part), part) for part in (document[:10], document[10:])) + b"0\r\n\r\n"
+    close = "Connection: close"
+    for sent, step in (
+        (_head("PUT", ROUTE, *json, length, close) + document, 1),
+        (_head("PUT", ROUTE, *json, chunked, close) + chunks, 1),
+        (_head("PUT", ROUTE, *json, chunked, close) + chunks, 7),
+        (b"\r\n" + _head("PUT", ROUTE, *json, length) + document + _head("GET", ROUTE, ADMIN, close), 50),
+        (
+            _head("PUT", ROUTE, *json, f"Content-Length: {len(document) + 900_000}", close) + b" " * 900_000 + document,
+            10**5,
+        ),
+    ):
+        connection = _opened(served, b"")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(sent), step):
+            connection.sendall(sent[start : start + step])
+        status, _ = _received(connection)
+        assert status in (200, 201), sent[:100]
+
+
+def test_head_that_is_too_long_is_refused(served: Served, socket_enabled: None) -> None:
+    del socket_enabled
+    long = _head("GET", "/livez", *(f"X-{number}: {'x' * 8000}" for number in range(90)))
+    assert _received(_opened(served, long[:80_000]))[0] == 431
+
+
+def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_enabled: None) -> None:
+    del socket_enabled
+    whole = served.ask("GET", "/docs/swagger-ui-bundle.js", by=None).body
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", served.port))
+    connection.sendall(_head("GET", "/docs/swagger-ui-bundle.js", "Connection: close"))
+    assert _received(connection) == (200, whole)
