@@ -51,6 +51,7 @@ from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.explaining import Explainer
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
+from accounts_service.web.pages import Pages
 from accounts_service.web.services import Leftovers, Lines, MailServers, ReferencePrivileges, References, Services
 
 if TYPE_CHECKING:
@@ -259,6 +260,7 @@ def make_services(settings: Settings) -> Services:
         documents=Documents(),
         explainer=Explainer(),
         lines=lines,
+        pages=Pages(settings.page_mebibytes * 1024 * 1024, sizes.pages, wait_s),
     )
 
 

@@ -156,6 +156,8 @@ class Sizes:
     disclosures: int
     hashes: int
     counts: int
+    # Reads, which the threads that no line takes are for.
+    pages: int
 
     @property
     def waiting(self) -> int:
@@ -212,6 +214,14 @@ class Settings:
     )
     wait_seconds: int = _setting(
         2, _whole_number(1, 30), "2", "How many seconds a request waits in one of these lines; then 503."
+    )
+    page_mebibytes: int = _setting(
+        8,
+        _whole_number(1, 256),
+        "8",
+        "How many MiB the objects on one page of a search or list may have as they are stored; a request for more is "
+        "refused. A worker makes two pages of more than 64 KiB at once, and holds four of the largest until they are "
+        "sent.",
     )
     database_connections: int = _setting(
         16,
@@ -452,6 +462,7 @@ class Settings:
             disclosures=self.disclosure_places or self.threads // 4,
             hashes=max(self.hash_places or self.threads // 8, self.hashes_at_once),
             counts=self.threads // 8,
+            pages=self.threads // 16,
         )
 
     @property

@@ -25,6 +25,7 @@ from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.stored import Stored
 from accounts_service.storage.witness import Witness
+from accounts_service.web.pages import Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +222,7 @@ class Services:
     documents: Documents
     explainer: Explainer
     lines: Lines
+    # What large answers may take of memory.
+    pages: Pages
     # The requests with an Idempotency-Key that this process works on.
     running: Running = field(default_factory=Running)
