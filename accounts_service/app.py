@@ -45,6 +45,7 @@ from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.limits import Limits, open_limits
 from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.rotation import JOBS, WORKER
+from accounts_service.storage.usage import Amount, Quotas
 from accounts_service.storage.witness import Witness
 from accounts_service.web import application
 from accounts_service.web.dispatcher import Dispatcher
@@ -195,6 +196,7 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("attempts-forgotten", 600, attempts.forget),
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
+        Job("quotas-recounted", 24 * 3600, forgetting.recount),
         Job("audit-seals", 1, trail.seal),
         Job("audit-expired", 3600, trail.expire),
         Job("mention-codes", 600, partial(_forget_codes, database)),
@@ -244,6 +246,7 @@ def make_services(settings: Settings) -> Services:
     )
     capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
     database = open_database(settings.database_url, vault, capacity)
+    database.quotas = Quotas(*(Amount(*one) for one in settings.quotas))
     limits = open_limits(database, vault, sizes.counts)
     return Services(
         settings,
@@ -260,7 +263,7 @@ def make_services(settings: Settings) -> Services:
         documents=Documents(),
         explainer=Explainer(),
         lines=lines,
-        pages=Pages(settings.page_mebibytes * 1024 * 1024, sizes.pages, wait_s),
+        pages=Pages(settings.page_bytes, sizes.pages, wait_s),
     )
 
 

@@ -144,6 +144,8 @@ FEWEST_CONNECTIONS = 4
 # Connections of the jobs process and of a command that runs at the same time.
 CONNECTIONS_BESIDE = 6
 
+_MEBIBYTE = 1024 * 1024
+
 # Threads that no line may take, so that reads and health checks find one.
 _FREE_THREADS = 4
 
@@ -388,6 +390,31 @@ class Settings:
         "(for good)",
         "How many days records of the audit trail are kept; older ones go once they are sealed, a segment at a time.",
     )
+    tenant_accounts: int = _setting(
+        10_000,
+        _whole_number(1, 100_000_000),
+        "10000",
+        "How many Signals accounts one tenant may have, and as many global ones there may be; one more is 409.",
+    )
+    tenant_mebibytes: int = _setting(
+        1024,
+        _whole_number(1, 1_000_000),
+        "1024",
+        "How many MiB the Signals accounts of one tenant may take, with the versions that are kept and the bin; what "
+        "would take more is 409.",
+    )
+    principal_accounts: int = _setting(
+        10_000,
+        _whole_number(1, 100_000_000),
+        "10000",
+        "How many of the Signals accounts one caller may have created.",
+    )
+    principal_mebibytes: int = _setting(
+        1024,
+        _whole_number(1, 1_000_000),
+        "1024",
+        "How many MiB of the versions of Signals accounts that are kept one caller may have written.",
+    )
     versions_kept: int = _setting(
         20, _whole_number(1, 10_000), "20", "So many versions of an account are kept, whatever their age."
     )
@@ -464,6 +491,19 @@ class Settings:
             counts=self.threads // 8,
             pages=self.threads // 16,
         )
+
+    @property
+    def quotas(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The accounts and bytes of a tenant, and those of a principal."""
+        return (
+            (self.tenant_accounts, self.tenant_mebibytes * _MEBIBYTE),
+            (self.principal_accounts, self.principal_mebibytes * _MEBIBYTE),
+        )
+
+    @property
+    def page_bytes(self) -> int:
+        """How many bytes one page may have."""
+        return self.page_mebibytes * _MEBIBYTE
 
     @property
     def last_good_dir(self) -> Path:

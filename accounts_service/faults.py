@@ -370,6 +370,20 @@ class AlreadyExists:
     identifier: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaExceeded:
+    """The change would store more than allowed: `most` of `unit` for each `whose`, a tenant or a principal."""
+
+    whose: str
+    unit: str
+    most: int
+
+    @property
+    def sentence(self) -> str:
+        """The refusal in words, the same in every family."""
+        return f"The {self.whose} would have more than {self.most} {self.unit} stored; delete some, or ask the operator"
+
+
 class Rule(Enum):
     """What is never done, whoever asks for it."""
 
@@ -497,6 +511,7 @@ Fault: TypeAlias = (
     | Ambiguous
     | InUse
     | AlreadyExists
+    | QuotaExceeded
     | AgainstTheRules
     | PrivateTenant
     | PreconditionFailed

@@ -24,6 +24,7 @@ from accounts_service.storage.idempotency import Running
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.sealed import Vault
 from accounts_service.storage.stored import Stored
+from accounts_service.storage.usage import Charges
 from accounts_service.storage.witness import Witness
 from accounts_service.web.pages import Pages
 
@@ -78,6 +79,14 @@ class Leftovers(Store):
 
         Returns the time to go on after, None when there is nothing behind it.
         """
+
+    @abstractmethod
+    def drift(self) -> Charges:
+        """Return what is stored besides what is counted: nothing, unless a release before quotas has written."""
+
+    def correct(self, drift: Charges) -> None:
+        """Count what `drift` says, at the end of the transaction."""
+        self._session.charges.extend(drift)
 
 
 @dataclass(frozen=True, slots=True)

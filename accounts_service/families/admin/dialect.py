@@ -97,6 +97,8 @@ class AdminDialect:
                 return problem(409, f"{identifier} is there already")
             case faults.AgainstTheRules(rule, subject):
                 return problem(409, ": ".join(filter(None, (rule.value, subject))))
+            case faults.QuotaExceeded():
+                return problem(409, fault.sentence)
             case faults.PrivateTenant():
                 return problem(400, "there are no private tenants")
             case faults.PreconditionFailed():

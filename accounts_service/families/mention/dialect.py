@@ -188,6 +188,8 @@ class MentionDialect:
                 return _message(409, "It is still in use")
             case faults.AlreadyExists(identifier):
                 return _message(409, f"{identifier} is there already")
+            case faults.QuotaExceeded():
+                return _message(409, fault.sentence)
             case faults.PrivateTenant():
                 return _message(400, "There are no private tenants")
             case faults.PreconditionFailed():

@@ -186,6 +186,8 @@ class NetBirdDialect:
                 return error(409, "it is still in use")
             case faults.AlreadyExists(identifier):
                 return error(409, f"{identifier} already exists")
+            case faults.QuotaExceeded():
+                return error(409, fault.sentence)
             case faults.PrivateTenant():
                 return error(400, "there are no private tenants")
             case faults.PreconditionFailed():

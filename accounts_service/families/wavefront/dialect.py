@@ -107,7 +107,7 @@ class WavefrontDialect:
             after_this_request(partial(_afterwards, partial(_note_named, call, identity)))
         return identity
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):
@@ -175,6 +175,8 @@ class WavefrontDialect:
                 return _error(400, f"{identifier} is already created in our system.")
             case faults.AgainstTheRules(rule, subject):
                 return _error(400, _RULES[rule].format(subject))
+            case faults.QuotaExceeded():
+                return _error(409, fault.sentence)
             case faults.PrivateTenant():
                 return _error(400, "There are no private tenants")
             case faults.PreconditionFailed():

@@ -17,7 +17,15 @@ from accounts_service.families.signals.store.accounts import Key, tenant_key
 from accounts_service.families.signals.store.versions import State, Version, Versions
 from accounts_service.families.signals.views.accounts import ACCOUNT, OF_TENANT, result, source
 from accounts_service.families.signals.views.answers import answer
-from accounts_service.faults import BadParameter, Json, NoSuchObject, PreconditionFailed, RefusedError, SecretUnreadable
+from accounts_service.faults import (
+    BadParameter,
+    Json,
+    NoSuchObject,
+    PreconditionFailed,
+    QuotaExceeded,
+    RefusedError,
+    SecretUnreadable,
+)
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Routes
@@ -56,7 +64,7 @@ _COMPARED = frozenset(("compare_with",))
     methods=("POST",),
     privilege=SignalsPrivilege.ACCOUNT_PUT,
     answers={200: documents.RESTORED},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def restore_version(call: Call, account_type: str, name: str, version: int) -> Response:
@@ -69,7 +77,7 @@ def restore_version(call: Call, account_type: str, name: str, version: int) -> R
     methods=("POST",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
     answers={200: documents.RESTORED},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def restore_version_of_tenant(call: Call, tenant: str, account_type: str, name: str, version: int) -> Response:

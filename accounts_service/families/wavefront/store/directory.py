@@ -40,8 +40,9 @@ SYSTEM_OF = {USER: EVERYONE, SERVICE: SERVICE_ACCOUNTS}
 # So many of those in a group, or with a role, are named beside their number.
 SAMPLE = 20
 
-# For so many owners one statement asks; SQLite bears five hundred parts of one.
-_AT_ONCE = 100
+# For so many owners one statement asks, the fewest of these that suffice: each number is a statement that is kept.
+# SQLite bears five hundred parts of one.
+_AT_ONCE = (1, 5, 25, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,8 +431,12 @@ class Directory(Revealing):
 
     def _sampled(self, sample: _Sample, owners: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for start in range(0, len(owners), _AT_ONCE):
-            for row in self._session.select(sample.of(owners[start : start + _AT_ONCE])):
+        for start in range(0, len(owners), _AT_ONCE[-1]):
+            some = owners[start : start + _AT_ONCE[-1]]
+            number = next(number for number in _AT_ONCE if number >= len(some))
+            # No object has an empty uid.
+            asked = [*some, *[""] * (number - len(some))]
+            for row in self._session.select(sample.of(asked), again=True):
                 found[row.owner].append((row.rank, row.shown))
         return {owner: [shown for _, shown in sorted(ranked)] for owner, ranked in found.items()}
 
