@@ -226,6 +226,12 @@ def served(settings: Settings) -> list[Family]:
     return [FAMILIES[name] for name in (*settings.families, ADMIN.name)]
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """Return how much tenants and callers may store."""
+    tenant, principal = settings.quotas
+    return Quotas(Amount(*tenant), Amount(*principal))
+
+
 def make_services(settings: Settings) -> Services:
     """Make the collaborators of all families."""
     vault = open_vault(settings.keys_file)
@@ -246,7 +252,7 @@ def make_services(settings: Settings) -> Services:
     )
     capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
     database = open_database(settings.database_url, vault, capacity)
-    database.quotas = Quotas(*(Amount(*one) for one in settings.quotas))
+    database.quotas = quotas_of(settings)
     limits = open_limits(database, vault, sizes.counts)
     return Services(
         settings,

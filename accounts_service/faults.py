@@ -371,6 +371,11 @@ class AlreadyExists:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerTooLarge:
+    """The answer would have more bytes, or tell of more objects, than one may."""
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaExceeded:
     """The change would store more than allowed: `most` of `unit` for each `whose`, a tenant or a principal."""
 
@@ -511,6 +516,7 @@ Fault: TypeAlias = (
     | Ambiguous
     | InUse
     | AlreadyExists
+    | AnswerTooLarge
     | QuotaExceeded
     | AgainstTheRules
     | PrivateTenant

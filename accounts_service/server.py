@@ -15,6 +15,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # the same
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # the same
 
 from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
+from accounts_service.allocator import few_arenas
 from accounts_service.app import create_app
 from accounts_service.config import Settings
 from accounts_service.jobs.smtp import DEADLINE_SECONDS
@@ -85,6 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         """Serve until told to end."""
+        few_arenas()
         try:
             Master(self, JobsProcess() if self._settings.serve_jobs else None).run()
         except RuntimeError as error:

@@ -258,11 +258,18 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _netbird(409, "x already exists"),
         _mention(409, "x is there already"),
     ),
+    faults.AnswerTooLarge(): (
+        {"status": 413, "error": "The answer would be too large; ask for less"},
+        _problem(413, "Request Entity Too Large", detail="the answer would be too large; ask for less"),
+        _wavefront(400, "The answer would be too large; ask for a part of it, with offset and limit, or search."),
+        _netbird(413, "the list is too large to be sent at once"),
+        _mention(413, "The answer would be too large; ask for less"),
+    ),
     faults.QuotaExceeded("tenant", "accounts", 5): (
         {"status": 409, "error": _OVER_QUOTA},
         _problem(409, "Conflict", detail=_OVER_QUOTA),
         _wavefront(409, _OVER_QUOTA),
-        _netbird(409, _OVER_QUOTA),
+        _netbird(409, _OVER_QUOTA[0].lower() + _OVER_QUOTA[1:]),
         _mention(409, _OVER_QUOTA),
     ),
     faults.AgainstTheRules(faults.Rule.TOO_MANY_TOKENS, "20"): (

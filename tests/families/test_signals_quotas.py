@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from accounts_service.doctor import Status, judge_quotas
 from accounts_service.families.signals import examples
 from accounts_service.families.signals.store.leftovers import AccountLeftovers
 from accounts_service.jobs.leftovers import Forgetting
+from accounts_service.storage import migrations
 from accounts_service.storage.usage import Amount, Subject
+from accounts_service.storage.usages import Usages
 from tests.support.installation import Installation
 from tests.support.service import Service
 
@@ -111,3 +115,30 @@ def test_usage_follows_all_that_happens_to_accounts(service: Service) -> None:
     assert drift(service) != {}
     forgetting.recount(lambda: False)
     assert drift(service) == {}
+
+
+def test_doctor_names_who_is_near_a_quota(installation: Installation) -> None:
+    with limited(installation, tenant_accounts=10) as service:
+        for number in range(10):
+            put(service, f"blue/email/a{number}")
+        put(service, "red/email/a")
+        with service.services.database.reading(Usages) as usages:
+            (finding,) = judge_quotas(usages.all(), service.services.database.quotas)
+    assert finding.status is Status.WARN
+    assert finding.details == ("tenant 'blue': 10 of 10 accounts",)
+
+
+def test_migration_counts_what_is_there(installation: Installation) -> None:
+    with limited(installation) as service:
+        put(service, "email/a")
+        put(service, "email/a", LARGE)
+        put(service, "blue/email/b")
+        service.ask("DELETE", "/_signals/account/blue/email/b")
+        scripts = ScriptDirectory.from_config(migrations.alembic_config())
+        before = scripts.get_revision("0011").down_revision
+        migrations.downgrade(service.services.database, str(before))
+        migrations.upgrade(service.services.database)
+        with service.services.database.reading(Usages) as usages:
+            counted = {usage.subject.name: usage.amount.objects for usage in usages.all()}
+        assert counted == {"": 1, "blue": 0}
+        assert drift(service) == {}

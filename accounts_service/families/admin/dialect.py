@@ -97,6 +97,8 @@ class AdminDialect:
                 return problem(409, f"{identifier} is there already")
             case faults.AgainstTheRules(rule, subject):
                 return problem(409, ": ".join(filter(None, (rule.value, subject))))
+            case faults.AnswerTooLarge():
+                return problem(413, "the answer would be too large; ask for less")
             case faults.QuotaExceeded():
                 return problem(409, fault.sentence)
             case faults.PrivateTenant():

@@ -176,6 +176,8 @@ class SignalsDialect:
                 return _handler(409, f"{identifier} is there already")
             case faults.AgainstTheRules(rule, subject):
                 return _handler(409, ": ".join(filter(None, (rule.value, subject))))
+            case faults.AnswerTooLarge():
+                return _handler(413, "The answer would be too large; ask for less")
             case faults.QuotaExceeded():
                 return _handler(409, fault.sentence)
             case faults.PrivateTenant():
