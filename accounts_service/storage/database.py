@@ -106,6 +106,7 @@ class Session:
         # Counted when the transaction ends.
         self.charges = charges or Charges()
         self._author = author
+        self._actor: str | None = None
 
     def by(self, author: audit.Author) -> Session:
         """Return a session in the same transaction whose changes are recorded as another author's."""
@@ -117,6 +118,13 @@ class Session:
         if self._author is None:
             raise RuntimeError("a reading block has no author")
         return self._author
+
+    @property
+    def actor(self) -> str:
+        """The author's reference in the audit trail."""
+        if self._actor is None:
+            self._actor = audit.reference(self.vault, audit.ACTOR, self.author.realm, self.author.name)
+        return self._actor
 
     def read(self, statement: Statement, **values: Value) -> CursorResult[Any]:
         """Run a query with `values` by name."""
@@ -166,7 +174,7 @@ class Session:
         """
         if self._author is None:
             raise RuntimeError("a reading block cannot write")
-        self.note(statement, **values, **audit.record(self.vault, self._author, change, self.now_us))
+        self.note(statement, **values, **audit.record(self.vault, self._author, change, self.now_us, self.actor))
 
 
 @contextmanager

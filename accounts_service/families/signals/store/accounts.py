@@ -28,7 +28,7 @@ from accounts_service.faults import (
     StaleReference,
 )
 from accounts_service.identifiers import is_misleading
-from accounts_service.storage.audit import ACTOR, Change, reference
+from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, Store
 from accounts_service.storage.lists import insertion_of_rows
 from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError, Vault
@@ -213,8 +213,7 @@ class Accounts(Store):
 
     def _principal(self) -> Subject:
         """Return the principal for whom is counted what this transaction stores."""
-        author = self._session.author
-        return Subject(PRINCIPAL, author.realm, reference(self._session.vault, ACTOR, author.realm, author.name))
+        return Subject(PRINCIPAL, self._session.author.realm, self._session.actor)
 
     def patch(self, grant: Grant, key: Key, patch: Patch, conditions: Conditions) -> Written:
         """Make of the account what `patch` makes of it; nothing is written when that is what it is.
