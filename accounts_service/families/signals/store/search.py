@@ -143,9 +143,14 @@ class Searches(Accounts):
         contents = _contents(search)
         ranks = (_rank(sort).label(f"rank_{number}") for number, sort in enumerate(fields))
         size = sum(map(octets, contents), literal(_FRAME)).label("size")
-        there = select(*_LABELS, size, *ranks).where(found).subquery()
-        keys = _keys(there.c, fields)
-        query = select(there).order_by(*_directed(keys))
+        query = select(*_LABELS, size, *ranks).where(found)
+        columns: ReadOnlyColumnCollection[str, Any] = ACCOUNT.c
+        if fields:
+            # Only what is selected from can be sorted by and compared.
+            there = query.subquery()
+            query, columns = select(there), there.c
+        keys = _keys(columns, fields)
+        query = query.order_by(*_directed(keys))
         after = search.after if after is None else after
         if after is not None:
             query = query.where(_later(keys, _values(after, len(fields))))
@@ -231,19 +236,18 @@ def _within(
     """Select the accounts of a page with their contents; a single row without any where they are too large together.
 
     One statement, since between two an account may change. The sizes are added up
-    in a subquery of their own: what a window function goes over is copied, and
-    that would be the contents.
+    before the contents are joined, which a window function would copy.
     """
-    one = page.subquery()
-    sized = select(
-        one, func.sum(one.c.size).over().label("together"), func.row_number().over().label("place")
-    ).subquery()
-    fits = sized.c.together <= most_bytes
+    one = page.cte("page")
+    whole = select(func.sum(one.c.size).label("together"), func.min(one.c.uid).label("first")).cte("whole")
+    fits = whole.c.together <= most_bytes
     its = {column.name: case((fits, column)).label(column.name) for column in contents}
     empty = {name: literal("{}").label(name) for name in ("attributes", "secrets") if name not in its}
-    joined = sized if not contents else sized.join(ACCOUNT, ACCOUNT.c.uid == sized.c.uid)
-    chosen = select(sized, *its.values(), *empty.values()).select_from(joined)
-    return chosen.where(or_(fits, sized.c.place == 1)).order_by(*_directed(_keys(sized.c, fields)))
+    joined = one.join(whole, or_(fits, one.c.uid == whole.c.first))
+    if contents:
+        joined = joined.join(ACCOUNT, ACCOUNT.c.uid == one.c.uid)
+    chosen = select(one, whole.c.together, *its.values(), *empty.values()).select_from(joined)
+    return chosen.order_by(*_directed(_keys(one.c, fields)))
 
 
 def _account(row: Row[Any]) -> Account:
