@@ -197,6 +197,7 @@ def test_faults_follow_from_what_a_route_is() -> None:
         faults.UnsupportedMediaType,
         faults.UnsupportedCoding,
         faults.BodyTooLarge,
+        faults.QuotaExceeded,
         faults.EmptyBody,
         faults.MalformedBody,
         faults.InvalidBody,
