@@ -51,6 +51,7 @@ from accounts_service.storage.migrations import SchemaMismatchError
 from accounts_service.storage.reveals import Reveals
 from accounts_service.storage.rotation import JOBS, WORKER
 from accounts_service.storage.sealed import Keyring
+from accounts_service.storage.usage import Amount, Quotas
 from accounts_service.storage.witness import Witness
 from accounts_service.storage.writability import Writability
 from accounts_service.web import application
@@ -58,6 +59,7 @@ from accounts_service.web.dispatcher import Dispatcher
 from accounts_service.web.explaining import Explainer
 from accounts_service.web.family import Family
 from accounts_service.web.openapi import Documents
+from accounts_service.web.pages import Pages
 from accounts_service.web.services import Leftovers, Lines, MailServers, ReferencePrivileges, References, Services
 
 if TYPE_CHECKING:
@@ -255,6 +257,7 @@ def make_jobs(settings: Settings, database: Database, limits: Limits) -> tuple[J
         Job("attempts-forgotten", 600, attempts.forget),
         Job("bin", 3600, forgetting.purge),
         Job("versions", 6 * 3600, forgetting.prune),
+        Job("quotas-recounted", 24 * 3600, forgetting.recount),
         # In a lane of its own, so that no other job makes it late, not even one that takes long to end; and soon again
         # after an outage.
         Job("audit-seals", 1, trail.seal, lane="seals", longest_pause_seconds=4, to_the_end=True),
@@ -286,6 +289,12 @@ def served(settings: Settings) -> list[Family]:
     return [FAMILIES[name] for name in (*settings.families, ADMIN.name)]
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """Return how much tenants and callers may store."""
+    tenant, principal = settings.quotas
+    return Quotas(Amount(*tenant), Amount(*principal))
+
+
 def make_services(settings: Settings, memory: Memory | None = None, last_good: LastGood | None = None) -> Services:
     """Make the collaborators of all families, from the files or else from `memory`."""
     vault = open_vault(settings.keys_file, None if memory is None else memory.vault.keyring)
@@ -301,6 +310,7 @@ def make_services(settings: Settings, memory: Memory | None = None, last_good: L
     )
     capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
     database = open_database(settings.database_url, vault, capacity)
+    database.quotas = quotas_of(settings)
     limits = open_limits(database, vault, sizes.counts)
     log_in_limits = LogInCounts(limits, vault, _log_in_rules(settings), wait_s)
     access = AccessControl(
@@ -327,6 +337,7 @@ def make_services(settings: Settings, memory: Memory | None = None, last_good: L
         documents=Documents(),
         explainer=Explainer(),
         lines=lines,
+        pages=Pages(settings.page_bytes, sizes.pages, wait_s),
         writability=Writability(database),
     )
 

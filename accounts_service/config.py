@@ -149,6 +149,8 @@ CONNECTIONS_BESIDE = 6
 # Networks that it takes at least to use up the wrong passwords of a user, so that none does alone.
 _NETWORKS = 5
 
+_MEBIBYTE = 1024 * 1024
+
 # Threads that no line may take, so that reads and health checks find one.
 _FREE_THREADS = 4
 
@@ -161,6 +163,8 @@ class Sizes:
     disclosures: int
     hashes: int
     counts: int
+    # Reads, which the threads that no line takes are for.
+    pages: int
 
     @property
     def waiting(self) -> int:
@@ -289,6 +293,14 @@ class Settings:
     )
     wait_seconds: int = _setting(
         2, _whole_number(1, 30), "2", "How many seconds a request waits in one of these lines; then 503."
+    )
+    page_mebibytes: int = _setting(
+        8,
+        _whole_number(1, 256),
+        "8",
+        "How many MiB the objects on one page of a search or list may have as they are stored; a request for more is "
+        "refused. A worker makes two pages of more than 64 KiB at once, and holds four of the largest until they are "
+        "sent.",
     )
     database_connections: int = _setting(
         16,
@@ -473,6 +485,31 @@ class Settings:
         "(for good)",
         "How many days records of the audit trail are kept; older ones go once they are sealed, a segment at a time.",
     )
+    tenant_accounts: int = _setting(
+        10_000,
+        _whole_number(1, 100_000_000),
+        "10000",
+        "How many Signals accounts one tenant may have, and as many global ones there may be; one more is 409.",
+    )
+    tenant_mebibytes: int = _setting(
+        1024,
+        _whole_number(1, 1_000_000),
+        "1024",
+        "How many MiB the Signals accounts of one tenant may take, with the versions that are kept and the bin; what "
+        "would take more is 409.",
+    )
+    principal_accounts: int = _setting(
+        10_000,
+        _whole_number(1, 100_000_000),
+        "10000",
+        "How many of the Signals accounts one caller may have created.",
+    )
+    principal_mebibytes: int = _setting(
+        1024,
+        _whole_number(1, 1_000_000),
+        "1024",
+        "How many MiB of the versions of Signals accounts that are kept one caller may have written.",
+    )
     versions_kept: int = _setting(
         20, _whole_number(1, 10_000), "20", "So many versions of an account are kept, whatever their age."
     )
@@ -572,6 +609,7 @@ class Settings:
             disclosures=self.disclosure_places or self.threads * 3 // 16,
             hashes=max(self.hash_places or self.threads * 3 // 16, self.hashes_at_once),
             counts=self.threads // 8,
+            pages=self.threads // 16,
         )
 
     @property
@@ -584,6 +622,19 @@ class Settings:
             return not ip_address(host).is_loopback
         except ValueError:
             return host != "localhost"
+
+    @property
+    def quotas(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The accounts and bytes of a tenant, and those of a principal."""
+        return (
+            (self.tenant_accounts, self.tenant_mebibytes * _MEBIBYTE),
+            (self.principal_accounts, self.principal_mebibytes * _MEBIBYTE),
+        )
+
+    @property
+    def page_bytes(self) -> int:
+        """How many bytes one page may have."""
+        return self.page_mebibytes * _MEBIBYTE
 
     @property
     def last_good_dir(self) -> Path:

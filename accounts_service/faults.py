@@ -375,6 +375,25 @@ class AlreadyExists:
     identifier: str
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerTooLarge:
+    """The answer would have more bytes, or tell of more objects, than one may."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaExceeded:
+    """The change would store more than allowed: `most` of `unit` for each `whose`, a tenant or a principal."""
+
+    whose: str
+    unit: str
+    most: int
+
+    @property
+    def sentence(self) -> str:
+        """The refusal in words, the same in every family."""
+        return f"The {self.whose} would have more than {self.most} {self.unit} stored; delete some, or ask the operator"
+
+
 class Rule(Enum):
     """What is never done, whoever asks for it."""
 
@@ -506,6 +525,8 @@ Fault: TypeAlias = (
     | Ambiguous
     | InUse
     | AlreadyExists
+    | AnswerTooLarge
+    | QuotaExceeded
     | AgainstTheRules
     | PrivateTenant
     | PreconditionFailed

@@ -21,6 +21,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # the same
 from gunicorn.util import parse_address  # type: ignore[import-untyped]  # the same
 
 from accounts_service.access.authenticators.jwt import LONGEST_TOKEN
+from accounts_service.allocator import few_arenas
 from accounts_service.app import Memory, create_app
 from accounts_service.config import Settings
 from accounts_service.jobs.smtp import DEADLINE_SECONDS
@@ -115,6 +116,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         """Serve until told to end."""
+        few_arenas()
         wait_for_port(self._settings.bind)
         try:
             Master(self, JobsProcess(self.memory.vault) if self._settings.serve_jobs else None).run()

@@ -50,7 +50,7 @@ def fill(database: Database) -> None:
 def page(database: Database, body: Json, last: Position | None = None) -> Page:
     """Find one page."""
     with database.reading(Searches) as searches:
-        return searches.page(SEARCHING, "", read_search(body, {}), last)
+        return searches.page(SEARCHING, "", read_search(body, {}), last, most_bytes=2**30)
 
 
 def measure(name: str, database: Database) -> None:

@@ -19,10 +19,15 @@ from accounts_service.storage.outbox import Outbox, Standing
 from accounts_service.storage.rotation import ALIVE_SECONDS, JOBS
 from accounts_service.storage.seals import LATE_SECONDS
 from accounts_service.storage.twins import Spellings
+from accounts_service.storage.usage import Quotas
+from accounts_service.storage.usages import Usage, Usages
 from accounts_service.web.services import MailServer
 
 # A jobs process that runs looks every few seconds.
 _OVERDUE_SECONDS = 600
+
+# Of a quota.
+_NEARLY = 0.9
 
 
 def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> Iterator[Finding]:
@@ -32,6 +37,8 @@ def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> 
     yield from judge_work(work)
     yield from _outbox(database, settings)
     yield from _clocks(database)
+    with database.reading(Usages) as usages:
+        yield from judge_quotas(usages.all(), app.quotas_of(settings))
     for family in app.FAMILIES.values():
         for where in family.twins:
             with database.reading(Spellings) as spellings:
@@ -71,6 +78,26 @@ def _outbox(database: Database, settings: Settings) -> Iterator[Finding]:
         standing = outbox.standing()
     server = server_of(database, app.MAIL_SERVERS, settings.mail_account)
     yield from judge_outbox(standing, server, time.time())
+
+
+def judge_quotas(usages: Sequence[Usage], quotas: Quotas) -> Iterator[Finding]:
+    """Find tenants and callers that can soon store nothing more."""
+    near: list[str] = []
+    for usage in usages:
+        most = quotas.of(usage.subject)
+        if most is None:
+            continue
+        shares = {
+            f"{usage.amount.objects} of {most.objects} accounts": usage.amount.objects / most.objects,
+            f"{usage.amount.bytes >> 20} of {most.bytes >> 20} MiB": usage.amount.bytes / most.bytes,
+        }
+        near += [f"{usage.shown}: {text}" for text, share in shares.items() if share > _NEARLY]
+    if not near:
+        yield ok("quotas", "no tenant and no caller has stored more than 90 % of what is allowed")
+        return
+    todo = "delete accounts or purge the bin, or raise ACCOUNTS_TENANT_… or ACCOUNTS_PRINCIPAL_… (docs/settings.md)"
+    text = f"{len(near)} above 90 %; what is more than 100 % is refused"
+    yield Finding(Status.WARN, "quotas", text, todo, tuple(near[:20]))
 
 
 def judge_spellings(things: str, twins: Sequence[Sequence[str]]) -> Iterator[Finding]:

@@ -180,15 +180,15 @@ NAMING = (
 )
 
 
-def record(vault: Vault, author: Author, change: Change, at_us: int) -> dict[str, Value]:
-    """Make the values of RECORDING and NAMING for `change`."""
+def record(vault: Vault, author: Author, change: Change, at_us: int, actor: str | None = None) -> dict[str, Value]:
+    """Make the values of RECORDING and NAMING for `change`; `actor` is the author's reference where it is known."""
     detail = change.detail | ({"ignored": [*author.ignored]} if author.ignored else {}) | dict(author.uids)
     row: dict[str, str | int] = {
         "at_us": at_us,
         "family": change.family,
         "tenant": change.tenant,
         "realm": author.realm,
-        "actor": reference(vault, ACTOR, author.realm, author.name),
+        "actor": actor or reference(vault, ACTOR, author.realm, author.name),
         "act": change.act,
         "object": reference(vault, OBJECT, change.family, change.object),
         "uid": change.uid,

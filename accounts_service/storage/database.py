@@ -50,12 +50,17 @@ from accounts_service.storage.outage import Access, Outage
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault
 from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
+from accounts_service.storage.usage import Charges, Quotas
 
 log = structlog.get_logger(__name__)
 
 _STATEMENT_SECONDS = 5
 _STEPS = 100_000
 LOCK_SECONDS = 3
+# Characters of a statement made for one request after which its connection is not used again.
+_LONGEST_KEPT = 4096
+# Compiled statements that a connection of SQLite keeps: those of the stores, and some of callers.
+_STATEMENTS_KEPT = 64
 _CONNECT_SECONDS = 3
 _GIVEN_UP_APART_SECONDS = 1.0
 
@@ -97,15 +102,25 @@ class UnopenedError(Exception):
 class Session:
     """What a store works with: one connection inside a reading or writing block."""
 
-    def __init__(self, connection: Connection, vault: Vault, author: audit.Author | None, now_us: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        vault: Vault,
+        author: audit.Author | None,
+        now_us: int,
+        charges: Charges | None = None,
+    ) -> None:
         self.connection = connection
         self.vault = vault
         self.now_us = now_us
+        # Counted when the transaction ends.
+        self.charges = charges or Charges()
         self._author = author
+        self._actor: str | None = None
 
     def by(self, author: audit.Author) -> Session:
         """Return a session in the same transaction whose changes are recorded as another author's."""
-        return Session(self.connection, self.vault, author, self.now_us)
+        return Session(self.connection, self.vault, author, self.now_us, self.charges)
 
     @property
     def author(self) -> audit.Author:
@@ -113,6 +128,13 @@ class Session:
         if self._author is None:
             raise RuntimeError("a reading block has no author")
         return self._author
+
+    @property
+    def actor(self) -> str:
+        """The author's reference in the audit trail."""
+        if self._actor is None:
+            self._actor = audit.reference(self.vault, audit.ACTOR, self.author.realm, self.author.name)
+        return self._actor
 
     def read(self, statement: Statement, **values: Value) -> CursorResult[Any]:
         """Run a query with `values` by name."""
@@ -126,7 +148,14 @@ class Session:
         """
         with _bounded(self.connection):
             options: CoreExecuteOptionsParameter = {} if again else {"compiled_cache": None}
-            return self.connection.execute(query, execution_options=options).all()
+            result = self.connection.execute(query, execution_options=options)
+            rows = result.all()
+        if not again and len(result.context.statement or "") > _LONGEST_KEPT:
+            # The drivers remember the last statements of a connection, a hundred or more, however long they are
+            # (sqlite3 `cached_statements`, psycopg `prepared_max`). There is no way to leave one out, so this
+            # connection is closed after use.
+            self.connection.detach()
+        return rows
 
     def lock(self, statement: Statement, **values: Value) -> None:
         """Take hold of a row till the transaction ends. Changes nothing that anybody could see."""
@@ -155,7 +184,7 @@ class Session:
         """
         if self._author is None:
             raise RuntimeError("a reading block cannot write")
-        self.note(statement, **values, **audit.record(self.vault, self._author, change, self.now_us))
+        self.note(statement, **values, **audit.record(self.vault, self._author, change, self.now_us, self.actor))
 
 
 @contextmanager
@@ -224,6 +253,8 @@ class Database(ABC):
 
     def __init__(self, vault: Vault, clock: Callable[[], float], capacity: Capacity, writing_at_once: int) -> None:
         self.capacity = capacity
+        # Of a process that answers callers; the others count without a limit.
+        self.quotas = Quotas()
         self._vault = vault
         self._clock = clock
         self.writers = Line(writing_at_once, max(capacity.writers, writing_at_once), capacity.wait_s)
@@ -271,10 +302,12 @@ class Database(ABC):
 
         Raises TransactionRefusedError, or RefusedError with Overloaded (nothing
         was done) or Unavailable (nothing was done, unless the commit itself
-        failed: then the outcome is unknown).
+        failed: then the outcome is unknown), or with QuotaExceeded.
         """
         with self.begin(line, (author.realm, author.name)) as connection:
-            yield store(Session(connection, self._vault, author, self.now_us()))
+            session = Session(connection, self._vault, author, self.now_us())
+            yield store(session)
+            session.charges.settle(connection, self.quotas)
 
     def written(
         self, store: type[S], author: audit.Author, act: Callable[[S], T], line: Line | NoLine | None = None
@@ -530,7 +563,11 @@ class SqliteDatabase(Database):
             "hide_parameters": True,
             "paramstyle": "named",  # As with PostgreSQL's driver: values by name.
         }
-        connect = {"timeout": capacity.wait_s, "check_same_thread": False}
+        connect = {
+            "timeout": capacity.wait_s,
+            "check_same_thread": False,
+            "cached_statements": _STATEMENTS_KEPT,
+        }
         self._reader = create_engine(url, connect_args=connect, **options)
         self._writer = create_engine(url, connect_args=connect, **(options | {"pool_size": 1}))
         event.listen(self._reader, "connect", _prepare_reader)

@@ -14,7 +14,7 @@ what it accepts, `kept` what comes of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields, missing
@@ -60,6 +60,9 @@ _OF_DESTINATIONS = (
     "Decides who gets to see the secrets. While it changes they are not kept by reference for who may not see them."
 )
 MOST_ELEMENTS = 1000
+# Characters of a text, and of all texts in one list or map together: what a caller stores, others have to read.
+LONGEST_TEXT = 8 * 1024
+LONGEST_TOGETHER = 64 * 1024
 
 
 class Attribute(fields.Field[T]):
@@ -112,11 +115,27 @@ class Attribute(fields.Field[T]):
 
 
 class Text(Attribute[str]):
-    """A string; a number or boolean is taken as the text Python writes for it, true and false as JSON does."""
+    """A string of at most `longest` characters.
+
+    A number or boolean is taken as the text Python writes for it, true and false as JSON does.
+    """
+
+    def __init__(
+        self,
+        *,
+        required: bool = False,
+        secret: bool = False,
+        destination: bool = False,
+        longest: int = LONGEST_TEXT,
+    ) -> None:
+        super().__init__(required=required, secret=secret, destination=destination)
+        self.longest = longest
 
     def accept(self, value: Json) -> str:
         """Return what is kept of `value`, or raise `flawed`."""
         if isinstance(value, str):
+            if len(value) > self.longest:
+                raise flawed(TooLong(self.longest))
             return value
         if isinstance(value, bool):
             return "true" if value else "false"
@@ -126,7 +145,7 @@ class Text(Attribute[str]):
 
     def taken(self) -> JsonSchema:
         """Say in JSON Schema what `accept` takes."""
-        return {"type": ["string", "number", "boolean"]}
+        return {"type": ["string", "number", "boolean"], "maxLength": self.longest}
 
     def kept(self) -> JsonSchema:
         """Say in JSON Schema what `accept` returns."""
@@ -292,11 +311,15 @@ class Headers(Attribute[dict[str, str]]):
                 errors[name] = list(error.messages)
         if errors:
             raise ValidationError(errors)
+        require_short_together((*headers, *headers.values()))
         return headers
 
     def taken(self) -> JsonSchema:
-        """Say in JSON Schema what `accept` takes; that no name comes twice in another case it cannot say."""
-        value: JsonSchema = {"type": "string", "pattern": f"^{HEADER_VALUE}$"}
+        """Say in JSON Schema what `accept` takes.
+
+        It cannot say that no name comes twice in another case, nor how long all headers are together.
+        """
+        value: JsonSchema = {"type": "string", "pattern": f"^{HEADER_VALUE}$", "maxLength": LONGEST_TEXT}
         names: JsonSchema = {"pattern": f"^{HEADER_NAME}$"}
         return {
             "type": "object",
@@ -310,6 +333,8 @@ class Headers(Attribute[dict[str, str]]):
         return {"type": "object", "additionalProperties": {"type": "string"}}
 
     def _value(self, text: Json) -> str:
+        if isinstance(text, str) and len(text) > LONGEST_TEXT:
+            raise flawed(TooLong(LONGEST_TEXT))
         if not isinstance(text, str) or not is_header_value(text):
             raise self.flawed(NotA(Kind.HEADER_VALUE), text)
         return text
@@ -332,7 +357,8 @@ class Mailbox(Attribute[str]):
 class ListOf(Attribute[list[T]]):
     """A list; a single value is taken as a list of one. Every bad element is reported with its index.
 
-    Longer lists than anyone needs are refused as such: to report half a million
+    Its texts are bounded together as well: a thousand of the longest ones would fill
+    a body. Longer lists than anyone needs are refused as such: to report half a million
     bad elements, each with its value, would cost more than many requests.
     """
 
@@ -354,16 +380,23 @@ class ListOf(Attribute[list[T]]):
                 errors[index] = list(error.messages)
         if errors:
             raise ValidationError(errors)
+        require_short_together(one for one in results if isinstance(one, str))
         return results
 
     def taken(self) -> JsonSchema:
-        """Say in JSON Schema what `accept` takes."""
+        """Say in JSON Schema what `accept` takes; it cannot say how long all elements are together."""
         element = self.element.taken()
         return {"anyOf": [{"type": "array", "items": element, "maxItems": MOST_ELEMENTS}, element]}
 
     def kept(self) -> JsonSchema:
         """Say in JSON Schema what `accept` returns."""
         return {"type": "array", "items": self.element.kept()}
+
+
+def require_short_together(texts: Iterable[str]) -> None:
+    """Raise `flawed` when the texts of one list or map have more than `LONGEST_TOGETHER` characters in all."""
+    if sum(map(len, texts)) > LONGEST_TOGETHER:
+        raise flawed(TooLong(LONGEST_TOGETHER))
 
 
 # -- Fields that take nothing for something else ------------------------------

@@ -106,6 +106,8 @@ def samples(method: str, path: str) -> dict[type[Fault], Fault]:
         faults.Ambiguous("default", ("email/default", "slack/default")),
         faults.InUse(),
         faults.AlreadyExists("one"),
+        faults.AnswerTooLarge(),
+        faults.QuotaExceeded("tenant", "accounts", 10_000),
         faults.AgainstTheRules(faults.Rule.OWN_ACCOUNT),
         faults.PrivateTenant(),
         faults.PreconditionFailed(),

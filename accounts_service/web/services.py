@@ -25,8 +25,10 @@ from accounts_service.storage.idempotency import Running
 from accounts_service.storage.keys_file import FileVault
 from accounts_service.storage.limits import Limits
 from accounts_service.storage.stored import Stored
+from accounts_service.storage.usage import Charges
 from accounts_service.storage.witness import Witness
 from accounts_service.storage.writability import Writability
+from accounts_service.web.pages import Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ class Leftovers(Store):
 
         Returns the time to go on after, None when there is nothing behind it.
         """
+
+    @abstractmethod
+    def drift(self) -> Charges:
+        """Return what is stored besides what is counted: nothing, unless a release before quotas has written."""
+
+    def correct(self, drift: Charges) -> None:
+        """Count what `drift` says, at the end of the transaction."""
+        self._session.charges.extend(drift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,5 +239,7 @@ class Services:
     explainer: Explainer
     lines: Lines
     writability: Writability
+    # What large answers may take of memory.
+    pages: Pages
     # The requests with an Idempotency-Key that this process works on.
     running: Running = field(default_factory=Running)

@@ -56,6 +56,7 @@ def _oauth(error: str, description: str) -> Json:
 
 
 # Those of a change, as which these requests count.
+_OVER_QUOTA = "The tenant would have more than 5 accounts stored; delete some, or ask the operator"
 _FIELDS = ("name", "email", "phone", "language_code", "old_password", "new_password", "default_notification_phone")
 _NO_CHILDREN: Json = {name: [] for name in _FIELDS}
 
@@ -263,6 +264,20 @@ WORDS: dict[Fault, tuple[Json, Json, Json, Json, Json]] = {
         _wavefront(400, "x is already created in our system."),
         _netbird(409, "x already exists"),
         _mention(409, "x is there already"),
+    ),
+    faults.AnswerTooLarge(): (
+        {"status": 413, "error": "The answer would be too large; ask for less"},
+        _problem(413, "Request Entity Too Large", detail="the answer would be too large; ask for less"),
+        _wavefront(400, "The answer would be too large; ask for a part of it, with offset and limit, or search."),
+        _netbird(413, "the list is too large to be sent at once"),
+        _mention(413, "The answer would be too large; ask for less"),
+    ),
+    faults.QuotaExceeded("tenant", "accounts", 5): (
+        {"status": 409, "error": _OVER_QUOTA},
+        _problem(409, "Conflict", detail=_OVER_QUOTA),
+        _wavefront(409, _OVER_QUOTA),
+        _netbird(409, _OVER_QUOTA[0].lower() + _OVER_QUOTA[1:]),
+        _mention(409, _OVER_QUOTA),
     ),
     faults.AgainstTheRules(faults.Rule.TOO_MANY_TOKENS, "20"): (
         {"status": 409, "error": "an account has so many tokens at most: 20"},

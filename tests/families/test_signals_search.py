@@ -312,11 +312,11 @@ def test_a_change_is_found_at_once_and_what_was_before_no_more(service: Service)
 
 def test_what_is_too_long_is_shown_but_not_found_and_a_name_always_is(service: Service) -> None:
     long, longer = "h" * terms.LONGEST_VALUE, "h" * (terms.LONGEST_VALUE + 1)
-    make(service, "email/a", host=long)
-    make(service, "email/b", host=longer)
+    make(service, "email/a", user=long)
+    make(service, "email/b", user=longer)
     make(service, f"email/{'n' * 512}", f"email/{'ΐ' * 256}")
-    assert found(service, {"prefix": {"host": "hh"}}) == ["email/a"]
-    assert search(service, {"ids": {"values": ["email/b"]}}).json["hits"]["hits"][0]["_source"]["host"] == longer
+    assert found(service, {"prefix": {"user": "hh"}}) == ["email/a"]
+    assert search(service, {"ids": {"values": ["email/b"]}}).json["hits"]["hits"][0]["_source"]["user"] == longer
     assert found(service, {"match": {"_name": "N" * 512}}) == [f"email/{'n' * 512}"]
     assert found(service, {"prefix": {"_name": "ΐ"}}) == [f"email/{'ΐ' * 256}"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, Row, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, LargeBinary, Row, Table, cast, delete, func, insert, select, update
 
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_REFERENCE, ACCOUNT_VERSION
 from accounts_service.families.wavefront.tables import ACCOUNT as WAVEFRONT_ACCOUNT
@@ -242,10 +242,15 @@ def other_version(scene: Scene) -> None:
     scene.db.execute(update(ACCOUNT).where(ACCOUNT.c.uid == row.uid).values(version=row.version + step))
 
 
+def _of(row: Row[Any], table: Table) -> dict[str, Any]:
+    """Return what a row has of the columns of a table."""
+    return {name: value for name, value in row._mapping.items() if name in table.columns}
+
+
 def one_more_version(scene: Scene) -> None:
     """An account that was changed past the service, its version row included."""
     row = scene.drawn.choice(list(scene.db.execute(select(ACCOUNT).order_by(ACCOUNT.c.uid))))
-    values = {**row._mapping, "version": row.version + 1}
+    values = {**_of(row, ACCOUNT_VERSION), "version": row.version + 1}
     scene.db.execute(update(ACCOUNT).where(ACCOUNT.c.uid == row.uid).values(version=row.version + 1))
     scene.db.execute(insert(ACCOUNT_VERSION).values({**values, "at_us": 1}))
 
@@ -268,8 +273,7 @@ def back_from_the_bin(scene: Scene) -> None:
     """A deletion undone past the service."""
     row = scene.db.execute(select(ACCOUNT_BIN)).first()
     assert row is not None
-    values = {name: row._mapping[name] for name in ACCOUNT.columns.keys()}  # noqa: SIM118  # a collection of columns
-    scene.db.execute(insert(ACCOUNT).values({**values, "name": "back"}))
+    scene.db.execute(insert(ACCOUNT).values({**_of(row, ACCOUNT), "name": "back"}))
     scene.db.execute(delete(ACCOUNT_BIN).where(ACCOUNT_BIN.c.uid == row.uid))
 
 

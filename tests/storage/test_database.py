@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import Insert, exc, insert, select, text
+from sqlalchemy import Insert, Select, exc, insert, literal, select, text
 
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_VERSION
 from accounts_service.faults import Overloaded, PreconditionFailed, RefusedError
@@ -278,3 +278,19 @@ def test_who_takes_a_unique_key_first_wins_and_the_other_looks_again_on_postgres
         assert database.written(Bare, AUTHOR, act) == "found ['u1']"
         assert len(audited(database)) == 1
     assert pauses == [0]
+
+
+def _raw(database: Database, query: Select[Any]) -> object:
+    with database.reading(Bare) as bare:
+        raw = bare.session.connection.connection.dbapi_connection
+        assert bare.session.select(query)
+        return raw
+
+
+def test_a_connection_that_ran_a_long_statement_is_not_used_again(database: Database) -> None:
+    """Drivers keep the last statements of a connection, whatever their length."""
+    first = _raw(database, select(literal(1)))
+    assert _raw(database, select(literal(2))) is first
+    columns: list[Any] = [literal(number) for number in range(500)]
+    assert _raw(database, select(*columns)) is first
+    assert _raw(database, select(literal(1))) is not first

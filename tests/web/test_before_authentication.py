@@ -241,5 +241,6 @@ def test_start_that_others_reach_without_a_proxy_is_warned_of(
     authc = {"auth_domains": [{"type": "basic/internal_users_db"}], "network": {"trusted_proxies": ["10.0.0.1"]}}
     files = {**personas.configuration(), "sg_authc.yml": authc}
     proxied = Installation(installation.folder / "proxied", installation.database_url, files)
-    rehearse(proxied.settings(ACCOUNTS_BIND="0.0.0.0:80"))
+    # A database belongs to one keys file.
+    rehearse(proxied.settings(ACCOUNTS_BIND="0.0.0.0:80", ACCOUNTS_KEYS_FILE=str(installation.keys_file)))
     assert "server.exposed" not in "".join(capfd.readouterr())

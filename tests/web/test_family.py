@@ -141,6 +141,8 @@ FAULTS: tuple[tuple[Fault, int, str], ...] = (
     (faults.NoSuchScroll(), 404, "lost the page"),
     (faults.Ambiguous("x", ("a/x", "b/x")), 409, "which"),
     (faults.AlreadyExists("x"), 409, "there"),
+    (faults.AnswerTooLarge(), 413, "too long a tale"),
+    (faults.QuotaExceeded("tenant", "accounts", 5), 409, "full"),
     (faults.AgainstTheRules(faults.Rule.OWN_ACCOUNT, "x"), 400, "never"),
     (faults.InUse(), 409, "mine"),
     (faults.AlreadyExists("x"), 409, "there"),

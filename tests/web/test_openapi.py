@@ -199,6 +199,7 @@ def test_faults_follow_from_what_a_route_is() -> None:
         faults.UnsupportedCoding,
         faults.BodyTooLarge,
         faults.BodyTooSlow,
+        faults.QuotaExceeded,
         faults.EmptyBody,
         faults.MalformedBody,
         faults.InvalidBody,

@@ -116,6 +116,10 @@ def _words(fault: Fault) -> tuple[Json, int]:  # noqa: C901, PLR0911, PLR0912  #
             return ["which", identifier, *choices], 409
         case faults.AlreadyExists(identifier):
             return ["there", identifier], 409
+        case faults.AnswerTooLarge():
+            return ["too long a tale"], 413
+        case faults.QuotaExceeded(whose, unit, most):
+            return ["full", whose, unit, most], 409
         case faults.AgainstTheRules(rule, subject):
             return ["never", rule.name, subject], 400
         case faults.InUse():

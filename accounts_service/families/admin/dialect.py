@@ -99,6 +99,10 @@ class AdminDialect:
                 return problem(409, f"{identifier} is there already")
             case faults.AgainstTheRules(rule, subject):
                 return problem(409, ": ".join(filter(None, (rule.value, subject))))
+            case faults.AnswerTooLarge():
+                return problem(413, "the answer would be too large; ask for less")
+            case faults.QuotaExceeded():
+                return problem(409, fault.sentence)
             case faults.PrivateTenant():
                 return problem(400, "there are no private tenants")
             case faults.PreconditionFailed():

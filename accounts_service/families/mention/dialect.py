@@ -120,7 +120,7 @@ class MentionDialect:
             return _identified(call, sent[0])
         return call.snapshot.authenticate(facts_of(call.request))
 
-    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912  # one case a fault
+    def tell(self, fault: Fault, request: Request) -> Response:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one case a fault
         """Word a fault."""
         match fault:
             case faults.NotAuthenticated(challenges):
@@ -190,6 +190,10 @@ class MentionDialect:
                 return _message(409, "It is still in use")
             case faults.AlreadyExists(identifier):
                 return _message(409, f"{identifier} is there already")
+            case faults.AnswerTooLarge():
+                return _message(413, "The answer would be too large; ask for less")
+            case faults.QuotaExceeded():
+                return _message(409, fault.sentence)
             case faults.PrivateTenant():
                 return _message(400, "There are no private tenants")
             case faults.PreconditionFailed():

@@ -188,6 +188,10 @@ class NetBirdDialect:
                 return error(409, "it is still in use")
             case faults.AlreadyExists(identifier):
                 return error(409, f"{identifier} already exists")
+            case faults.AnswerTooLarge():
+                return error(413, "the list is too large to be sent at once")
+            case faults.QuotaExceeded():
+                return error(409, fault.sentence)
             case faults.PrivateTenant():
                 return error(400, "there are no private tenants")
             case faults.PreconditionFailed():

@@ -178,6 +178,10 @@ class SignalsDialect:
                 return _handler(409, f"{identifier} is there already")
             case faults.AgainstTheRules(rule, subject):
                 return _handler(409, ": ".join(filter(None, (rule.value, subject))))
+            case faults.AnswerTooLarge():
+                return _handler(413, "The answer would be too large; ask for less")
+            case faults.QuotaExceeded():
+                return _handler(409, fault.sentence)
             case faults.PrivateTenant():
                 message: dict[str, Json] = {"message": "Signals does not support private tenants"}
                 return json_response({"status": 400, "error": message}, 400)

@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, PrimaryKeyConstrai
 from accounts_service.storage.tables import METADATA, MICROSECONDS, NAME
 
 # `tenant` is empty for a global account. `attributes` and `secrets` are JSON
-# objects; each value in `secrets` is an envelope (storage/sealed.py).
+# objects; each value in `secrets` is an envelope (storage/sealed.py). `owner` is the reference of the principal of
+# `realm` that the account is counted for, as its creator; null for one from a release that did not count.
 ACCOUNT = Table(
     "signals_account",
     METADATA,
@@ -18,6 +19,8 @@ ACCOUNT = Table(
     Column("version", BigInteger, nullable=False),
     Column("attributes", Text, nullable=False),
     Column("secrets", Text, nullable=False),
+    Column("realm", NAME),
+    Column("owner", NAME),
     UniqueConstraint("tenant", "type", "name"),
 )
 
@@ -40,7 +43,8 @@ ACCOUNT_TERM = Table(
 )
 
 # Every state an account was in; both texts are null for a deletion. The newest
-# row of a name says which version comes next, so none comes twice.
+# row of a name says which version comes next, so none comes twice. `realm` and `writer` say for which principal the
+# bytes of a state are counted, as `owner` does.
 ACCOUNT_VERSION = Table(
     "signals_account_version",
     METADATA,
@@ -52,6 +56,8 @@ ACCOUNT_VERSION = Table(
     Column("at_us", MICROSECONDS, nullable=False),
     Column("attributes", Text),
     Column("secrets", Text),
+    Column("realm", NAME),
+    Column("writer", NAME),
     PrimaryKeyConstraint("tenant", "type", "name", "version"),
     Index(None, "at_us"),
 )

@@ -177,6 +177,12 @@ class WavefrontDialect:
                 return _error(400, f"{identifier} is already created in our system.")
             case faults.AgainstTheRules(rule, subject):
                 return _error(400, _RULES[rule].format(subject))
+            case faults.AnswerTooLarge():
+                return _error(
+                    400, "The answer would be too large; ask for a part of it, with offset and limit, or search."
+                )
+            case faults.QuotaExceeded():
+                return _error(409, fault.sentence)
             case faults.PrivateTenant():
                 return _error(400, "There are no private tenants")
             case faults.PreconditionFailed():

@@ -23,13 +23,14 @@ from accounts_service.families.netbird.store.accounts import (
 from accounts_service.families.netbird.store.changes import Happening, written
 from accounts_service.families.netbird.store.groups import verify_groups
 from accounts_service.families.netbird.tables import ACCOUNT, USER
-from accounts_service.faults import AgainstTheRules, Json, NoSuchObject, RefusedError, Rule
+from accounts_service.faults import AgainstTheRules, AnswerTooLarge, Json, NoSuchObject, RefusedError, Rule
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import ForeignKeyError, RecordedStatement, TransactionRefusedError
 from accounts_service.storage.statements import Statement, Value, given, insertion
 
 # They are listed all at once.
 MOST_SERVICE_USERS = 1000
+_MOST_LISTED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ _THIS = USER.c.id == given("id")
 _FIND = Statement(select(USER).where(_THIS))
 _FIND_AND_LOCK = Statement(select(USER).where(_THIS).with_for_update())
 _OF_ACCOUNT = Statement(
-    select(USER).where(USER.c.account_id == given("account")).order_by(USER.c.created_us, USER.c.id)
+    select(USER)
+    .where(USER.c.account_id == given("account"))
+    .order_by(USER.c.created_us, USER.c.id)
+    .limit(_MOST_LISTED + 1)
 )
 _ACCOUNT_LOCKED = Statement(select(ACCOUNT.c.id).where(ACCOUNT.c.id == given("id")).with_for_update())
 _SERVICE_USERS = Statement(
@@ -106,7 +110,9 @@ class Users(Accounts):
 
     def all(self, grant: Grant, caller: Caller) -> list[User]:
         """List the users of the caller's account, or himself alone where he may do no more. Raises RefusedError."""
-        rows = self._session.read(_OF_ACCOUNT, account=self.mine(grant).id)
+        rows = self._session.read(_OF_ACCOUNT, account=self.mine(grant).id).all()
+        if len(rows) > _MOST_LISTED:
+            raise RefusedError(AnswerTooLarge())
         users = [user_of(row) for row in rows]
         if grant.privilege is NetBirdPrivilege.USERS_OWN_READ:
             return [user for user in users if user.id == caller.id]

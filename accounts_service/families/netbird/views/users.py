@@ -7,17 +7,26 @@ from werkzeug.routing import BaseConverter
 
 from accounts_service.access.privileges import Mine, Within
 from accounts_service.families.netbird import documents
-from accounts_service.families.netbird.dialect import answer
+from accounts_service.families.netbird.dialect import MEDIA_TYPE, answer
 from accounts_service.families.netbird.privileges import BILLING_ADMIN, USER, NetBirdPrivilege
 from accounts_service.families.netbird.schemas import users as schemas
 from accounts_service.families.netbird.store.accounts import FAMILY_NAME
 from accounts_service.families.netbird.store.approvals import Approvals
 from accounts_service.families.netbird.store.users import Caller, User, Users
 from accounts_service.families.netbird.views import models
-from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed, RefusedError, Rule
+from accounts_service.faults import (
+    AgainstTheRules,
+    AnswerTooLarge,
+    InvalidBody,
+    NoSuchObject,
+    PreconditionFailed,
+    RefusedError,
+    Rule,
+)
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
+from accounts_service.web.listing import list_response
 
 ROUTES = Routes()
 
@@ -38,14 +47,15 @@ READ = Within(NetBirdPrivilege.USERS_READ, otherwise=NetBirdPrivilege.USERS_OWN_
     privilege=READ,
     parameters=frozenset(("service_user",)),
     answers={200: documents.USERS},
-    raises=(InvalidBody,),
+    raises=(InvalidBody, AnswerTooLarge),
 )
 def list_users(call: Call) -> Response:
     """List the users of one's account, or oneself alone where one may do no more."""
     only = schemas.flag(call.request.args.get("service_user"))
     with call.reading(Users) as users:
         listed = users.all(call.grant, caller_of(call))
-    return answer([models.user(one, caller_of(call)) for one in listed if only in (None, one.service_user)])
+    chosen = (models.user(one, caller_of(call)) for one in listed if only in (None, one.service_user))
+    return list_response(call, chosen, media_type=MEDIA_TYPE, end="\n")
 
 
 @ROUTES.route(

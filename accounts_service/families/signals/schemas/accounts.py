@@ -36,6 +36,12 @@ class AccountSchema(BodySchema):
         return {name: value for name, value in attributes.items() if value is not False}
 
 
+# https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
+_LONGEST_HOST = 255
+# Keys of PagerDuty's Events API have 32 characters.
+_LONGEST_KEY = 255
+
+
 class EmailSchema(AccountSchema):
     """An SMTP server and what mails through it look like.
 
@@ -48,11 +54,11 @@ class EmailSchema(AccountSchema):
     # Kibana's form has it in every account, and no version of Search Guard looks at it.
     echoed: ClassVar[frozenset[str]] = _SAID_BY_THE_PATH | {"mime_layout"}
 
-    host = fields.Word(required=True, destination=True)
+    host = fields.Word(required=True, destination=True, longest=_LONGEST_HOST)
     port = fields.WholeNumber(low=1, high=65535, required=True, destination=True)
     user = fields.Text(destination=True)
     password = fields.Text(secret=True)
-    proxy_host = fields.Word(destination=True)
+    proxy_host = fields.Word(destination=True, longest=_LONGEST_HOST)
     proxy_port = fields.WholeNumber(low=1, high=65535, destination=True)
     proxy_user = fields.Text(destination=True)
     proxy_password = fields.Text(secret=True)
@@ -78,7 +84,7 @@ class SlackSchema(AccountSchema):
 class PagerDutySchema(AccountSchema):
     """A service of PagerDuty; `url` stands in for its public address."""
 
-    integration_key = fields.Word(required=True, secret=True)
+    integration_key = fields.Word(required=True, secret=True, longest=_LONGEST_KEY)
     url = fields.Word(destination=True)
 
 

@@ -5,7 +5,7 @@ https://www.elastic.co/guide/en/elasticsearch/reference/current/search-fields.ht
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from accounts_service.faults import Json
@@ -21,6 +21,12 @@ class SourceFilter:
     def keeps(self, path: str) -> bool:
         """Tell whether what is at `path` is shown. A pattern for an object is one for all that is in it."""
         return (not self.includes or _any(self.includes, path)) and not _any(self.excludes, path)
+
+    def shows_only(self, names: Container[str]) -> bool:
+        """Return whether nothing is shown of any attribute but those of `names`."""
+        if "*" in self.excludes:
+            return True
+        return bool(self.includes) and all(pattern.partition(".")[0] in names for pattern in self.includes)
 
     def of(self, source: Mapping[str, Json], within: str = "") -> dict[str, Json]:
         """Cut a source down."""

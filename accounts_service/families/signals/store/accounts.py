@@ -33,6 +33,7 @@ from accounts_service.storage.database import ForeignKeyError, RecordedStatement
 from accounts_service.storage.lists import insertion_of_rows
 from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError, Vault
 from accounts_service.storage.statements import Statement, Value, given, insertion
+from accounts_service.storage.usage import PRINCIPAL, TENANT, Subject
 
 FAMILY_NAME = "signals"
 
@@ -92,6 +93,8 @@ class Account:
     version: int
     attributes: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
+    # For whom it is counted, where that is known.
+    owner: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +191,29 @@ class Accounts(Store):
 
     def _write(self, account: Account, statement: RecordedStatement, detail: dict[str, Any]) -> None:
         """Write an account as it is given, its envelopes as they are: nothing is opened or sealed here."""
-        key = account.key
+        key, writer = account.key, self._principal()
+        attributes, secrets = _dump(account.attributes), _dump(account.secrets)
         self._session.write(
             self.change("put", key, account.uid, account.version, detail),
             statement,
             **named(key),
             uid=account.uid,
             version=account.version,
-            attributes=_dump(account.attributes),
-            secrets=_dump(account.secrets),
+            attributes=attributes,
+            secrets=secrets,
             terms=terms_of(key.type, key.name, key.tenant, account.attributes),
             at_us=self._session.now_us,
+            realm=writer.space,
+            owner=writer.name,
+            writer=writer.name,
         )
+        size = len(attributes.encode()) + len(secrets.encode())
+        for subject in (tenant_of(key.tenant), writer):
+            self._session.charges.add(subject, 0 if statement is REPLACE else 1, size)
+
+    def _principal(self) -> Subject:
+        """Return the principal for whom is counted what this transaction stores."""
+        return Subject(PRINCIPAL, self._session.author.realm, self._session.actor)
 
     def patch(self, grant: Grant, key: Key, patch: Patch, conditions: Conditions) -> Written:
         """Make of the account what `patch` makes of it; nothing is written when that is what it is.
@@ -250,9 +264,15 @@ class Accounts(Store):
                 attributes=None,
                 secrets=None,
                 at_us=self._session.now_us,
+                realm=None,
+                writer=None,
             )
         except ForeignKeyError:
             raise RefusedError(InUse()) from None
+        # Its versions stay, and their bytes count.
+        for subject in (tenant_of(there.key.tenant), there.owner):
+            if subject is not None:
+                self._session.charges.add(subject, -1, 0)
 
     @staticmethod
     def _check(conditions: Conditions, there: Account | None) -> None:
@@ -345,7 +365,14 @@ def references_of(vault: Vault, account: Account) -> dict[str, str]:
 
 def account_of(key: Key, row: Row[Any]) -> Account:
     """Read an account from a row that holds one."""
-    return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets))
+    owner = getattr(row, "owner", None)
+    subject = None if owner is None else Subject(PRINCIPAL, row.realm or "", owner)
+    return Account(key, row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets), subject)
+
+
+def tenant_of(tenant: str) -> Subject:
+    """Return the tenant for which an account is counted; the empty one for global accounts."""
+    return Subject(TENANT, FAMILY_NAME, tenant)
 
 
 def secret_path(secret: str) -> tuple[str, ...]:

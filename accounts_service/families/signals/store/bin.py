@@ -17,6 +17,7 @@ from accounts_service.families.signals.store.accounts import (
     covers,
     named,
 )
+from accounts_service.families.signals.store.kept import KEPT, release
 from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_BIN, ACCOUNT_NAME, ACCOUNT_VERSION
 from accounts_service.faults import AlreadyExists, Json, NoSuchObject, RefusedError
@@ -46,15 +47,15 @@ _LOCK_NAME = Statement(
 )
 _TYPES = Statement(select(ACCOUNT.c.type).where(ACCOUNT.c.tenant == given("tenant"), ACCOUNT.c.name == given("name")))
 _UNDELETE = RecordedStatement(*NEW, delete(ACCOUNT_BIN).where(_THIS))
+# By its name as well, since that is what there is an index on.
+_ITS_VERSIONS = (
+    *(ACCOUNT_VERSION.c[name] == given(name) for name in ("tenant", "type", "name")),
+    ACCOUNT_VERSION.c.uid == given("uid"),
+)
+_SIZES = Statement(select(*KEPT).where(*_ITS_VERSIONS))
 _PURGE = RecordedStatement(
     delete(ACCOUNT_BIN).where(_THIS),
-    update(ACCOUNT_VERSION)
-    .where(
-        # By its name as well, since that is what there is an index on.
-        *(ACCOUNT_VERSION.c[name] == given(name) for name in ("tenant", "type", "name")),
-        ACCOUNT_VERSION.c.uid == given("uid"),
-    )
-    .values(attributes=None, secrets=None),
+    update(ACCOUNT_VERSION).where(*_ITS_VERSIONS).values(attributes=None, secrets=None),
 )
 
 
@@ -139,7 +140,9 @@ class Bin(PreviewAccounts):
         # An object of its own in the trail: the account's own states, of which a number is on record once each, go
         # on where somebody has its name next.
         change = self.change("delete", key, uuid.uuid4().hex, 1, {"purged": uid, **detail})
+        freed = self._session.read(_SIZES, **named(key), uid=uid).all()
         self._session.write(change, _PURGE, **named(key), uid=uid)
+        release(self._session, freed)
 
     def _binned(self, grant: Grant, tenant: str, uid: str, method: str) -> Account:
         row = self._session.read(_FIND_AND_LOCK, uid=uid).one_or_none()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from sqlalchemy import func, select
 
 from accounts_service.access.privileges import Grant
@@ -13,6 +11,7 @@ from accounts_service.families.signals.store.accounts import (
     Document,
     Key,
     Written,
+    account_of,
     covers,
     require_plain,
 )
@@ -86,9 +85,7 @@ class PreviewAccounts(UsedAccounts):
     def _only(self, grant: Grant, tenant: str, name: str, *, lock: bool = False) -> Account | None:
         statement = _FIND_AND_LOCK if lock else _FIND
         found = [
-            Account(
-                Key(row.type, name, tenant), row.uid, row.version, json.loads(row.attributes), json.loads(row.secrets)
-            )
+            account_of(Key(row.type, name, tenant), row)
             for row in self._session.read(statement, tenant=tenant, name=name)
             if covers(grant, Key(row.type, name, tenant))
         ]

@@ -9,12 +9,13 @@ was folded when the term was written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any, assert_never
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Row,
     Select,
@@ -37,6 +38,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from accounts_service.access.decisions import normal_tenant
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.access.roles import Identity
+from accounts_service.families.signals.schemas.accounts import SCHEMAS
+from accounts_service.families.signals.schemas.notes import MAPPED
 from accounts_service.families.signals.schemas.queries import (
     IDENTIFIER,
     Bool,
@@ -61,6 +64,7 @@ from accounts_service.families.signals.store.accounts import FAMILY_NAME, Accoun
 from accounts_service.families.signals.tables import ACCOUNT, ACCOUNT_TERM
 from accounts_service.faults import BadQuery, Json, NoSuchScroll, NotPermitted, QueryFlaw, QueryProblem, RefusedError
 from accounts_service.storage.lists import listed, texts
+from accounts_service.storage.octets import octets
 from accounts_service.storage.sealed import Place
 
 LONGEST_CURSOR = 64 * 1024
@@ -92,6 +96,14 @@ class Page:
     last: Position | None
 
 
+class PageTooLargeError(Exception):
+    """The accounts of a page have more bytes than the caller of the store wants to read; none of them was read."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """How a search goes on. Nothing of it is kept here: the caller has it, sealed."""
@@ -107,26 +119,46 @@ class Cursor:
 class Searches(Accounts):
     """Searches in the accounts of a tenant and the global ones, or, with the empty tenant, in the global ones alone."""
 
-    def page(
-        self, grant: Grant, tenant: str, search: Search, after: Position | None = None, *, with_global: bool = True
+    def page(  # noqa: PLR0913  # what a page depends on
+        self,
+        grant: Grant,
+        tenant: str,
+        search: Search,
+        after: Position | None = None,
+        *,
+        most_bytes: int,
+        with_global: bool = True,
     ) -> Page:
         """Find accounts; those that come after a position, or from `search.start` on.
 
         A tenant's search finds the global accounts as well, unless told otherwise.
-        Raises RefusedError(NotPermitted) outside the grant's scope.
+        Of accounts only what the search shows is read. Raises PageTooLargeError when
+        that has more than `most_bytes`, and RefusedError(NotPermitted) outside the
+        grant's scope.
         """
         visible = [one for one in _visible(grant, tenant) if one or with_global]
         found = and_(ACCOUNT.c.tenant.in_(visible), _condition(search.query, apart=_leaves(search.query) > _JOINED))
         total = self._total(search, found) if search.is_counted else None
         fields = [sort for sort in search.sort if isinstance(sort, ByField)]
-        ranked = select(ACCOUNT, *(_rank(sort).label(f"rank_{number}") for number, sort in enumerate(fields)))
-        there = ranked.where(found).subquery()
-        keys = _keys(there.c, fields)
-        query = select(there).order_by(*(key.desc() if down else key.asc() for key, down in keys))
+        contents = _contents(search)
+        ranks = (_rank(sort).label(f"rank_{number}") for number, sort in enumerate(fields))
+        size = sum(map(octets, contents), literal(_FRAME)).label("size")
+        query = select(*_LABELS, size, *ranks).where(found)
+        columns: ReadOnlyColumnCollection[str, Any] = ACCOUNT.c
+        if fields:
+            # Only what is selected from can be sorted by and compared.
+            there = query.subquery()
+            query, columns = select(there), there.c
+        keys = _keys(columns, fields)
+        query = query.order_by(*_directed(keys))
         after = search.after if after is None else after
         if after is not None:
             query = query.where(_later(keys, _values(after, len(fields))))
-        rows = self._session.select(query.offset(search.start).limit(search.size))
+        rows = self._session.select(
+            _within(query.offset(search.start).limit(search.size), contents, fields, most_bytes)
+        )
+        if rows and rows[0].together > most_bytes:
+            raise PageTooLargeError(rows[0].together)
         hits = tuple(Hit(_account(row), tuple(_sort_values(search.sort, row))) for row in rows)
         return Page(hits, total, _position(rows[-1], len(fields)) if rows else after)
 
@@ -179,6 +211,43 @@ def _visible(grant: Grant, tenant: str) -> tuple[str, ...]:
             return ("", tenant)
         case Everything() | Tenants() | Own() | Nothing():
             raise RefusedError(NotPermitted())
+
+
+# What names an account, and what a hit takes in an answer besides the contents of its account.
+_LABELS = tuple(ACCOUNT.c[name] for name in ("uid", "tenant", "type", "name", "version"))
+_FRAME = 128
+
+
+# What a source shows of where an account is, and what it shows without a secret being read.
+_NAMING = frozenset(("type", "_name", "_tenant"))
+_PLAIN = (_NAMING | MAPPED).difference(*(schema.marked("secret") for schema in SCHEMAS.values()))
+
+
+def _contents(search: Search) -> list[Column[Any]]:
+    """Return the columns that hold something the search shows."""
+    if search.source is None or search.source.shows_only(_NAMING):
+        return []
+    return [ACCOUNT.c.attributes, *([] if search.source.shows_only(_PLAIN) else [ACCOUNT.c.secrets])]
+
+
+def _within(
+    page: Select[Any], contents: Sequence[Column[Any]], fields: Sequence[ByField], most_bytes: int
+) -> Select[Any]:
+    """Select the accounts of a page with their contents; a single row without any where they are too large together.
+
+    One statement, since between two an account may change. The sizes are added up
+    before the contents are joined, which a window function would copy.
+    """
+    one = page.cte("page")
+    whole = select(func.sum(one.c.size).label("together"), func.min(one.c.uid).label("first")).cte("whole")
+    fits = whole.c.together <= most_bytes
+    its = {column.name: case((fits, column)).label(column.name) for column in contents}
+    empty = {name: literal("{}").label(name) for name in ("attributes", "secrets") if name not in its}
+    joined = one.join(whole, or_(fits, one.c.uid == whole.c.first))
+    if contents:
+        joined = joined.join(ACCOUNT, ACCOUNT.c.uid == one.c.uid)
+    chosen = select(one, whole.c.together, *its.values(), *empty.values()).select_from(joined)
+    return chosen.order_by(*_directed(_keys(one.c, fields)))
 
 
 def _account(row: Row[Any]) -> Account:
@@ -347,6 +416,10 @@ def _keys(
         keys.append((case((rank.is_(None), 1), else_=0), sort.missing_first))
         keys.append((func.coalesce(rank, ""), sort.descending))
     return [*keys, *((columns[name], False) for name in _NAMES)]
+
+
+def _directed(keys: Iterable[tuple[ColumnElement[Any], bool]]) -> Iterator[ColumnElement[Any]]:
+    return (key.desc() if down else key.asc() for key, down in keys)
 
 
 def _position(row: Row[Any], ranks: int) -> Position:

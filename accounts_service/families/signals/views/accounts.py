@@ -22,6 +22,7 @@ from accounts_service.faults import (
     Json,
     NoSuchObject,
     PreconditionFailed,
+    QuotaExceeded,
     RefusedError,
     SecretUnreadable,
 )
@@ -76,7 +77,7 @@ def get_account(call: Call, account_type: str, name: str) -> Response:
     body=Body.JSON,
     takes=documents.ACCOUNT,
     answers={200: documents.UPDATED, 201: documents.CREATED},
-    raises=(PreconditionFailed,),
+    raises=(PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def put_account(call: Call, account_type: str, name: str) -> Response:
@@ -92,7 +93,7 @@ def put_account(call: Call, account_type: str, name: str) -> Response:
     body=Body.MERGE_PATCH,
     takes=documents.PATCH,
     answers={200: documents.PATCHED},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def patch_account(call: Call, account_type: str, name: str) -> Response:
@@ -139,7 +140,7 @@ def get_account_of_tenant(call: Call, tenant: str, account_type: str, name: str)
     body=Body.JSON,
     takes=documents.ACCOUNT,
     answers={200: documents.UPDATED, 201: documents.CREATED},
-    raises=(PreconditionFailed,),
+    raises=(PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def put_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:
@@ -155,7 +156,7 @@ def put_account_of_tenant(call: Call, tenant: str, account_type: str, name: str)
     body=Body.MERGE_PATCH,
     takes=documents.PATCH,
     answers={200: documents.PATCHED},
-    raises=(NoSuchObject, PreconditionFailed),
+    raises=(NoSuchObject, PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def patch_account_of_tenant(call: Call, tenant: str, account_type: str, name: str) -> Response:

@@ -14,7 +14,7 @@ from accounts_service.families.signals.store.bin import Bin, Deleted, Place
 from accounts_service.families.signals.views.accounts import result
 from accounts_service.families.signals.views.answers import answer
 from accounts_service.families.signals.views.versions import time_of
-from accounts_service.faults import AlreadyExists, BadParameter, Json, NoSuchObject, PreconditionFailed
+from accounts_service.faults import AlreadyExists, BadParameter, Json, NoSuchObject, PreconditionFailed, QuotaExceeded
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Routes
@@ -40,7 +40,7 @@ _PAGE = frozenset(("after", "limit"))
     methods=("POST",),
     privilege=SignalsPrivilege.ACCOUNT_PUT,
     answers={200: documents.UNDELETED},
-    raises=(NoSuchObject, AlreadyExists, PreconditionFailed),
+    raises=(NoSuchObject, AlreadyExists, PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
     creates=True,
 )
@@ -54,7 +54,7 @@ def undelete_account(call: Call, uid: str) -> Response:
     methods=("POST",),
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
     answers={200: documents.UNDELETED},
-    raises=(NoSuchObject, AlreadyExists, PreconditionFailed),
+    raises=(NoSuchObject, AlreadyExists, PreconditionFailed, QuotaExceeded),
     headers=etags.HEADERS,
     creates=True,
 )

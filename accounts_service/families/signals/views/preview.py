@@ -13,7 +13,7 @@ from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.store.preview import PreviewAccounts
 from accounts_service.families.signals.views.accounts import document_of, found, result
 from accounts_service.families.signals.views.answers import answer
-from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed, SecretUnreadable
+from accounts_service.faults import Ambiguous, InUse, NoSuchObject, PreconditionFailed, QuotaExceeded, SecretUnreadable
 from accounts_service.web import etags
 from accounts_service.web.etags import tag_of
 from accounts_service.web.family import Body, Routes
@@ -57,7 +57,7 @@ def get_account_by_id(call: Call, account_id: str) -> Response:
     body=Body.JSON,
     takes=documents.ACCOUNT_BY_ID,
     answers={200: documents.UPDATED_BY_ID, 201: documents.CREATED_BY_ID},
-    raises=(Ambiguous, InUse, PreconditionFailed),
+    raises=(Ambiguous, InUse, PreconditionFailed, QuotaExceeded),
     headers=(*etags.HEADERS, "sgtenant"),
 )
 def put_account_by_id(call: Call, account_id: str) -> Response:

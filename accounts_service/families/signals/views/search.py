@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from flask import Response
@@ -18,14 +19,23 @@ from accounts_service.families.signals.schemas.search import (
     read_search,
 )
 from accounts_service.families.signals.store.accounts import tenant_key
-from accounts_service.families.signals.store.search import Cursor, Hit, Page, Searches
+from accounts_service.families.signals.store.search import Cursor, Hit, Page, PageTooLargeError, Searches
 from accounts_service.families.signals.views.accounts import concurrency, source
 from accounts_service.families.signals.views.answers import answer, filter_of, holds_any
 from accounts_service.families.signals.views.shown import Secrets, disclose
-from accounts_service.faults import BadQuery, Json, NoSuchScroll, Overloaded, RefusedError
+from accounts_service.faults import (
+    BadQuery,
+    Json,
+    NoSuchScroll,
+    Overloaded,
+    QueryFlaw,
+    QueryProblem,
+    RefusedError,
+)
 from accounts_service.web.body import has_body
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
+from accounts_service.web.pages import SMALL_PAGE
 
 ROUTES = Routes()
 
@@ -92,11 +102,18 @@ def scroll(call: Call) -> Response:
     asked = read_continuation(_document(call), call.request.args)
     with call.reading(Searches) as searches:
         cursor = searches.opened(call.caller, asked.scroll_id)
-        search = replace(_search_of(cursor), scroll_seconds=asked.scroll_seconds)
-        grant = _granted(call, cursor.tenant)
-        page = searches.page(grant, cursor.tenant, search, cursor.last, with_global=_may_see_global(call))
-        token = searches.sealed(call.caller, cursor.tenant, search, page.last, cursor.expires_us)
-    return answer(call, _shown(call, grant, search, page, started, token))
+    search = replace(_search_of(cursor), scroll_seconds=asked.scroll_seconds)
+    grant = _granted(call, cursor.tenant)
+
+    def read(most_bytes: int) -> Response:
+        with call.reading(Searches) as searches:
+            page = searches.page(
+                grant, cursor.tenant, search, cursor.last, most_bytes=most_bytes, with_global=_may_see_global(call)
+            )
+            token = searches.sealed(call.caller, cursor.tenant, search, page.last, cursor.expires_us)
+        return answer(call, _shown(call, grant, search, page, started, token))
+
+    return _budgeted(call, read)
 
 
 @ROUTES.route(
@@ -123,12 +140,47 @@ def _document(call: Call) -> Json:
 def _search(call: Call, tenant: str) -> Response:
     started = time.perf_counter_ns()
     search = read_search(_document(call), call.request.args)
-    with call.reading(Searches) as searches:
-        page = searches.page(call.grant, tenant, search, with_global=_may_see_global(call))
-        token = None
-        if search.scroll_seconds is not None:
-            token = searches.sealed(call.caller, tenant, search, page.last, None)
-    return answer(call, _shown(call, call.grant, search, page, started, token))
+
+    def read(most_bytes: int) -> Response:
+        with call.reading(Searches) as searches:
+            page = searches.page(call.grant, tenant, search, most_bytes=most_bytes, with_global=_may_see_global(call))
+            token = None
+            if search.scroll_seconds is not None:
+                token = searches.sealed(call.caller, tenant, search, page.last, None)
+        return answer(call, _shown(call, call.grant, search, page, started, token))
+
+    return _budgeted(call, read)
+
+
+def _budgeted(call: Call, read: Callable[[int], Response]) -> Response:
+    """Answer with `read`, which is given the bytes that it may read of accounts.
+
+    A small page is read at once, a larger one in turn with those of other callers.
+    """
+    budget = call.services.pages
+    try:
+        return read(min(SMALL_PAGE, budget.page_bytes))
+    except PageTooLargeError as error:
+        size = error.size
+    if size > budget.page_bytes:
+        raise _too_large(size, budget.page_bytes)
+    principal = (call.caller.realm, call.caller.name)
+    with budget.turn(principal):
+        try:
+            response = read(budget.page_bytes)
+        except PageTooLargeError as error:
+            # Something was written meanwhile.
+            raise _too_large(error.size, budget.page_bytes) from None
+        response.call_on_close(budget.hold(principal, response.calculate_content_length() or 0))
+        return response
+
+
+def _too_large(size: int, most: int) -> RefusedError:
+    reason = (
+        f"Result is too large, the accounts of this page have [{size}] bytes but a page has at most [{most}]; "
+        "ask for fewer with [size], or for less of each with [_source]; a scroll reads more"
+    )
+    return RefusedError(BadQuery((QueryProblem(QueryFlaw.ILLEGAL_ARGUMENT, reason),)))
 
 
 def _may_see_global(call: Call) -> bool:

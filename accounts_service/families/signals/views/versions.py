@@ -23,6 +23,7 @@ from accounts_service.faults import (
     Json,
     NoSuchObject,
     PreconditionFailed,
+    QuotaExceeded,
     RefusedError,
     SecretUnreadable,
 )
@@ -65,7 +66,7 @@ _COMPARED = frozenset(("compare_with",))
     privilege=SignalsPrivilege.ACCOUNT_PUT,
     optional=(SignalsPrivilege.ACCOUNT_REVEAL,),
     answers={200: documents.RESTORED},
-    raises=(NoSuchObject, PreconditionFailed, InvalidBody),
+    raises=(NoSuchObject, PreconditionFailed, InvalidBody, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def restore_version(call: Call, account_type: str, name: str, version: int) -> Response:
@@ -79,7 +80,7 @@ def restore_version(call: Call, account_type: str, name: str, version: int) -> R
     privilege=InTenant(SignalsPrivilege.TENANT_ACCOUNT_PUT, "tenant"),
     optional=(SignalsPrivilege.TENANT_ACCOUNT_REVEAL,),
     answers={200: documents.RESTORED},
-    raises=(NoSuchObject, PreconditionFailed, InvalidBody),
+    raises=(NoSuchObject, PreconditionFailed, InvalidBody, QuotaExceeded),
     headers=etags.HEADERS,
 )
 def restore_version_of_tenant(call: Call, tenant: str, account_type: str, name: str, version: int) -> Response:

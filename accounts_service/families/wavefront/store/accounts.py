@@ -15,6 +15,7 @@ from accounts_service.access.privileges import Everything, Grant, Nothing, Own, 
 from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS, USER_MANAGEMENT, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
+    MOST_LISTED,
     NO_CONDITIONS,
     OF_NAME,
     OF_NAMES,
@@ -29,6 +30,7 @@ from accounts_service.families.wavefront.store.directory import (
     all_mean,
     everything,
     list_of,
+    listable,
     matching,
     means,
     numbered,
@@ -176,7 +178,9 @@ _HOLDERS = Statement(
     )
     .order_by(ACCOUNT.c.folded)
 )
-_ALL_OF_KIND = Statement(select(ACCOUNT).where(ACCOUNT.c.kind == given("kind")).order_by(ACCOUNT.c.folded))
+_ALL_OF_KIND = Statement(
+    select(ACCOUNT).where(ACCOUNT.c.kind == given("kind")).order_by(ACCOUNT.c.folded).limit(MOST_LISTED + 1)
+)
 _COUNT = Statement(select(func.count()).select_from(ACCOUNT))
 _PART = Statement(select(ACCOUNT).order_by(ACCOUNT.c.folded).offset(given("offset")).limit(given("limit")))
 
@@ -193,9 +197,12 @@ class Accounts(Directory):
         return self._full(grant, _seen(grant, row, identifier, kind))
 
     def all(self, grant: Grant, kind: str) -> list[Account]:
-        """Read every account of one kind, by identifier, without who else is in its groups."""
+        """Read every account of one kind, by identifier, without who else is in its groups.
+
+        Raises RefusedError(AnswerTooLarge) for more than are listed at once.
+        """
         everything(grant)
-        return self.with_tokens(grant, self.accounts(self._session.read(_ALL_OF_KIND, kind=kind)))
+        return self.with_tokens(grant, self.accounts(listable(self._session.read(_ALL_OF_KIND, kind=kind))))
 
     def part(self, grant: Grant, offset: int, limit: int) -> Page:
         """Read accounts of both kinds, by identifier."""

@@ -24,7 +24,7 @@ from accounts_service.families.wavefront.tables import (
     ROLE_PERMISSION,
     SERVICE_ACCOUNTS,
 )
-from accounts_service.faults import NotPermitted, RefusedError
+from accounts_service.faults import AnswerTooLarge, NotPermitted, RefusedError
 from accounts_service.identifiers import folded
 from accounts_service.storage.lists import listed, texts
 from accounts_service.storage.reveals import Revealing
@@ -40,8 +40,13 @@ SYSTEM_OF = {USER: EVERYONE, SERVICE: SERVICE_ACCOUNTS}
 # So many of those in a group, or with a role, are named beside their number.
 SAMPLE = 20
 
-# For so many owners one statement asks; SQLite bears five hundred parts of one.
-_AT_ONCE = 100
+# So many objects are listed at once, and so many groups, roles or permissions of them are read.
+MOST_LISTED = 50_000
+_MOST_LINKS = 200_000
+
+# For so many owners one statement asks, the fewest of these that suffice: each number is a statement that is kept.
+# SQLite bears five hundred parts of one.
+_AT_ONCE = (1, 5, 25, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +238,14 @@ def everything(grant: Grant) -> None:
             raise RefusedError(NotPermitted())
 
 
+def listable(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    """Return rows that are all listed. Raises RefusedError(AnswerTooLarge) for more than MOST_LISTED."""
+    there = list(rows)
+    if len(there) > MOST_LISTED:
+        raise RefusedError(AnswerTooLarge())
+    return there
+
+
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(texts(given(name)))
 
@@ -243,6 +256,7 @@ def _links(table: Table, owner: str, owned: str) -> Statement:
         select(table.c[owner].label("owner"), table.c[owned].label("owned"))
         .where(_among(table.c[owner], "owners"))
         .order_by(table.c[owner], table.c.number, table.c[owned])
+        .limit(_MOST_LINKS + 1)
     )
 
 
@@ -430,14 +444,21 @@ class Directory(Revealing):
 
     def _sampled(self, sample: _Sample, owners: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for start in range(0, len(owners), _AT_ONCE):
-            for row in self._session.select(sample.of(owners[start : start + _AT_ONCE])):
+        for start in range(0, len(owners), _AT_ONCE[-1]):
+            some = owners[start : start + _AT_ONCE[-1]]
+            number = next(number for number in _AT_ONCE if number >= len(some))
+            # No object has an empty uid.
+            asked = [*some, *[""] * (number - len(some))]
+            for row in self._session.select(sample.of(asked), again=True):
                 found[row.owner].append((row.rank, row.shown))
         return {owner: [shown for _, shown in sorted(ranked)] for owner, ranked in found.items()}
 
     def _linked(self, statement: Statement, owners: Iterable[str]) -> dict[str, list[str]]:
         linked: dict[str, list[str]] = defaultdict(list)
-        for row in self._session.read(statement, owners=list_of(owners)):
+        rows = self._session.read(statement, owners=list_of(owners)).all()
+        if len(rows) > _MOST_LINKS:
+            raise RefusedError(AnswerTooLarge())
+        for row in rows:
             linked[row.owner].append(row.owned)
         return linked
 

@@ -16,6 +16,7 @@ from accounts_service.access.privileges import Everything, Grant, Own
 from accounts_service.families.wavefront.privileges import NOT_FOR_SERVICE_ACCOUNTS, WavefrontPrivilege
 from accounts_service.families.wavefront.store.directory import (
     FAMILY_NAME,
+    MOST_LISTED,
     NO_CONDITIONS,
     OF_NAME,
     SERVICE,
@@ -24,6 +25,7 @@ from accounts_service.families.wavefront.store.directory import (
     Token,
     everything,
     list_of,
+    listable,
     matching,
     means,
     searched,
@@ -115,7 +117,7 @@ _UNITED = Statement(
 
 _OF_ACCOUNT = Statement(JOINED.where(ACCOUNT.c.uid == given("account")).order_by(*_IN_ORDER))
 _OF_ACCOUNTS = Statement(JOINED.where(ACCOUNT.c.uid.in_(texts(given("accounts")))).order_by(*_IN_ORDER))
-ALL = Statement(JOINED.order_by(*_IN_ORDER))
+ALL = Statement(JOINED.order_by(*_IN_ORDER).limit(MOST_LISTED + 1))
 _ONE = Statement(JOINED.where(_OF_DIGEST))
 _ONE_LOCKED = Statement(JOINED.where(_OF_DIGEST).with_for_update(of=TOKEN))
 _BY_UID = Statement(JOINED.where(TOKEN.c.uid == given("uid")).with_for_update(of=TOKEN))
@@ -173,7 +175,7 @@ class Tokens(Revealing):
     def all(self, grant: Grant) -> list[Token]:
         """List everybody's tokens, by account."""
         everything(grant)
-        return self.listed(self._session.read(ALL))
+        return self.listed(listable(self._session.read(ALL)))
 
     def get(self, grant: Grant, token: str) -> Token:
         """Read one token of anybody's. Raises RefusedError(NoSuchObject)."""

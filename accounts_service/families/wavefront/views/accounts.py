@@ -18,7 +18,7 @@ from accounts_service.families.wavefront.views.models import (
     tagged,
     wrapped,
 )
-from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed
+from accounts_service.faults import AgainstTheRules, AnswerTooLarge, InvalidBody, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -36,14 +36,14 @@ READ = Scoped(own=WavefrontPrivilege.ACCOUNT_OWN_GET, every=WavefrontPrivilege.A
     privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
     parameters=documents.PART,
     answers={200: documents.ACCOUNTS},
-    raises=(InvalidBody,),
+    raises=(InvalidBody, AnswerTooLarge),
 )
 def list_accounts(call: Call) -> Response:
     """List accounts, page by page."""
     offset, limit = schemas.part(call.request.args.get("offset"), call.request.args.get("limit"))
     with call.reading(Accounts) as accounts:
         page = accounts.part(call.grant, offset, limit)
-    return paged(page, map(Models(call).account, page.items))
+    return paged(call, page, map(Models(call).account, page.items))
 
 
 @ROUTES.route(_ACCOUNT, methods=("GET",), privilege=READ, answers={200: documents.ACCOUNT}, raises=(NoSuchObject,))

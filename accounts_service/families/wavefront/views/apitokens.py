@@ -9,8 +9,8 @@ from accounts_service.families.wavefront import documents, schemas
 from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.tokens import Tokens
 from accounts_service.families.wavefront.views import shown
-from accounts_service.families.wavefront.views.models import Models, tagged, wrapped
-from accounts_service.faults import AgainstTheRules, NoSuchObject, PreconditionFailed
+from accounts_service.families.wavefront.views.models import Models, tagged, wrapped, wrapped_list
+from accounts_service.faults import AgainstTheRules, AnswerTooLarge, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -162,12 +162,13 @@ def revoke_token_of_service_account(call: Call, id: str, token: str) -> Response
     methods=("GET",),
     privilege=WavefrontPrivilege.TOKEN_ALL_GET,
     answers={200: documents.CUSTOMER_TOKENS},
+    raises=(AnswerTooLarge,),
 )
 def list_customer_tokens(call: Call) -> Response:
     """List everybody's tokens, by account."""
     with call.reading(Tokens) as tokens:
         listed = tokens.all(call.grant)
-    return wrapped([*map(Models(call).customer_token, shown.recorded(call, listed))])
+    return wrapped_list(call, map(Models(call).customer_token, shown.recorded(call, listed)))
 
 
 @ROUTES.route(

@@ -11,6 +11,7 @@ from accounts_service.families.wavefront.store import facets as kinds
 from accounts_service.families.wavefront.store.facets import Facets, FacetSearch, Facetted
 from accounts_service.families.wavefront.store.search import Condition, Method
 from accounts_service.families.wavefront.views.models import paged, wrapped
+from accounts_service.faults import AnswerTooLarge
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
 
@@ -167,6 +168,7 @@ def search_token_for_facet(call: Call, token_facet: str) -> Response:
     body=Body.LOOSE_JSON,
     takes=documents.SOME_OF_TOKENS,
     answers={200: documents.VALUES_BY_FACET},
+    raises=(AnswerTooLarge,),
 )
 def search_token_for_facets(call: Call) -> Response:
     """List the values of several attributes of tokens; a token itself is none of them."""
@@ -177,7 +179,7 @@ def _one(call: Call, facetted: Facetted, facet: str) -> Response:
     asked = _asked(schemas.facet_search(call.json, schemas.FACET))
     with call.reading(Facets) as facets:
         page = facets.of(call.grant, facetted, facet, asked)
-    return paged(page, page.items)
+    return paged(call, page, page.items)
 
 
 def _several(call: Call, facetted: Facetted) -> Response:

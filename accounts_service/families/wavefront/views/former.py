@@ -24,11 +24,18 @@ from accounts_service.families.wavefront.views.models import (
     tagged,
     wrapped,
 )
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed, TooManyAttempts
+from accounts_service.faults import (
+    AgainstTheRules,
+    AlreadyExists,
+    AnswerTooLarge,
+    NoSuchObject,
+    PreconditionFailed,
+    TooManyAttempts,
+)
 from accounts_service.web import etags
-from accounts_service.web.body import json_response
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
+from accounts_service.web.listing import list_response
 
 ROUTES = Routes()
 
@@ -36,13 +43,17 @@ _USER = "/user/<user:id>"
 
 
 @ROUTES.route(
-    "/user", methods=("GET",), privilege=WavefrontPrivilege.ACCOUNT_SEARCH, answers={200: documents.BARE_USERS}
+    "/user",
+    methods=("GET",),
+    privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
+    answers={200: documents.BARE_USERS},
+    raises=(AnswerTooLarge,),
 )
 def list_users_formerly(call: Call) -> Response:
     """List every user, in a list and nothing around it."""
     with call.reading(Accounts) as accounts:
         listed = accounts.all(call.grant, USER)
-    return json_response([*map(Models(call).user_among_many, listed)])
+    return list_response(call, map(Models(call).user_among_many, listed))
 
 
 @ROUTES.route(

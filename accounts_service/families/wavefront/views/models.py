@@ -7,7 +7,6 @@ its Python client refuses an object without them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import quote
 
 from flask import Response
@@ -29,6 +28,7 @@ from accounts_service.faults import Json
 from accounts_service.web import etags
 from accounts_service.web.body import json_response
 from accounts_service.web.gate import Call
+from accounts_service.web.listing import list_response
 
 Object = dict[str, Json]
 
@@ -335,16 +335,19 @@ def tagged(response: Response, shown: Account | Group | Role | Token) -> Respons
     return response
 
 
-def paged(page: Page, items: Iterable[Json], **more: Json) -> Response:
-    """Answer with a part of a list."""
-    listed: list[Any] = [*items]
-    return wrapped(
-        {
-            "items": listed,
-            "offset": page.offset,
-            "limit": page.limit,
-            "totalItems": page.total,
-            "moreItems": page.offset + len(listed) < page.total,
-            **more,
-        }
-    )
+def wrapped_list(call: Call, items: Iterable[Json]) -> Response:
+    """Answer with a list as `wrapped` does. Raises as `list_response` does."""
+    return list_response(call, items, _wrap([], ""))
+
+
+def paged(call: Call, page: Page, items: Iterable[Json], **more: Json) -> Response:
+    """Answer with a part of a list: `items` of the page. Raises as `list_response` does."""
+    frame: Object = {
+        "items": [],
+        "offset": page.offset,
+        "limit": page.limit,
+        "totalItems": page.total,
+        "moreItems": page.offset + len(page.items) < page.total,
+        **more,
+    }
+    return list_response(call, items, _wrap(frame, ""))

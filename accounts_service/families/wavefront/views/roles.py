@@ -11,7 +11,14 @@ from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.memberships import Memberships
 from accounts_service.families.wavefront.store.roles import Roles, RoleWish
 from accounts_service.families.wavefront.views.models import Models, paged, tagged, wrapped
-from accounts_service.faults import AgainstTheRules, AlreadyExists, InvalidBody, NoSuchObject, PreconditionFailed
+from accounts_service.faults import (
+    AgainstTheRules,
+    AlreadyExists,
+    AnswerTooLarge,
+    InvalidBody,
+    NoSuchObject,
+    PreconditionFailed,
+)
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -27,14 +34,14 @@ _ROLE = "/role/<named:id>"
     privilege=WavefrontPrivilege.ROLE_GET,
     parameters=documents.PART,
     answers={200: documents.ROLES},
-    raises=(InvalidBody,),
+    raises=(InvalidBody, AnswerTooLarge),
 )
 def list_roles(call: Call) -> Response:
     """List roles by name, page by page."""
     offset, limit = schemas.part(call.request.args.get("offset"), call.request.args.get("limit"))
     with call.reading(Roles) as roles:
         page = roles.part(call.grant, offset, limit)
-    return paged(page, map(Models(call).role, page.items))
+    return paged(call, page, map(Models(call).role, page.items))
 
 
 @ROUTES.route(

@@ -9,9 +9,9 @@ from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.accounts import Accounts, Existing, Making, Wish
 from accounts_service.families.wavefront.store.directory import SERVICE
 from accounts_service.families.wavefront.views import shown
-from accounts_service.families.wavefront.views.models import Models, message_of, tagged, wrapped
+from accounts_service.families.wavefront.views.models import Models, message_of, tagged, wrapped, wrapped_list
 from accounts_service.families.wavefront.views.users import replacing, wish_of
-from accounts_service.faults import AgainstTheRules, AlreadyExists, NoSuchObject, PreconditionFailed
+from accounts_service.faults import AgainstTheRules, AlreadyExists, AnswerTooLarge, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -29,12 +29,13 @@ _SEEING = (WavefrontPrivilege.TOKEN_ALL_GET,)
     privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
     optional=_SEEING,
     answers={200: documents.SERVICE_ACCOUNTS},
+    raises=(AnswerTooLarge,),
 )
 def list_service_accounts(call: Call) -> Response:
     """List every service account, with its tokens."""
     with call.reading(Accounts) as accounts:
         services = accounts.all(call.grant, SERVICE)
-    return wrapped([*map(Models(call).service, shown.with_tokens(call, services))])
+    return wrapped_list(call, map(Models(call).service, shown.with_tokens(call, services)))
 
 
 @ROUTES.route(

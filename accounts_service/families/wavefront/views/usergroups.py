@@ -11,7 +11,7 @@ from accounts_service.families.wavefront.privileges import WavefrontPrivilege
 from accounts_service.families.wavefront.store.groups import Groups, GroupWish
 from accounts_service.families.wavefront.store.memberships import Memberships
 from accounts_service.families.wavefront.views.models import Models, message_of, paged, tagged, wrapped
-from accounts_service.faults import AgainstTheRules, InvalidBody, NoSuchObject, PreconditionFailed
+from accounts_service.faults import AgainstTheRules, AnswerTooLarge, InvalidBody, NoSuchObject, PreconditionFailed
 from accounts_service.web import etags
 from accounts_service.web.family import Body, Routes
 from accounts_service.web.gate import Call
@@ -27,14 +27,14 @@ _GROUP = "/usergroup/<id>"
     privilege=WavefrontPrivilege.USERGROUP_GET,
     parameters=documents.PART,
     answers={200: documents.USER_GROUPS},
-    raises=(InvalidBody,),
+    raises=(InvalidBody, AnswerTooLarge),
 )
 def list_user_groups(call: Call) -> Response:
     """List user groups, page by page; the system groups come first."""
     offset, limit = schemas.part(call.request.args.get("offset"), call.request.args.get("limit"))
     with call.reading(Groups) as groups:
         page = groups.part(call.grant, offset, limit)
-    return paged(page, map(Models(call).user_group, page.items))
+    return paged(call, page, map(Models(call).user_group, page.items))
 
 
 @ROUTES.route(

@@ -14,10 +14,19 @@ from accounts_service.families.wavefront.store.accounts import Accounts, Existin
 from accounts_service.families.wavefront.store.directory import USER
 from accounts_service.families.wavefront.store.invitations import Invitations
 from accounts_service.families.wavefront.views.accounts import READ
-from accounts_service.families.wavefront.views.models import Models, bare, message_of, styled, tagged, wrapped
+from accounts_service.families.wavefront.views.models import (
+    Models,
+    bare,
+    message_of,
+    styled,
+    tagged,
+    wrapped,
+    wrapped_list,
+)
 from accounts_service.faults import (
     AgainstTheRules,
     AlreadyExists,
+    AnswerTooLarge,
     NoSuchObject,
     PreconditionFailed,
     PreconditionRequired,
@@ -34,13 +43,17 @@ _USER = "/account/user/<user:id>"
 
 
 @ROUTES.route(
-    "/account/user", methods=("GET",), privilege=WavefrontPrivilege.ACCOUNT_SEARCH, answers={200: documents.USERS}
+    "/account/user",
+    methods=("GET",),
+    privilege=WavefrontPrivilege.ACCOUNT_SEARCH,
+    answers={200: documents.USERS},
+    raises=(AnswerTooLarge,),
 )
 def list_users(call: Call) -> Response:
     """List every user."""
     with call.reading(Accounts) as accounts:
         users = accounts.all(call.grant, USER)
-    return wrapped([*map(Models(call).user_among_many, users)])
+    return wrapped_list(call, map(Models(call).user_among_many, users))
 
 
 @ROUTES.route(
