@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, create_engine, insert, make_url, text
 
@@ -85,6 +86,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _SERVER in config.stash:
         del os.environ[VARIABLE]
         config.stash[_SERVER].stop()
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Undo what a test has configured of logs, as each command that it runs in this process does."""
+    yield
+    structlog.reset_defaults()
 
 
 def _vault() -> Vault:
