@@ -296,7 +296,7 @@ def quotas_of(settings: Settings) -> Quotas:
 
 
 def make_services(settings: Settings, memory: Memory | None = None, last_good: LastGood | None = None) -> Services:
-    """Make the collaborators of all families, from the files or else from `memory`."""
+    """Build the collaborators of all families, from the files or else from `memory`."""
     vault = open_vault(settings.keys_file, None if memory is None else memory.vault.keyring)
     if memory is not None:
         last_good = memory.last_good

@@ -382,7 +382,7 @@ class AnswerTooLarge:
 
 @dataclass(frozen=True, slots=True)
 class QuotaExceeded:
-    """The change would store more than allowed: `most` of `unit` for each `whose`, a tenant or a principal."""
+    """The change would store more than `most` of `unit` for `whose`: a tenant, the global scope or a principal."""
 
     whose: str
     unit: str

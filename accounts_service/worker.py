@@ -158,7 +158,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         return len(self.received) > self.body_at + _LONGEST_CHUNKED or self._has_last_chunk()
 
     def _has_last_chunk(self) -> bool:
-        # What is no chunk counts as the last: the parser refuses it without reading on.
+        # Data that is not a chunk counts as the last one: the parser refuses it without reading on.
         while (end := self.received.find(b"\r\n", self._chunk_at)) >= 0:
             try:
                 size = int(self.received[self._chunk_at : end].partition(b";")[0], 16)

@@ -168,9 +168,9 @@ def test_config_check_finds_what_doctor_finds() -> None:
         "gone is given to a user and not defined",
         "opreator is mapped and not defined",
         "given to no user: forgotten",
-        "the action group mine names SGS_NEVER, which is no action group",
-        "the role operator names SGS_SINGALS_ALL, which is no action group",
-        "the role operator names my_group, which is no action group",
+        "the action group mine names SGS_NEVER, which is not an action group",
+        "the role operator names SGS_SINGALS_ALL, which is not an action group",
+        "the role operator names my_group, which is not an action group",
         "nobody may do everything",
         "without a bcrypt hash: ann",
     ]

@@ -163,8 +163,8 @@ def test_the_advice_for_keys_fits(patient: Patient) -> None:
 def test_every_problem_of_the_directory_is_named(patient: Patient) -> None:
     patient.write("sg_roles.yml", {"a": {"x": CANARY}, "b": {"y": CANARY}})
     assert patient.lines() == [
-        "FAIL configuration: sg_roles.yml: a.x: Unsupported attribute -> mend the file; the service does not start",
-        "FAIL configuration: sg_roles.yml: b.y: Unsupported attribute -> mend the file; the service does not start",
+        "FAIL configuration: sg_roles.yml: a.x: Unsupported attribute -> correct the file; the service does not start",
+        "FAIL configuration: sg_roles.yml: b.y: Unsupported attribute -> correct the file; the service does not start",
     ]
 
 
@@ -336,11 +336,11 @@ def test_a_group_that_is_none_is_found_where_it_is_named() -> None:
     groups = {"own": {"allowed_actions": ["SGS_NEVER"], "type": "x"}}
     mapping = {"SGS_ALL_ACCESS": {"users": "admin"}, **{name: {"users": "x"} for name in "abc"}}
     assert of_roles(roles=roles, action_groups=groups, roles_mapping=mapping) == [
-        "groups: the action group own names SGS_NEVER, which is no action group",
-        "groups: the role a names SGS_SINGALS_ALL, which is no action group",
-        "groups: the role a names onw, which is no action group",
-        "groups: the role b names SGS_NONE, which is no action group",
-        "groups: the role c names SGS_NOTHING, which is no action group",
+        "groups: the action group own names SGS_NEVER, which is not an action group",
+        "groups: the role a names SGS_SINGALS_ALL, which is not an action group",
+        "groups: the role a names onw, which is not an action group",
+        "groups: the role b names SGS_NONE, which is not an action group",
+        "groups: the role c names SGS_NOTHING, which is not an action group",
     ]
 
 
@@ -521,7 +521,7 @@ def test_what_nobody_foresaw_is_a_finding_and_the_rest_goes_on(
 
 def test_an_address_that_is_none_shows_no_password(patient: Patient) -> None:
     result = patient.run(ACCOUNTS_DATABASE_URL=f"postgresql+psycopg://u:x@h:{CANARY}/d")
-    assert "FAIL database: ACCOUNTS_DATABASE_URL is no address of a database" in result.stdout
+    assert "FAIL database: ACCOUNTS_DATABASE_URL is not the address of a database" in result.stdout
     assert CANARY not in result.output
 
 

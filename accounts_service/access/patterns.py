@@ -309,7 +309,7 @@ class Template:
 
 @lru_cache(maxsize=256)
 def _filled(source: str) -> Regex | None:
-    """Compile a regular expression with its values; None for one that RE2 does not run with so many."""
+    """Compile a regular expression with its values; None if RE2 does not run it with that many."""
     try:
         return Regex(translate(source).text)
     except (SyntaxRefusedError, RefusedByRe2Error):

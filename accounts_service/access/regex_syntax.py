@@ -81,7 +81,7 @@ class Translated:
 
 
 def translate(source: str) -> Translated:
-    """Write `source` for RE2. Raises SyntaxRefusedError."""
+    """Return `source` in the syntax of RE2. Raises SyntaxRefusedError."""
     return _Translator(source).translated()
 
 

@@ -379,7 +379,7 @@ class LastGood:
         self._seen: tuple[int, int] | None = None
 
     def load(self) -> dict[str, str] | None:
-        """Give the texts back, of the file or else those that are held; None without either."""
+        """Return the texts of the file, or else those that are held; None without either."""
         texts = self.stored()
         if texts is not None:
             self._held = texts

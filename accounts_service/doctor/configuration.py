@@ -45,12 +45,12 @@ def judge_directory(settings: Settings) -> Iterator[Finding]:
         found = in_use(settings.config_dir, LastGood(settings.last_good_dir), built_ins)
     except BadConfigurationError as error:
         for problem in error.problems:
-            yield fail("configuration", str(problem), "mend the file; the service does not start")
+            yield fail("configuration", str(problem), "correct the file; the service does not start")
         return
     for problem in found.problems:
-        yield fail("configuration", str(problem), "mend the file; until then no change of the directory holds")
+        yield fail("configuration", str(problem), "correct the file; until then no change of the directory is used")
     if found.problems:
-        yield warn("last-good", "the last good state is in use, not the directory", "mend the files named above")
+        yield warn("last-good", "the last good state is in use, not the directory", "correct the files named above")
     else:
         yield ok("configuration", f"{settings.config_dir} has no problem")
     yield from judge_configuration(found.configuration, settings.config_dir, built_ins)
@@ -161,7 +161,7 @@ def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
         if is_literal(entry) and ":" not in entry and entry not in groups
     ]
     for text in strange:
-        yield warn("groups", f"{text}, which is no action group", "see docs/privileges.md for those that there are")
+        yield warn("groups", f"{text}, which is not an action group", "see docs/privileges.md for the list")
     if not undefined and not strange and not idle:
         yield ok("roles", f"{len(configuration.roles)} defined, each name leads somewhere")
     administrators = {
@@ -206,7 +206,7 @@ def _roles_by_user(configuration: Configuration, built_ins: BuiltIns) -> dict[st
 def judge_users(configuration: Configuration, built_ins: BuiltIns) -> Iterator[Finding]:
     """Find users that can do nothing, and passwords that are too easy to guess once a hash is out."""
     roles = _roles_by_user(configuration, built_ins)
-    # By the address anybody may get a role, which is then nobody's mistake.
+    # A mapping by address gives roles to any user, so a user without a role of their own is not a mistake.
     by_address = any(mapping.ips or not mapping.hosts.is_empty for mapping in configuration.mappings.by_role.values())
     idle = [] if by_address else [name for name, held in roles.items() if not held]
     users = configuration.users
@@ -252,7 +252,7 @@ def judge_anonymous(configuration: Configuration, built_ins: BuiltIns) -> Iterat
 
 
 def judge_netbird_jwt(configuration: Configuration) -> Iterator[Finding]:
-    """Say whose JWTs NetBird takes."""
+    """List whose JWTs NetBird accepts."""
     native = configuration.netbird_jwt
     if native is None:
         yield ok("netbird-jwt", f"there is no {NETBIRD_JWT}; NetBird takes no JWT")

@@ -48,7 +48,7 @@ def judge_contents(database: Database, settings: Settings, *, secrets: bool) -> 
 
 
 def judge_work(work: Work) -> Iterator[Finding]:
-    """Find work that is not done: no jobs process beside workers, or audit records that wait for their seal."""
+    """Find work that is not done: workers without a jobs process, or audit records that wait for their seal."""
     if work.has(JOBS):
         yield ok("jobs", "a jobs process runs")
     elif work.processes:
@@ -119,7 +119,7 @@ def judge_outbox(standing: Standing, server: MailServer | Waiting | SecretUnread
     overdue = _passed(standing.overdue_us, now)
     # Who sends no mails needs no account.
     if not isinstance(server, MailServer) and (standing.waiting or server is not Waiting.UNSET):
-        todo = "name a global account of type email that can be used, or mend the one that is named"
+        todo = "name a global account of type email that can be used, or correct the one that is named"
         yield warn("outbox", f"{text}; {server.reason}", todo)
     elif overdue > _OVERDUE_SECONDS:
         todo = "see that 'accounts-service jobs' runs, or that ACCOUNTS_SERVE_JOBS is true"

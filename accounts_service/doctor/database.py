@@ -84,7 +84,7 @@ def _visit(
     except TypeError as error:
         if "bytes-like" not in str(error):
             raise
-        # SQLAlchemy meets bytes where the encoding is no text, as SQL_ASCII is none.
+        # SQLAlchemy gets bytes where the database has no text encoding (SQL_ASCII).
         text = f"could not be carried out ({type(error).__name__})"
         yield fail("database", text, "if its encoding is not UTF8, create it anew with ENCODING 'UTF8'")
 

@@ -53,7 +53,7 @@ def _mounts() -> str:
 
 
 def file_system_of(path: Path, mounts: str) -> str | None:
-    """Name the kind of file system that `path` is on, by the lines of mountinfo (proc(5)); None if they do not say."""
+    """Return the kind of file system of `path`, by the lines of mountinfo (proc(5)); None if they do not say."""
     real, found = path.resolve(), (-1, "")
     for line in mounts.splitlines():
         mounted, _, described = line.partition(" - ")

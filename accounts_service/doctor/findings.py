@@ -42,7 +42,7 @@ def fail(check: str, text: str, todo: str) -> Finding:
 
 
 def carried_out(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Go on with the other checks when one meets what nobody foresaw; of that only the type, for words may quote."""
+    """Turn an unexpected error of a check into a FAIL with its type alone, since its message may quote a secret."""
     try:
         yield from findings
     except Exception as error:  # noqa: BLE001  # whatever it is, the rest is still to be told

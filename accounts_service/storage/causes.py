@@ -128,7 +128,7 @@ _SQLITE = {
     sqlite3.SQLITE_IOERR: ("disk_fails", "its disk fails", "look at the machine's log for errors of the disk"),
     sqlite3.SQLITE_NOMEM: ("no_memory", "there is no memory left", "look at what uses the machine's memory"),
     sqlite3.SQLITE_CORRUPT: ("damaged", "the file is damaged", RESTORE),
-    sqlite3.SQLITE_NOTADB: ("damaged", "the file is no database", RESTORE),
+    sqlite3.SQLITE_NOTADB: ("damaged", "the file is not a database", RESTORE),
     sqlite3.SQLITE_BUSY: ("busy", "another process has locked it for too long", "find what else uses the file"),
     sqlite3.SQLITE_LOCKED: ("busy", "another process has locked it for too long", "find what else uses the file"),
 }
@@ -164,7 +164,7 @@ def state_of(error: BaseException | None) -> str:
 
 
 def damaged(error: BaseException | None) -> bool:
-    """Return whether `error` came from a SQLite file that is damaged or is no database."""
+    """Return whether `error` came from a SQLite file that is damaged or is not a database."""
     return any(_code(one) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) for one in _chain(error))
 
 

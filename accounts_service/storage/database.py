@@ -828,5 +828,5 @@ def open_database(
         ) from None
     except (exc.ArgumentError, ValueError):
         raise UnopenedError(
-            "ACCOUNTS_DATABASE_URL is no address of a database: the password in it must be percent-encoded"
+            "ACCOUNTS_DATABASE_URL is not the address of a database: the password in it must be percent-encoded"
         ) from None

@@ -53,6 +53,11 @@ class Subject:
     space: str
     name: str
 
+    @property
+    def whose(self) -> str:
+        """The owner in a refusal: accounts that belong to no tenant are those of the global scope."""
+        return "global scope" if self.kind == TENANT and not self.name else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -112,6 +117,6 @@ class Charges:
             if most is None:
                 continue
             if more.objects > 0 and row.objects > most.objects:
-                raise RefusedError(QuotaExceeded(subject.kind, "accounts", most.objects))
+                raise RefusedError(QuotaExceeded(subject.whose, "accounts", most.objects))
             if more.bytes > 0 and row.bytes > most.bytes:
-                raise RefusedError(QuotaExceeded(subject.kind, "bytes", most.bytes))
+                raise RefusedError(QuotaExceeded(subject.whose, "bytes", most.bytes))

@@ -39,7 +39,7 @@ class Pages:
         return self._line.turn(principal)
 
     def hold(self, principal: Hashable, size: int) -> Callable[[], None]:
-        """Count a large answer of so many bytes until what is returned is called.
+        """Count a large answer of that many bytes until the returned function is called.
 
         A principal without any on the way gets one while there is room at all.
         Raises RefusedError(Overloaded).

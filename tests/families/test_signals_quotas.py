@@ -46,6 +46,13 @@ def drift(service: Service) -> dict[Subject, Amount]:
         return dict(leftovers.drift().amounts)
 
 
+def test_refusal_of_a_global_account_names_the_global_scope(installation: Installation) -> None:
+    with limited(installation, tenant_accounts=1) as service:
+        assert put(service, "email/a") == 201
+        refused = service.put("/_signals/account/email/b", EMAIL)
+        assert refused.json["error"].startswith("The global scope would have more than 1 accounts stored")
+
+
 def test_ten_writers_at_once_store_as_many_accounts_as_allowed(installation: Installation) -> None:
     with limited(installation, tenant_accounts=5) as service:
         service.is_described = False

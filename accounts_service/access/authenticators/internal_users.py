@@ -181,7 +181,7 @@ def _check(stored_hash: str, password: bytes) -> bool:
 
 
 def hash_password(password: str, cost: int = 12) -> str:
-    """Make the `hash` of an entry. Raises ValueError for a password of more than 72 bytes, or with NUL."""
+    """Return the `hash` of an entry. Raises ValueError for a password of more than 72 bytes, or with NUL."""
     raw = password.encode()
     if not 0 < len(raw) <= _LONGEST_PASSWORD or b"\0" in raw:
         raise ValueError(f"a password has 1 to {_LONGEST_PASSWORD} bytes, none of which is NUL")

@@ -46,7 +46,7 @@ class Part:
 
 @ROUTES.route("/livez", methods=("GET", "HEAD"), privilege=Open.PUBLIC, answers={200: documents.ALIVE})
 def live(_: Call) -> Response:
-    """Tell that this process answers. Restart it when it does not."""
+    """Return 200 while this process answers. Restart it when it does not."""
     return json_response({"status": "ok"})
 
 
@@ -59,9 +59,9 @@ def live(_: Call) -> Response:
     raises=(NotAuthenticated, NotPermitted, BadOrigin),
 )
 def ready(call: Call) -> Response:
-    """Tell that requests can be served: the database answers, with a schema we know, and takes writes.
+    """Return 200 while requests can be served: the database answers, has our schema, and takes writes.
 
-    Send none while it does not. Callers with the privilege, who send their
+    Send no requests otherwise. Callers with the privilege, who send their
     credentials, see each part. What goes on without the part, as requests do
     without jobs, does not make a worker unready.
     """

@@ -52,7 +52,7 @@ Again: TypeAlias = Callable[[Browser, str, int], Response]
 
 
 def new_browser(call: Call, account: Account | None = None) -> Browser:
-    """Make the content of a new cookie, of `account` if it has signed in."""
+    """Return the content of a new cookie, for `account` if it has signed in."""
     ends_s = call.services.database.now_us() // 1_000_000 + SESSION_S
     return Browser(secrets.token_urlsafe(24), ends_s, "" if account is None else account.id)
 
@@ -132,11 +132,11 @@ def author_of(call: Call, account_id: str) -> Author:
 
 
 def page(call: Call, browser: Browser, template: str, status: int = 200, **values: object) -> Response:
-    """Write a page, and what the browser keeps."""
+    """Return a page, with the cookie that the browser keeps."""
     nonce = secrets.token_urlsafe(16)
     email = call.form.get("email", "") if call.request.method == "POST" else ""
     text = _PAGES.get_template(template).render(
-        # What is no address may be a password that was typed in the wrong place.
+        # A text that is not an address may be a password that was typed into the wrong field.
         email=email if is_address(email) else "",
         proof=_proof(call, browser),
         nonce=nonce,

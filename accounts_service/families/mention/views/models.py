@@ -44,7 +44,7 @@ def account(stored: Account, version: Version, settings: Settings) -> Object:
 
 
 def acting_app(app: ActingApp) -> Object:
-    """Write an app that acts for an account."""
+    """Return the answer's object for an app that acts for an account."""
     return {
         "client_id": app.client_id,
         "name": app.name,

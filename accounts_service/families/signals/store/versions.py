@@ -168,7 +168,7 @@ class Versions(Accounts):
             try:
                 known, restored = self.references(other), self.references(wanted)
             except UnreadableSecretError:
-                # Of what is no envelope it cannot be said that it is the same.
+                # A value that is not an envelope cannot be compared.
                 return found | {secret_path(name)[0] for name in headers}
             found |= {secret_path(name)[0] for name in headers if known.get(name) != restored[name]}
         return found
