@@ -756,6 +756,18 @@ def test_a_good_directory_mends_a_damaged_last_good(
     assert LastGood(kept.parent).load() == read_directory(directory.path)
 
 
+def test_last_good_state_is_held_when_its_file_is_gone(directory: Directory, kept: Path) -> None:
+    texts, master = read_directory(directory.path), LastGood(kept.parent)
+    master.look()
+    assert master.load() is None
+    LastGood(kept.parent).save(texts)
+    for _ in range(2):
+        master.look()
+    kept.unlink()
+    master.look()
+    assert master.load() == texts
+
+
 def test_a_last_good_that_is_refused_now_is_not_used(
     start: Start, directory: Directory, kept: Path, logged: list[EventDict]
 ) -> None:

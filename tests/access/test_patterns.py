@@ -16,6 +16,7 @@ from accounts_service.access.patterns import (
     is_literal,
     is_template,
 )
+from accounts_service.access.regex import RefusedByRe2Error, Regex
 
 # Few letters, so that matches are frequent; with those that mean something to regular expressions and a newline.
 TEXTS = st.text(alphabet="ab.\n/-", max_size=12)
@@ -177,6 +178,12 @@ def test_a_pattern_is_accepted_or_refused_and_nothing_else(pattern: str) -> None
         (r"\x{1f600}\u0041", "\U0001f600A", True),
         ("(a$|b$)", "a", True),
         ("a$|[$)]", ")", True),
+        ("(a$|(b))", "b", True),
+        (r"(a$|\|)", "|", True),
+        ("(a$|[|)b])", ")", True),
+        (r"\Aa\Z|b", "a", True),
+        (r"\Aa\z", "a\n", False),
+        (r"\ba\Bb", "ab", True),
         ("(?<n>a)", "a", True),
         ("{", "{", True),
     ),
@@ -291,6 +298,21 @@ def test_a_template_may_hold_several_values() -> None:
     assert template.matches("x_y1", {"a": "x", "b": "y"})
     assert not template.matches("x_y", {"a": "x", "b": "y"})
     assert not template.matches("y_x1", {"a": "x", "b": "y"})
+
+
+def test_value_that_no_program_has_room_for_matches_nothing() -> None:
+    values = {"user.name": "*" * 1_000_000}
+    assert not Template("a?${user.name}").matches("ax" + values["user.name"], values)
+    assert not Template("/x${user.name|toRegexFragment}/").matches("x" + values["user.name"], values)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    (("(", "missing )"), ("[b-a]", "a class or range that RE2 does not know"), ("a{1001}", "repetitions that come to")),
+)
+def test_expression_that_re2_refuses_is_refused_with_the_reason(source: str, reason: str) -> None:
+    with pytest.raises(RefusedByRe2Error, match=re.escape(reason)):
+        Regex(source)
 
 
 def test_slashes_around_a_part_of_a_template_make_no_regular_expression() -> None:

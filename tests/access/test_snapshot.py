@@ -67,6 +67,14 @@ def snapshot_of(
     return Snapshot(configuration, BUILT_INS, VerifiedCredentials(), hashing or narrow(), Unlimited(), frozenset(uids))
 
 
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    (({}, False), ({"trusted_proxies": ["10.0.0.1"]}, True), ({"trusted_proxies_regex": r"10\.0\.0\.1"}, True)),
+)
+def test_proxies_are_trusted_where_the_network_names_some(network: Mapping[str, object], *, expected: bool) -> None:
+    assert snapshot_of(BASIC, network=network).trusts_proxies is expected
+
+
 WRONG = "Basic YWxpY2U6d3Jvbmc="  # alice:wrong
 NO_NAME = "Basic OnNlY3JldA=="  # :secret
 NO_COLON = "Basic YWxpY2U="  # alice

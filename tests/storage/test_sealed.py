@@ -523,3 +523,7 @@ def test_a_new_key_never_takes_an_id_that_is_taken(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("accounts_service.storage.sealed.secrets.token_hex", lambda _: next(ids))
     extended, key = KEYRING.extended()
     assert (key, extended.wrapping[KEYRING.active]) == ("k0123abcd", KEYRING.wrapping[KEYRING.active])
+
+
+def test_keys_that_came_from_no_file_have_no_problem_with_one() -> None:
+    assert VAULT.problem == ""
