@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ SLOW = {
     "half a body": _head("POST", "/mention/oauth/v2/token", FORM, "Content-Length: 100") + b"grant_type=",
     "half a body in chunks": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked") + b"5\r\ng",
     "half a body that is waited for": _head("POST", "/accounts", FORM, "Expect: 100-continue", "Content-Length: 9"),
+    "half a body whose length has zeros before it": _head(
+        "POST", "/mention/oauth/v2/token", FORM, "Content-Length: 00000000000100"
+    )
+    + b"grant_type=",
+    "trailers without end": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked")
+    + b"0\r\n"
+    + b"A: b\r\n" * 25_000,
+    "chunks that say little": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked")
+    + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 200,
     "a large body without credentials": _head("PUT", ROUTE, "Content-Type: application/json", "Content-Length: 900000"),
     "a large body": _head("PUT", ROUTE, ADMIN, "Content-Type: application/json", "Content-Length: 900000") + b"{",
     "an answer that nobody takes": _head("GET", "/docs/swagger-ui-bundle.js") * 2,
@@ -52,6 +62,21 @@ def _opened(served: Served, sent: bytes) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", served.port), timeout=60)
     connection.sendall(sent)
     return connection
+
+
+def _large_in_two_pieces(served: Served) -> int:
+    """Have a known caller send a body that a thread waits for; returns the status."""
+    document = b'{"host": "mail.example", "port": 25}'
+    length = f"Content-Length: {len(document) + 20_000}"
+    connection = _opened(
+        served, _head("PUT", ROUTE, ADMIN, "Content-Type: application/json", length, "Connection: close")
+    )
+    for _ in range(5):
+        # Until a thread has begun to wait, or has refused to.
+        served.ask("GET", "/livez", by=None)
+    with suppress(OSError):
+        connection.sendall(b" " * 20_000 + document)
+    return _received(connection)[0]
 
 
 def _received(connection: socket.socket) -> tuple[int, bytes]:
@@ -70,6 +95,8 @@ def test_200_slow_clients_leave_other_callers_answered(served: Served, socket_en
             opened.enter_context(_opened(served, sent))
         answers = [served.ask("GET", path, by=by) for path, by in (("/livez", None), (ROUTE, "admin"), ("/docs", None))]
         assert [answer.status for answer in answers] in ([200, 404, 200], [200, 200, 200])
+        if ADMIN.encode() not in sent:
+            assert _large_in_two_pieces(served) in (200, 201), "a thread waits for somebody who is not known"
         made = served.ask("PUT", "/_signals/account/email/other", body={"host": "mail.example", "port": 25})
         assert made.status in (200, 201), made.body
 
@@ -116,6 +143,23 @@ def test_bodies_in_pieces_arrive_whole(served: Served, socket_enabled: None) -> 
             connection.sendall(sent[start : start + step])
         status, _ = _received(connection)
         assert status in (200, 201), sent[:100]
+
+
+def test_clients_that_go_when_they_are_told_to_continue_leave_the_worker_running(
+    served: Served, socket_enabled: None
+) -> None:
+    """The loop that serves everyone sends `100 Continue`, also to the second of two requests that came at once."""
+    del socket_enabled
+    workers = served.workers()
+    asked = _head("POST", "/mention/oauth/v2/token", FORM, "Expect: 100-continue", "Content-Length: 9")
+    for number in range(90):
+        connection = _opened(served, _head("GET", "/livez") + asked)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if number % 2:
+            connection.recv(1)
+        connection.close()
+    assert served.ask("GET", "/livez", by=None).status == 200
+    assert served.workers() == workers
 
 
 def test_head_that_is_too_long_is_refused(served: Served, socket_enabled: None) -> None:
