@@ -12,6 +12,7 @@ at a minimum rate, and by a part of the threads (docs/adr/0040).
 from __future__ import annotations
 
 import errno
+import os
 import re
 import selectors
 import socket
@@ -86,6 +87,17 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
         self._patience_s = patience_s
         self._places = places
         self.deadline: float | None = None
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """Return the next bytes: of what is held no more at once than came at once.
+
+        The parser copies what it holds with each chunk of a body, so that one in
+        chunks of a byte would cost the square of its length.
+        """
+        if size is None and self.buf.seek(0, os.SEEK_END) > self.mxchunk:
+            size = self.mxchunk
+        data: bytes = super().read(size, read_ahead)
+        return data
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return the next bytes; none when the client has closed."""

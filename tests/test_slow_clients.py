@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from accounts_service.worker import Socket, Unreader
 from tests.support import personas
 from tests.support.installation import Installation
 from tests.support.served import Served
@@ -176,3 +178,18 @@ def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_en
     connection.connect(("127.0.0.1", served.port))
     connection.sendall(_head("GET", "/docs/swagger-ui-bundle.js", "Connection: close"))
     assert _received(connection) == (200, whole)
+
+
+@pytest.mark.any_database
+def test_body_in_chunks_of_a_byte_is_copied_a_little_at_a_time() -> None:
+    """The parser copies what it is given with each chunk, so it is given little, whatever has come."""
+    sent = bytes(range(256)) * 300
+    near, far = socket.socketpair()
+    with far, Socket(near) as connection:
+        unreader = Unreader(connection, 1.0, threading.Semaphore(1))
+        unreader.unread(sent)
+        pieces = [unreader.read() for _ in range(10)]
+        far.sendall(b"the rest")
+        assert b"".join(pieces) == sent
+        assert max(map(len, pieces)) <= unreader.mxchunk
+        assert unreader.read() == b"the rest"
