@@ -35,6 +35,7 @@ from accounts_service.web.body import LARGEST_BODY, LARGEST_UNKNOWN_BODY
 LONGEST_HEAD = 64 * 1024
 # What a chunked body of 16 KiB may take on the wire: the parser's work is by chunk, and does not depend on who asks.
 _LONGEST_CHUNKED = 4 * LARGEST_UNKNOWN_BODY
+_MOST_CHUNKS = 4096
 # What a client must at least send of a large body, or take of an answer, on average.
 BYTES_PER_SECOND = 16 * 1024
 # What all answers that wait to be taken may occupy in a worker.
@@ -49,6 +50,7 @@ _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_MANY_CHUNKS = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -145,6 +147,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self._chunk_at = 0
         # How much of the body has arrived in chunks, and how much of that in whole ones.
         self._arrived = self._whole = 0
+        self.chunks = 0
         self.is_whole = self.add(received) if received else False
 
     def add(self, data: bytes) -> bool:
@@ -191,9 +194,12 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
                 return size < 0 or self.received.find(b"\r\n\r\n", end) >= 0
             following = end + 2 + size + 2
             self._arrived = self._whole + min(size, len(self.received) - end - 2)
-            if following > len(self.received):
+            if self.is_large or following > len(self.received):
                 return False
             self._whole += size
+            self.chunks += 1
+            if self.chunks > _MOST_CHUNKS:
+                return True
             self._chunk_at = following
         return False
 
@@ -269,6 +275,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._turn_away(conn, _TOO_LONG)
 
     def _hand_over(self, conn: Connection, *, late: bool = False) -> None:
+        if conn.chunks > _MOST_CHUNKS:
+            self._turn_away(conn, _TOO_MANY_CHUNKS)
+            return
         self._forget(conn, self._arriving)
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)

@@ -170,6 +170,20 @@ def test_head_that_is_too_long_is_refused(served: Served, socket_enabled: None) 
     assert _received(_opened(served, long[:80_000]))[0] == 431
 
 
+def test_body_in_thousands_of_chunks_is_refused_before_it_is_parsed(served: Served, socket_enabled: None) -> None:
+    del socket_enabled
+    asked = _head("POST", "/accounts", FORM, "Transfer-Encoding: chunked", "Connection: close")
+    assert _received(_opened(served, asked + b"1\r\na\r\n" * 10_000 + b"0\r\n\r\n")) == (413, b"")
+    large = _head(
+        "PUT", ROUTE, ADMIN, "Content-Type: application/json", "Transfer-Encoding: chunked", "Connection: close"
+    )
+    spaces = b"5\r\n     \r\n" * 10_000
+    document = b'{"host": "mail.example", "port": 25}'
+    last = b"%x\r\n%s\r\n0\r\n\r\n" % (len(document), document)
+    assert _received(_opened(served, large + spaces + last))[0] in (200, 201)
+    assert _received(_opened(served, asked + b"1\r\na\r\n" * 1_000 + b"0\r\n\r\n"))[0] == 401
+
+
 def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_enabled: None) -> None:
     del socket_enabled
     whole = served.ask("GET", "/docs/swagger-ui-bundle.js", by=None).body
