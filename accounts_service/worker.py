@@ -12,6 +12,7 @@ at a minimum rate, and by a part of the threads (docs/adr/0040).
 from __future__ import annotations
 
 import errno
+import os
 import re
 import selectors
 import socket
@@ -19,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -31,8 +33,9 @@ from accounts_service.web.body import LARGEST_BODY, LARGEST_UNKNOWN_BODY
 
 # Of request line and headers together; a token may be 16 KiB long.
 LONGEST_HEAD = 64 * 1024
-# What a chunked body of 16 KiB may take on the wire.
-_LONGEST_CHUNKED = 8 * LARGEST_UNKNOWN_BODY
+# What a chunked body of 16 KiB may take on the wire: the parser's work is by chunk, and does not depend on who asks.
+_LONGEST_CHUNKED = 4 * LARGEST_UNKNOWN_BODY
+_MOST_CHUNKS = 4096
 # What a client must at least send of a large body, or take of an answer, on average.
 BYTES_PER_SECOND = 16 * 1024
 # What all answers that wait to be taken may occupy in a worker.
@@ -40,13 +43,14 @@ _MOST_UNSENT = 64 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _PIECE = 64 * 1024
 
-_LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*0*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\nTransfer-Encoding:", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nExpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_MANY_CHUNKS = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -85,6 +89,17 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
         self._patience_s = patience_s
         self._places = places
         self.deadline: float | None = None
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """Return the next bytes: of what is held no more at once than came at once.
+
+        The parser copies what it holds with each chunk of a body, so that one in
+        chunks of a byte would cost the square of its length.
+        """
+        if size is None and self.buf.seek(0, os.SEEK_END) > self.mxchunk:
+            size = self.mxchunk
+        data: bytes = super().read(size, read_ahead)
+        return data
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return the next bytes; none when the client has closed."""
@@ -130,6 +145,9 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self.body_at = 0
         self.length: int | None = 0
         self._chunk_at = 0
+        # How much of the body has arrived in chunks, and how much of that in whole ones.
+        self._arrived = self._whole = 0
+        self.chunks = 0
         self.is_whole = self.add(received) if received else False
 
     def add(self, data: bytes) -> bool:
@@ -150,12 +168,20 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         length = _LENGTH.search(head)
         self.length = None if _CHUNKED.search(head) else int(length[1]) if length else 0
         if _EXPECTS.search(head) and (self.length is None or self.length <= LARGEST_UNKNOWN_BODY):
-            self.sock.sendall(_CONTINUE)
+            # Called by the loop, which no client may end. One that is gone shows when more is read.
+            with suppress(OSError):
+                self.sock.sendall(_CONTINUE)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the body is larger than what the loop waits for, so that a thread may wait for the rest."""
+        return (self._arrived if self.length is None else self.length) > LARGEST_UNKNOWN_BODY
 
     def _has_body(self) -> bool:
         if self.length is not None:
-            return self.length > LARGEST_UNKNOWN_BODY or len(self.received) >= self.body_at + self.length
-        return len(self.received) > self.body_at + _LONGEST_CHUNKED or self._has_last_chunk()
+            return self.is_large or len(self.received) >= self.body_at + self.length
+        # What takes too much for the little that it says, as chunks of a byte or many trailers, is not waited for.
+        return self._has_last_chunk() or self.is_large or len(self.received) > self.body_at + _LONGEST_CHUNKED
 
     def _has_last_chunk(self) -> bool:
         # Data that is not a chunk counts as the last one: the parser refuses it without reading on.
@@ -167,8 +193,13 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
             if size <= 0:
                 return size < 0 or self.received.find(b"\r\n\r\n", end) >= 0
             following = end + 2 + size + 2
-            if following > len(self.received):
+            self._arrived = self._whole + min(size, len(self.received) - end - 2)
+            if self.is_large or following > len(self.received):
                 return False
+            self._whole += size
+            self.chunks += 1
+            if self.chunks > _MOST_CHUNKS:
+                return True
             self._chunk_at = following
         return False
 
@@ -244,13 +275,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._turn_away(conn, _TOO_LONG)
 
     def _hand_over(self, conn: Connection, *, late: bool = False) -> None:
+        if conn.chunks > _MOST_CHUNKS:
+            self._turn_away(conn, _TOO_MANY_CHUNKS)
+            return
         self._forget(conn, self._arriving)
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
             conn.parser.unreader = Unreader(conn.sock, self.patience_s, self._places)
             conn.initialized = True
         conn.parser.unreader.unread(bytes(conn.received))
-        conn.parser.unreader.deadline = 0.0 if late else None
+        # However the parser understands what is there: a thread waits for the rest of a large body only.
+        conn.parser.unreader.deadline = None if conn.is_large and not late else 0.0
         conn.received.clear()
         self.enqueue_req(conn)
 

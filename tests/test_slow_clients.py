@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from accounts_service.worker import Socket, Unreader
 from tests.support import personas
 from tests.support.installation import Installation
 from tests.support.served import Served
@@ -41,6 +44,15 @@ SLOW = {
     "half a body": _head("POST", "/mention/oauth/v2/token", FORM, "Content-Length: 100") + b"grant_type=",
     "half a body in chunks": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked") + b"5\r\ng",
     "half a body that is waited for": _head("POST", "/accounts", FORM, "Expect: 100-continue", "Content-Length: 9"),
+    "half a body whose length has zeros before it": _head(
+        "POST", "/mention/oauth/v2/token", FORM, "Content-Length: 00000000000100"
+    )
+    + b"grant_type=",
+    "trailers without end": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked")
+    + b"0\r\n"
+    + b"A: b\r\n" * 25_000,
+    "chunks that say little": _head("POST", "/mention/oauth/v2/token", FORM, "Transfer-Encoding: chunked")
+    + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 200,
     "a large body without credentials": _head("PUT", ROUTE, "Content-Type: application/json", "Content-Length: 900000"),
     "a large body": _head("PUT", ROUTE, ADMIN, "Content-Type: application/json", "Content-Length: 900000") + b"{",
     "an answer that nobody takes": _head("GET", "/docs/swagger-ui-bundle.js") * 2,
@@ -52,6 +64,21 @@ def _opened(served: Served, sent: bytes) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", served.port), timeout=60)
     connection.sendall(sent)
     return connection
+
+
+def _large_in_two_pieces(served: Served) -> int:
+    """Have a known caller send a body that a thread waits for; returns the status."""
+    document = b'{"host": "mail.example", "port": 25}'
+    length = f"Content-Length: {len(document) + 20_000}"
+    connection = _opened(
+        served, _head("PUT", ROUTE, ADMIN, "Content-Type: application/json", length, "Connection: close")
+    )
+    for _ in range(5):
+        # Until a thread has begun to wait, or has refused to.
+        served.ask("GET", "/livez", by=None)
+    with suppress(OSError):
+        connection.sendall(b" " * 20_000 + document)
+    return _received(connection)[0]
 
 
 def _received(connection: socket.socket) -> tuple[int, bytes]:
@@ -70,6 +97,8 @@ def test_200_slow_clients_leave_other_callers_answered(served: Served, socket_en
             opened.enter_context(_opened(served, sent))
         answers = [served.ask("GET", path, by=by) for path, by in (("/livez", None), (ROUTE, "admin"), ("/docs", None))]
         assert [answer.status for answer in answers] in ([200, 404, 200], [200, 200, 200])
+        if ADMIN.encode() not in sent:
+            assert _large_in_two_pieces(served) in (200, 201), "a thread waits for somebody who is not known"
         made = served.ask("PUT", "/_signals/account/email/other", body={"host": "mail.example", "port": 25})
         assert made.status in (200, 201), made.body
 
@@ -118,10 +147,41 @@ def test_bodies_in_pieces_arrive_whole(served: Served, socket_enabled: None) -> 
         assert status in (200, 201), sent[:100]
 
 
+def test_clients_that_go_when_they_are_told_to_continue_leave_the_worker_running(
+    served: Served, socket_enabled: None
+) -> None:
+    """The loop that serves everyone sends `100 Continue`, also to the second of two requests that came at once."""
+    del socket_enabled
+    workers = served.workers()
+    asked = _head("POST", "/mention/oauth/v2/token", FORM, "Expect: 100-continue", "Content-Length: 9")
+    for number in range(90):
+        connection = _opened(served, _head("GET", "/livez") + asked)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if number % 2:
+            connection.recv(1)
+        connection.close()
+    assert served.ask("GET", "/livez", by=None).status == 200
+    assert served.workers() == workers
+
+
 def test_head_that_is_too_long_is_refused(served: Served, socket_enabled: None) -> None:
     del socket_enabled
     long = _head("GET", "/livez", *(f"X-{number}: {'x' * 8000}" for number in range(90)))
     assert _received(_opened(served, long[:80_000]))[0] == 431
+
+
+def test_body_in_thousands_of_chunks_is_refused_before_it_is_parsed(served: Served, socket_enabled: None) -> None:
+    del socket_enabled
+    asked = _head("POST", "/accounts", FORM, "Transfer-Encoding: chunked", "Connection: close")
+    assert _received(_opened(served, asked + b"1\r\na\r\n" * 10_000 + b"0\r\n\r\n")) == (413, b"")
+    large = _head(
+        "PUT", ROUTE, ADMIN, "Content-Type: application/json", "Transfer-Encoding: chunked", "Connection: close"
+    )
+    spaces = b"5\r\n     \r\n" * 10_000
+    document = b'{"host": "mail.example", "port": 25}'
+    last = b"%x\r\n%s\r\n0\r\n\r\n" % (len(document), document)
+    assert _received(_opened(served, large + spaces + last))[0] in (200, 201)
+    assert _received(_opened(served, asked + b"1\r\na\r\n" * 1_000 + b"0\r\n\r\n"))[0] == 401
 
 
 def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_enabled: None) -> None:
@@ -132,3 +192,18 @@ def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_en
     connection.connect(("127.0.0.1", served.port))
     connection.sendall(_head("GET", "/docs/swagger-ui-bundle.js", "Connection: close"))
     assert _received(connection) == (200, whole)
+
+
+@pytest.mark.any_database
+def test_body_in_chunks_of_a_byte_is_copied_a_little_at_a_time() -> None:
+    """The parser copies what it is given with each chunk, so it is given little, whatever has come."""
+    sent = bytes(range(256)) * 300
+    near, far = socket.socketpair()
+    with far, Socket(near) as connection:
+        unreader = Unreader(connection, 1.0, threading.Semaphore(1))
+        unreader.unread(sent)
+        pieces = [unreader.read() for _ in range(10)]
+        far.sendall(b"the rest")
+        assert b"".join(pieces) == sent
+        assert max(map(len, pieces)) <= unreader.mxchunk
+        assert unreader.read() == b"the rest"
