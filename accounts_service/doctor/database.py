@@ -31,7 +31,7 @@ from accounts_service.storage.database import (
     open_database,
 )
 from accounts_service.storage.key_checks import ForeignKeysFileError
-from accounts_service.storage.rotation import Processes
+from accounts_service.storage.rotation import Process, Processes
 from accounts_service.storage.sealed import Keyring, Vault
 from accounts_service.storage.writability import try_to_write
 
@@ -101,7 +101,7 @@ def _fitting(
 
 
 def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Iterator[Finding]:
-    """Find a keys file of another database, and keys whose file is gone while processes still hold them."""
+    """Find a keys file of another database or an older one, and keys whose file is gone while processes hold them."""
     foreign = ""
     if keyring is not None:
         try:
@@ -109,14 +109,25 @@ def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Itera
         except ForeignKeysFileError as error:
             foreign = str(error)
             yield fail("keys", foreign, "the service refuses to start and to write with it")
-    if keyring is not None and not foreign:
-        yield ok("keys", "they are those the database was written with")
-        return
     with database.reading(Processes) as processes:
         live = processes.live()
+    if keyring is not None and not foreign:
+        yield _judge_lacking(database.recorded_keys() - keyring.wrapping.keys(), live, path)
+        return
     if live:
         text = f"the keys exist only in the memory of {few(map(str, live))}"
         yield fail("keys", text, f"restore {path} from its backup, and end none of these processes before")
+
+
+def _judge_lacking(lacking: frozenset[str], live: list[Process], path: Path) -> Finding:
+    if not lacking:
+        return ok("keys", "they are those the database was written with")
+    text = f"{path} lacks {few(sorted(lacking))}, which 'keys remove' has not removed"
+    holders = [str(process) for process in live if not lacking.isdisjoint(process.keys)]
+    if not holders:
+        return warn("keys", text, "put the key back from a later keys file; 'keys report' tells what needs it")
+    todo = f"restore the later {path} from its backup, and end none of these processes before"
+    return fail("keys", f"{text}: only {few(holders)} can be seen to hold it", todo)
 
 
 def _writes(database: Database, name: str) -> Iterator[Finding]:

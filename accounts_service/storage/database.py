@@ -376,6 +376,11 @@ class Database(ABC):
             names = ", ".join(sorted(lacking))
             raise BadKeysFileError(f"{self._vault.source} lacks {names}, which 'keys remove' has not removed")
 
+    def recorded_keys(self) -> frozenset[str]:
+        """Return the ids of the keys with check values, which `keys remove` takes away. Raises as `looking` does."""
+        with self.looking() as connection:
+            return frozenset(name for name in key_checks.names(connection) if not name.startswith(":"))
+
     def record_keys(self) -> None:
         """Add the check values of keys that have come since. Raises as `check_keys` does."""
         with self._checking:

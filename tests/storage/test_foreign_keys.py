@@ -19,12 +19,12 @@ from accounts_service.families.signals.store.accounts import Accounts, Key
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Json, RefusedError, Unavailable
 from accounts_service.storage import migrations
-from accounts_service.storage.audit import AUDIT_RECORD
+from accounts_service.storage.audit import AUDIT_RECORD, Author
 from accounts_service.storage.database import Database
 from accounts_service.storage.key_checks import KEY_CHECK, ForeignKeysFileError
 from accounts_service.storage.key_watch import KeyWatch
 from accounts_service.storage.keys_file import change
-from accounts_service.storage.rotation import SETTLED_SECONDS, WORKER
+from accounts_service.storage.rotation import SETTLED_SECONDS, WORKER, Process, Processes
 from accounts_service.storage.sealed import Keyring, Vault, load_keyring
 from tests.storage.kit import opened, put, rows
 from tests.support.installation import Installation
@@ -290,3 +290,24 @@ def test_of_two_keys_files_at_once_one_is_adopted(database_url: str) -> None:
     with opened(database_url, vault=Vault(adopted[0])) as database:
         assert names(database) == all_names(adopted[0])
         assert [row.name for row in rows(database, ACCOUNT)] == [adopted[0].active]
+
+
+def test_doctor_names_a_key_that_an_older_file_lacks(service: Service) -> None:
+    """The older file passes for one of this database's, and the next start would lose the key."""
+    installation, database = service.installation, service.services.database
+    former = installation.keys_file.read_text()
+    run(installation, "keys add")
+    later = load_keyring(installation.keys_file)
+    (lacking,) = later.wrapping.keys() - {later.active}
+    with opened(installation.database_url, vault=Vault(later)) as with_later:
+        with_later.record_keys()
+    path = installation.keys_file
+    assert run(installation, "doctor").output.count("ok   keys: ") == 2
+    path.write_text(former)
+    found = f"keys: {path} lacks {lacking}, which 'keys remove' has not removed"
+    assert f"warn {found} -> put the key back" in run(installation, "doctor").output
+    with database.transaction(Processes, Author("realm", "somebody", "")) as processes:
+        processes.report(Process("1", WORKER, "here", 4711, (later.active, lacking), lacking))
+    result = run(installation, "doctor")
+    assert f"FAIL {found}: only worker 4711 on here can be seen to hold it -> restore" in result.output
+    assert result.exit_code == 1
