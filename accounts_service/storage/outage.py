@@ -64,6 +64,11 @@ class Outage:
         """Why the database cannot be used; None where it can, as far as this process knows."""
         return self._cause if self._failing else None
 
+    @property
+    def writes_fail(self) -> bool:
+        """Return whether the newest write of this process failed."""
+        return Access.WRITE in self._failing
+
     def failed(self, access: Access, error: BaseException) -> RefusedError:
         """Note a failure; returns what to raise for it, with the seconds after which to try again."""
         cause = cause_of(error)

@@ -79,6 +79,9 @@ class Writability:
 
     def _is_known(self) -> bool:
         now = self._clock()
+        if self._database.outage.writes_fail:
+            # What went well before is no answer any longer.
+            return self._cause is not None and now < self._until
         if now - self._database.outage.wrote_at < _GOOD_FOR_S:
             self._cause = None
             return True

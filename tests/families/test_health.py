@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from accounts_service.storage import migrations
 from accounts_service.storage.audit import Author
 from accounts_service.storage.checkup import Workings
 from accounts_service.storage.database import SqliteDatabase
+from accounts_service.storage.outage import Access
 from accounts_service.storage.rotation import JOBS, PROCESS, Process, Processes
 from accounts_service.storage.seals import seal
 from accounts_service.storage.writability import Writability, try_to_write
@@ -212,6 +214,27 @@ def test_one_thread_tries_and_the_others_are_told_what_is_known(
     clock.now += 8
     assert writability.why_not() is None
     assert len(tries) == 2, "a write of this process is enough"
+
+
+def test_write_that_fails_has_another_one_tried(sqlite_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = sqlite_service.services.database.outage
+    writability = Writability(sqlite_service.services.database, Clock())
+    assert writability.why_not() is None
+
+    def fail(*_: object) -> None:
+        full = OSError(errno.ENOSPC, "full")
+        raise outage.failed(Access.WRITE, full) from full
+
+    monkeypatch.setattr("accounts_service.storage.writability.try_to_write", fail)
+    assert writability.why_not() is None, "what was found out holds for a while"
+    with pytest.raises(RefusedError):
+        fail()
+    found = writability.why_not()
+    assert found is not None
+    assert found.name == "disk_full"
+    outage.passed(Access.WRITE)
+    outage.wrote_at = 1000.0
+    assert writability.why_not() is None
 
 
 def test_busy_writer_counts_as_well_unless_this_process_starves(sqlite_service: Service) -> None:
