@@ -195,7 +195,7 @@ def _contents(path: str) -> str:
         raise _UnreadableFileError("must be the path of a file, not the value itself")
     try:
         if not Path(path).is_file():  # Opening a pipe would wait for a writer.
-            raise _UnreadableFileError(f"there is no file {path}")
+            raise _UnreadableFileError(f"{path} is not a file" if Path(path).exists() else f"there is no file {path}")
         with Path(path).open("rb") as file:
             value = file.read(_LONGEST_VALUE + 1).decode()
     except OSError as error:

@@ -166,7 +166,7 @@ def test_file_without_a_value_is_told_by_its_name_and_not_its_contents(tmp_path:
     os.mkfifo(tmp_path / "pipe")
     reasons = {
         "none": "there is no file {}",
-        "pipe": "there is no file {}",
+        "pipe": "{} is not a file",
         "empty": "{} is empty",
         "bytes": "{} is not a text file",
         "long": "{} is too long",

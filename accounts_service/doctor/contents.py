@@ -52,7 +52,7 @@ def judge_work(work: Work) -> Iterator[Finding]:
     if work.has(JOBS):
         yield ok("jobs", "a jobs process runs")
     elif work.processes:
-        yield fail("jobs", f"no jobs process has reported for {ALIVE_SECONDS} s, and workers run", _SEE_JOBS)
+        yield fail("jobs", f"no jobs process has reported within {ALIVE_SECONDS} s, and workers run", _SEE_JOBS)
     else:
         yield ok("jobs", "no process of the service runs on this database")
     yield judge_seals(work.unsealed_s)

@@ -143,7 +143,7 @@ def _work(call: Call) -> Iterator[Part]:
     if work.has(JOBS):
         yield Part("jobs", "a jobs process runs")
     else:
-        yield Part("jobs", "no jobs process has reported for 30 s", _JOBS)
+        yield Part("jobs", "no jobs process has reported within 30 s", _JOBS)
     waited_s = work.unsealed_s or 0
     if waited_s > LATE_SECONDS:
         yield Part("seals", f"audit records wait for their seal, the oldest for {waited_s:.0f} s", _JOBS)
