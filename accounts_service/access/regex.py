@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import re2  # type: ignore[import-untyped]
+import re2  # type: ignore[import-untyped]  # RE2 has no types
 
 # Bytes, for a program and for what RE2 remembers while it runs one.
 LARGEST = 4 * 1024 * 1024
