@@ -50,7 +50,7 @@ from accounts_service.storage.outage import Access, Outage
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault
 from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
-from accounts_service.storage.usage import Charges, Quotas
+from accounts_service.storage.usage import COUNTING, Charges, Quotas
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +114,7 @@ class Session:
         self.vault = vault
         self.now_us = now_us
         # Counted when the transaction ends.
-        self.charges = charges or Charges()
+        self.charges = Charges() if charges is None else charges
         self._author = author
         self._actor: str | None = None
 
@@ -177,14 +177,26 @@ class Session:
                 raise ForeignKeyError from error
             raise
 
-    def write(self, change: audit.Change, statement: RecordedStatement, **values: Value) -> None:
-        """Run a change with `values` by name, and record it: all or nothing.
+    def write(
+        self,
+        change: audit.Change,
+        statement: RecordedStatement,
+        charges: Charges | None = None,
+        /,
+        **values: Value,
+    ) -> None:
+        """Run a change with `values` by name, record it, and count what it stores: all or nothing.
 
-        Raises ForeignKeyError; the transaction is of no use after that.
+        Raises ForeignKeyError, or RefusedError(QuotaExceeded); the transaction is of no use after that.
         """
         if self._author is None:
             raise RuntimeError("a reading block cannot write")
-        self.note(statement, **values, **audit.record(self.vault, self._author, change, self.now_us, self.actor))
+        values |= audit.record(self.vault, self._author, change, self.now_us, self.actor)
+        if charges is None or self.charges:
+            self.charges.extend(charges or Charges())
+            self.note(statement, **values)
+        else:
+            charges.check(self.note(statement.counting, **values, charges=charges.listed), self.charges.quotas)
 
 
 @contextmanager
@@ -212,10 +224,11 @@ def _is_about_a_foreign_key(error: exc.IntegrityError) -> bool:
 
 
 class RecordedStatement(Statement):
-    """Changes that belong together, and their audit record."""
+    """Changes that belong together, and their audit record; `counting` adds `charges` to the counts as well."""
 
     def __init__(self, *parts: Insert | Update | Delete) -> None:
         super().__init__(audit.RECORDING, audit.NAMING, *parts)
+        self.counting = Statement(COUNTING, audit.RECORDING, audit.NAMING, *parts)
 
 
 class Store:
@@ -305,9 +318,9 @@ class Database(ABC):
         failed: then the outcome is unknown), or with QuotaExceeded.
         """
         with self.begin(line, (author.realm, author.name)) as connection:
-            session = Session(connection, self._vault, author, self.now_us())
+            session = Session(connection, self._vault, author, self.now_us(), Charges(self.quotas))
             yield store(session)
-            session.charges.settle(connection, self.quotas)
+            session.charges.settle(connection)
 
     def written(
         self, store: type[S], author: audit.Author, act: Callable[[S], T], line: Line | NoLine | None = None

@@ -2,17 +2,19 @@
 
 The counts are changed in the transaction that changes what they count, by its last
 statement and in one order: the row of a tenant is locked for the length of a commit,
-and two transactions never wait for each other. A principal is counted by its
+and two transactions never wait for each other. Where one act is all that a transaction
+does, its own statement counts as well, which saves a round trip. A principal is counted by its
 reference in the audit trail, so that its name can be forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, PrimaryKeyConstraint, Table, select
+from sqlalchemy import BigInteger, Column, Connection, CursorResult, PrimaryKeyConstraint, Table, select
 
 from accounts_service.faults import QuotaExceeded, RefusedError
 from accounts_service.storage.lists import listed, upsertion_of_rows
@@ -34,13 +36,13 @@ USAGE = Table(
     PrimaryKeyConstraint("kind", "space", "name"),
 )
 
-_ADDED = upsertion_of_rows(USAGE, (), "rows")
-_ADD = Statement(
-    _ADDED.on_conflict_do_update(
-        index_elements=[*USAGE.primary_key.columns],
-        set_={name: USAGE.c[name] + _ADDED.excluded[name] for name in ("objects", "bytes")},
-    ).returning(*USAGE.columns)
-)
+_ADDED = upsertion_of_rows(USAGE, (), "charges")
+# Adds `charges`, which are listed as the rows are, and returns the rows as they then are.
+COUNTING = _ADDED.on_conflict_do_update(
+    index_elements=[*USAGE.primary_key.columns],
+    set_={name: USAGE.c[name] + _ADDED.excluded[name] for name in ("objects", "bytes")},
+).returning(*USAGE.columns)
+_COUNT = Statement(COUNTING)
 
 ALL = Statement(select(USAGE))
 
@@ -83,11 +85,19 @@ class Quotas:
         return self.tenant if subject.kind == TENANT else self.principal
 
 
+UNLIMITED = Quotas()
+
+
 class Charges:
     """What one transaction stores more, or less, of each subject."""
 
-    def __init__(self) -> None:
+    def __init__(self, quotas: Quotas = UNLIMITED) -> None:
+        self.quotas = quotas
         self._amounts: dict[Subject, Amount] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether anything was noted."""
+        return bool(self._amounts)
 
     def add(self, subject: Subject, objects: int, size: int) -> None:
         """Note that a subject has stored more; less when a number is negative."""
@@ -103,15 +113,20 @@ class Charges:
         """What is more, or less, of each subject; those are left out for whom nothing has changed."""
         return {subject: amount for subject, amount in self._amounts.items() if amount != Amount(0, 0)}
 
-    def settle(self, connection: Connection, quotas: Quotas) -> None:
-        """Count all of it. Raises RefusedError(QuotaExceeded) for a subject that has more than it may and gets more."""
-        if not self._amounts:
-            return
-        rows: Iterable[tuple[str | int, ...]] = (
+    @property
+    def listed(self) -> str:
+        """The `charges` of COUNTING."""
+        return listed(
             (subject.kind, subject.space, subject.name, amount.objects, amount.bytes)
             for subject, amount in sorted(self._amounts.items(), key=itemgetter(0))
         )
-        for row in _ADD.run(connection, {"rows": listed(rows)}).all():
+
+    def check(self, counted: CursorResult[Any], quotas: Quotas) -> None:
+        """Look at what COUNTING returned.
+
+        Raises RefusedError(QuotaExceeded) for a subject that has more than it may and gets more.
+        """
+        for row in counted.all():
             subject = Subject(row.kind, row.space, row.name)
             most, more = quotas.of(subject), self._amounts[subject]
             if most is None:
@@ -120,3 +135,8 @@ class Charges:
                 raise RefusedError(QuotaExceeded(subject.whose, "accounts", most.objects))
             if more.bytes > 0 and row.bytes > most.bytes:
                 raise RefusedError(QuotaExceeded(subject.whose, "bytes", most.bytes))
+
+    def settle(self, connection: Connection) -> None:
+        """Count all of it. Raises as `check` does."""
+        if self._amounts:
+            self.check(_COUNT.run(connection, {"charges": self.listed}), self.quotas)

@@ -33,7 +33,7 @@ from accounts_service.storage.database import ForeignKeyError, RecordedStatement
 from accounts_service.storage.lists import insertion_of_rows
 from accounts_service.storage.sealed import REFERENCE, Place, UnreadableSecretError, Vault
 from accounts_service.storage.statements import Statement, Value, given, insertion
-from accounts_service.storage.usage import PRINCIPAL, TENANT, Subject
+from accounts_service.storage.usage import PRINCIPAL, TENANT, Charges, Subject
 
 FAMILY_NAME = "signals"
 
@@ -193,9 +193,13 @@ class Accounts(Store):
         """Write an account as it is given, its envelopes as they are: nothing is opened or sealed here."""
         key, writer = account.key, self._principal()
         attributes, secrets = _dump(account.attributes), _dump(account.secrets)
+        charges, size = Charges(), len(attributes.encode()) + len(secrets.encode())
+        for subject in (tenant_of(key.tenant), writer):
+            charges.add(subject, 0 if statement is REPLACE else 1, size)
         self._session.write(
             self.change("put", key, account.uid, account.version, detail),
             statement,
+            charges,
             **named(key),
             uid=account.uid,
             version=account.version,
@@ -207,9 +211,6 @@ class Accounts(Store):
             owner=writer.name,
             writer=writer.name,
         )
-        size = len(attributes.encode()) + len(secrets.encode())
-        for subject in (tenant_of(key.tenant), writer):
-            self._session.charges.add(subject, 0 if statement is REPLACE else 1, size)
 
     def _principal(self) -> Subject:
         """Return the principal for whom is counted what this transaction stores."""
