@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.support.service import Service
@@ -82,6 +84,35 @@ def test_asked_action_meets_a_careless_role_pattern_and_is_answered(service: Ser
     names = ["cluster:" + "a" * 60, "cluster:" + "a:" * 96, "cluster:a:b/get"]
     answer = service.get(f"/_searchguard/permission?permissions={','.join(names)}", by="reader")
     assert answer.json == {"permissions": dict(zip(names, (False, False, True), strict=True))}
+
+
+@pytest.mark.any_database
+def test_a_tenant_for_each_user_costs_a_caller_little(service: Service) -> None:
+    """Everyone with an identity may ask. A ratio of processor time within this thread, so that no machine matters."""
+    files = {
+        "sg_tenants.yml": {f"{name}_{number}": {} for name in ("reader", "x") for number in range(200)},
+        "sg_roles.yml": {
+            "reader": {
+                "tenant_permissions": [
+                    {"tenant_patterns": [f"${{user.name}}_{number}", f"/{number}x/"], "allowed_actions": [actions]}
+                    for number, actions in ((1, "SGS_KIBANA_ALL_WRITE"), (2, "SGS_KIBANA_ALL_READ"), (3, "kibana:*"))
+                ]
+            }
+        },
+    }
+    service.configure(files)
+
+    def cost(path: str) -> int:
+        least = 1 << 62
+        for _ in range(4):
+            started = time.thread_time_ns()
+            assert service.get(path, by="reader").status_code == 200
+            least = min(least, time.thread_time_ns() - started)
+        return least
+
+    told = service.get("/_searchguard/authinfo", by="reader").json["sg_tenants"]
+    assert told == {"reader_1": True, "reader_2": False, "reader_3": True}
+    assert cost("/_searchguard/authinfo") < 10 * cost(f"/_searchguard/permission?permissions={READ}")
 
 
 @pytest.mark.parametrize(("tenant", "held"), (("blue", True), ("red", False), ("", False), ("green", False)))
