@@ -221,14 +221,15 @@ def test_only_known_callers_have_large_bodies_read(service: Service) -> None:
 
 def test_hosts_that_are_not_allowed_are_refused(installation: Installation) -> None:
     """Before anything else is looked at, in every family, and in the words of each."""
-    service = Service(installation, ACCOUNTS_ALLOWED_HOSTS="accounts.example,localhost")
+    service = Service(installation, ACCOUNTS_ALLOWED_HOSTS="accounts.example,localhost,[::1],my_pod")
     service.is_described = False
     for path in ("/livez", "/_signals/account/email/x", "/api/v2/account", "/accounts/me"):
-        allowed = [service.ask("GET", path, headers={"Host": host}) for host in ("accounts.EXAMPLE.:8443", "localhost")]
+        hosts = ("accounts.EXAMPLE.:8443", "localhost", "[::1]", "[::1]:8080", "my_pod:80")
+        allowed = [service.ask("GET", path, headers={"Host": host}) for host in hosts]
         assert {answer.status_code for answer in allowed} <= {200, 401, 403, 404}
         for host in (
             *("evil.example", "accounts.example.evil.example", "127.0.0.1", "", "accounts.example:@evil.example"),
-            *("accounts.example:80@evil.example", "accounts.example:80/x", "localhost:8 0", "[::1]"),
+            *("accounts.example:80@evil.example", "accounts.example:80/x", "localhost:8 0", "[::1]evil.example"),
         ):
             refused = service.ask("GET", path, headers={"Host": host})
             assert (refused.status_code, "Host: not a host of this service" in refused.text) == (400, True)
