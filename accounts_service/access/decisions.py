@@ -10,7 +10,7 @@ reserved for administrators with a TLS certificate is allowed to nobody here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, assert_never
 
@@ -145,6 +145,13 @@ class Permissions:
             return False
         return any(rule.actions.matches(action) and rule.covering(tenant, identity) is not None for rule in self._rules)
 
+    def within(self, actions: Iterable[str], tenant: str, identity: Identity) -> set[str]:
+        """Return those of several tenant actions that are allowed in `tenant`, whose patterns are matched once."""
+        tenant = normal_tenant(tenant)
+        rules = self._rules if tenant in self._tenants else ()
+        allowed = [rule.actions for rule in rules if rule.covering(tenant, identity) is not None]
+        return {action for action in actions if any(matcher.matches(action) for matcher in allowed)}
+
     def tenants(self, reading: Iterable[str], writing: Iterable[str], identity: Identity) -> dict[str, bool]:
         """Return the tenants in which one of these tenant actions is allowed; true where it is one that writes."""
         reads, writes = tuple(reading), tuple(writing)
@@ -198,10 +205,17 @@ class Rules:
 
     def allows_action(self, identity: Identity, action: str, tenant: str | None = None) -> bool:
         """Tell whether `identity` may do `action`, which need not be one of ours; `tenant` as for `allows`."""
+        return self.allowed_actions(identity, (action,), tenant)[action]
+
+    def allowed_actions(self, identity: Identity, actions: Sequence[str], tenant: str | None = None) -> dict[str, bool]:
+        """Return whether `identity` may do each of `actions`, as `allows_action` does for one."""
         permissions = self.permissions(self.effective_roles(identity))
-        if level_of(action) is Level.TENANT:
-            return permissions.tenant(action, tenant or GLOBAL_TENANT, identity)
-        return permissions.cluster_anew(action)
+        of_tenants = {action for action in actions if level_of(action) is Level.TENANT}
+        allowed = permissions.within(of_tenants, tenant or GLOBAL_TENANT, identity) if of_tenants else set()
+        return {
+            action: action in allowed if action in of_tenants else permissions.cluster_anew(action)
+            for action in actions
+        }
 
     def excludes(self, identity: Identity, privilege: Privilege) -> bool:
         """Tell whether a role of `identity` excludes `privilege`, which is more than not to hold it."""
