@@ -117,8 +117,9 @@ def _word(text: str) -> str:
 
 def _hosts(text: str) -> tuple[str, ...]:
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
-    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for name in names):
-        raise ValueError("a list of host names, without ports")
+    # As `Host` has them: with underscores where a container is called so, and an IPv6 address in brackets.
+    if not all(re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", name) for name in names):
+        raise ValueError("a list of host names or addresses, IPv6 in brackets, without ports")
     return names
 
 

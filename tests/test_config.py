@@ -53,6 +53,8 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("WORKERS", "٣"),
         ("REQUEST_SECONDS", "0"),
         ("ALLOWED_HOSTS", "accounts.example:443"),
+        ("ALLOWED_HOSTS", "::1"),
+        ("ALLOWED_HOSTS", "[::1]:443"),
         ("THREADS", "-1"),
         ("THREADS", "3"),
         ("DATABASE_URL", "sqlite://"),

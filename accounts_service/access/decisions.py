@@ -10,7 +10,7 @@ reserved for administrators with a TLS certificate is allowed to nobody here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, assert_never
 
@@ -37,6 +37,7 @@ from accounts_service.access.privileges import (
     Within,
     level_of,
 )
+from accounts_service.access.regex import Regex
 from accounts_service.access.roles import GLOBAL_TENANT, Identity, Role, RoleMappings, TenantPermission
 from accounts_service.faults import Json
 
@@ -77,14 +78,25 @@ class _TenantRule:
         """Return the pattern that covers `tenant` for `identity`, or None."""
         if (pattern := self.tenants.match(tenant)) is not None:
             return pattern
+        return next((p for p, filled in self._filled(identity) if filled.matches(tenant)), None)
+
+    def covered(self, tenants: Iterable[str], identity: Identity) -> set[str]:
+        """Return those of `tenants` that a pattern covers for `identity`; placeholders are filled in once for all."""
+        filled = [regex for _, regex in self._filled(identity)]
+        return {one for one in tenants if self.tenants.matches(one) or any(regex.matches(one) for regex in filled)}
+
+    def _filled(self, identity: Identity) -> Iterator[tuple[str, Regex]]:
+        """Yield each pattern with placeholders, and what it matches for `identity`."""
         if not self.templates:
-            return None
+            return
         values = {"user.name": identity.name, "user_name": identity.name}
         values |= {f"user.attrs.{name}": value for name, value in identity.attributes}
         roles: list[Json] = [*sorted(identity.backend_roles)]
         structured: dict[str, Json] = {"user.roles": roles, "user_roles": roles}
         structured |= {f"user.attrs.{name}": json.loads(value) for name, value in identity.structured}
-        return next((p for p, template in self.templates.items() if template.matches(tenant, values, structured)), None)
+        for pattern, template in self.templates.items():
+            if (regex := template.filled(values, structured)) is not None:
+                yield pattern, regex
 
 
 class Permissions:
@@ -133,6 +145,24 @@ class Permissions:
             return False
         return any(rule.actions.matches(action) and rule.covering(tenant, identity) is not None for rule in self._rules)
 
+    def within(self, actions: Iterable[str], tenant: str, identity: Identity) -> set[str]:
+        """Return those of several tenant actions that are allowed in `tenant`, whose patterns are matched once."""
+        tenant = normal_tenant(tenant)
+        rules = self._rules if tenant in self._tenants else ()
+        allowed = [rule.actions for rule in rules if rule.covering(tenant, identity) is not None]
+        return {action for action in actions if any(matcher.matches(action) for matcher in allowed)}
+
+    def tenants(self, reading: Iterable[str], writing: Iterable[str], identity: Identity) -> dict[str, bool]:
+        """Return the tenants in which one of these tenant actions is allowed; true where it is one that writes."""
+        reads, writes = tuple(reading), tuple(writing)
+        found: dict[str, bool] = {}
+        for rule in self._rules:
+            may_write = any(map(rule.actions.matches, writes))
+            if may_write or any(map(rule.actions.matches, reads)):
+                settled = {tenant for tenant, written in found.items() if written or not may_write}
+                found |= dict.fromkeys(rule.covered(self._tenants - settled, identity), may_write)
+        return dict(sorted(found.items()))
+
 
 class Rules:
     """The compiled configuration: roles, groups, mappings, tenants."""
@@ -175,10 +205,17 @@ class Rules:
 
     def allows_action(self, identity: Identity, action: str, tenant: str | None = None) -> bool:
         """Tell whether `identity` may do `action`, which need not be one of ours; `tenant` as for `allows`."""
+        return self.allowed_actions(identity, (action,), tenant)[action]
+
+    def allowed_actions(self, identity: Identity, actions: Sequence[str], tenant: str | None = None) -> dict[str, bool]:
+        """Return whether `identity` may do each of `actions`, as `allows_action` does for one."""
         permissions = self.permissions(self.effective_roles(identity))
-        if level_of(action) is Level.TENANT:
-            return permissions.tenant(action, tenant or GLOBAL_TENANT, identity)
-        return permissions.cluster_anew(action)
+        of_tenants = {action for action in actions if level_of(action) is Level.TENANT}
+        allowed = permissions.within(of_tenants, tenant or GLOBAL_TENANT, identity) if of_tenants else set()
+        return {
+            action: action in allowed if action in of_tenants else permissions.cluster_anew(action)
+            for action in actions
+        }
 
     def excludes(self, identity: Identity, privilege: Privilege) -> bool:
         """Tell whether a role of `identity` excludes `privilege`, which is more than not to hold it."""
@@ -187,13 +224,7 @@ class Rules:
     def tenants(self, identity: Identity, reading: Iterable[str], writing: Iterable[str]) -> dict[str, bool]:
         """Name the tenants in which `identity` may do one of these tenant actions; true where one that writes."""
         permissions = self.permissions(self.effective_roles(identity))
-        writes, reads = tuple(writing), tuple(reading)
-        found: dict[str, bool] = {}
-        for tenant in sorted(self._tenants):
-            may_write = any(permissions.tenant(action, tenant, identity) for action in writes)
-            if may_write or any(permissions.tenant(action, tenant, identity) for action in reads):
-                found[tenant] = may_write
-        return found
+        return permissions.tenants(reading, writing, identity)
 
     def grant(
         self,
@@ -377,8 +408,10 @@ class Rules:
     def _tenant_entry(self, role: str, action: str, tenant: str, identity: Identity) -> Entry | None:
         for permission in self._roles[role].tenant_permissions:
             entry = self._entry(role, permission.allowed_actions, action)
+            if entry is None:
+                continue  # Most roles: to compile the patterns of all would cost ten times as much.
             covering = _TenantRule(permission, self._groups).covering(tenant, identity)
-            if entry is not None and covering is not None:
+            if covering is not None:
                 return replace(entry, tenant_pattern=covering)
         return None
 

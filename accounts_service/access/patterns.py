@@ -289,22 +289,26 @@ class Template:
         return None
 
     def matches(self, text: str, values: Mapping[str, str], structured: Mapping[str, Json] | None = None) -> bool:
-        """Return whether `text` matches, with `values` filled in; not when one is missing or empty.
+        """Return whether `text` matches, with `values` filled in as in `filled`."""
+        regex = self.filled(values, structured)
+        return regex is not None and regex.matches(text)
+
+    def filled(self, values: Mapping[str, str], structured: Mapping[str, Json] | None = None) -> Regex | None:
+        """Return what matches with `values` filled in; None when nothing does, since one is missing or empty.
 
         `structured`: those of which functions see more than a text.
         """
         found = [placeholder.value(values, structured or {}) for placeholder in self._placeholders]
         if not all(found):
-            return False
-        filled = [*(value or "" for value in found), ""]
+            return None
+        texts = [*(value or "" for value in found), ""]
         if self._is_expression:
-            regex = _filled("".join(part + value for part, value in zip(self._fixed, filled, strict=True)))
-            return regex is not None and regex.matches(text)
-        source = "".join(_glob(part) + escaped(value) for part, value in zip(self._fixed, filled, strict=True))
+            return _filled("".join(part + value for part, value in zip(self._fixed, texts, strict=True)))
+        source = "".join(_glob(part) + escaped(value) for part, value in zip(self._fixed, texts, strict=True))
         try:
-            return compiled(source).matches(text)
+            return compiled(source)
         except RefusedByRe2Error:
-            return False
+            return None
 
 
 @lru_cache(maxsize=256)

@@ -67,6 +67,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
 _LARGEST_FILE = 16 * 1024 * 1024
+# In a list of proxies. Its beginning is from the client, and reading an address takes microseconds.
+_MOST_ADDRESSES = 50
 
 
 class BadConfigurationError(Exception):
@@ -336,6 +338,8 @@ class Snapshot:
         forwarded = facts.headers.get(header)
         if forwarded is None:
             return Origin(peer, trusted=True, address=peer.address)
+        if forwarded.count(",") >= _MOST_ADDRESSES:
+            raise RefusedError(BadOrigin(header))
         try:
             hops = [plain(ip_address(hop.strip())) for hop in forwarded.split(",")]
         except ValueError:

@@ -116,11 +116,16 @@ def _verify_apart(row: _Row, other: _Row) -> None:
 
 
 def host_of(environ: WSGIEnvironment) -> str:
-    """Give the request's host: lower case, without port and final dot."""
+    """Return the host of a request, in lower case, without port and final dot; a malformed one as it is."""
     host = str(environ.get("HTTP_HOST", "")).lower()
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0].rstrip(".")
+    bracketed = host.startswith("[")
+    name, end, port = host.partition("]" if bracketed else ":")
+    if bracketed:
+        name, port = name + end, port.removeprefix(":")
+    if port and not (port.isascii() and port.isdecimal()):
+        # Of `accounts.example:@evil.example` others read the end.
+        return host
+    return name if bracketed else name.removesuffix(".")
 
 
 def loggable_path(environ: WSGIEnvironment, path: str) -> str:

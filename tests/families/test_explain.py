@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
@@ -282,3 +283,29 @@ def test_with_a_bad_directory_it_explains_what_goes_on(here: Service) -> None:
     assert explained(here, privilege=PUT)["notes"] == [note, problem]
     # What is in the files is for those who may ask about everybody.
     assert explained(here, "manager", privilege=PUT)["notes"] == [note]
+
+
+def test_many_roles_with_tenants_cost_no_more_than_others(here: Service) -> None:
+    """Whoever has an identity may ask. A ratio of processor time within this thread, so that no machine matters."""
+    # Each apart, since the files may have no aliases.
+    roles = {
+        f"role-{number}": {
+            "cluster_permissions": ["cluster:admin:x*"],
+            "tenant_permissions": [
+                {"tenant_patterns": [f"{letter}*", "${user.name}_x"], "allowed_actions": ["kibana:x*"]}
+                for letter in "abc"
+            ],
+        }
+        for number in range(200)
+    }
+    here.configure({"sg_roles.yml": {**personas.ROLES, **roles}})
+
+    def cost(action: str) -> int:
+        least = 1 << 62
+        for _ in range(4):
+            started = time.thread_time_ns()
+            explained(here, "stranger", privilege=action)
+            least = min(least, time.thread_time_ns() - started)
+        return least
+
+    assert cost(TENANT_GET) < 5 * cost(PUT)

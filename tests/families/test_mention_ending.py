@@ -285,9 +285,9 @@ def test_apps_are_listed_and_revoked_on_a_page(mention: Mention) -> None:
     assert browser.send("revoke", app=CLIENT_ID).status_code == 400
     assert status_of(mention, token) == 200
     browser.proof = proof
-    # Twice, since who presses a button twice has ended it.
-    for _ in range(2):
-        assert browser.leads_back(browser.send("revoke", app=CLIENT_ID))
+    # Twice, since who presses a button twice has ended it. An app that cannot be there has ended as well.
+    for app in (CLIENT_ID, CLIENT_ID, "\0", "1_x\0"):
+        assert browser.leads_back(browser.send("revoke", app=app))
     assert "There are none." in text_of(browser.open())
     assert status_of(mention, token) == 401
     copied, proof = browser.cookie, browser.proof

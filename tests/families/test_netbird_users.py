@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from accounts_service.families.netbird.privileges import MODULES, OPERATIONS
 from accounts_service.families.netbird.tables import USER
@@ -55,6 +55,24 @@ def test_who_may_not_do_more_lists_himself(netbird: NetBird) -> None:
     for name in ("user", "billing_admin"):
         (found,) = netbird.ok("GET", "/users", by=name)
         assert (found["id"], found["is_current"]) == (netbird.names[f"uid:{name}"], True)
+
+
+@pytest.mark.any_database
+def test_a_user_finds_themselves_among_any_number(netbird: NetBird) -> None:
+    """More than are listed at once, which only the list of all of them is too long for."""
+    others = """
+        WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 50000)
+        INSERT INTO netbird_user (
+            id, uid, account_id, role, name, email, service_user, auto_groups, blocked, pending, created_us, version
+        )
+        SELECT 'x' || n, 'x' || n, account_id, role, name, '', 0, '[]', 0, 0, 0, 1 FROM number, netbird_user
+        WHERE id = :id
+    """
+    with netbird.service.services.database.begin() as connection:
+        connection.execute(text(others), {"id": netbird.names["uid:auditor"]})
+    (found,) = netbird.ok("GET", "/users", by="user")
+    assert found["id"] == netbird.names["uid:user"]
+    assert netbird.ok("GET", "/users?service_user=true", by="user") == []
 
 
 def test_a_list_has_the_users_of_ones_own_account(netbird: NetBird) -> None:

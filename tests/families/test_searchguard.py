@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from tests.support import personas
 from tests.support.service import Service
 
 READ = "cluster:admin:searchguard:signals:account/get"
@@ -82,6 +85,63 @@ def test_asked_action_meets_a_careless_role_pattern_and_is_answered(service: Ser
     names = ["cluster:" + "a" * 60, "cluster:" + "a:" * 96, "cluster:a:b/get"]
     answer = service.get(f"/_searchguard/permission?permissions={','.join(names)}", by="reader")
     assert answer.json == {"permissions": dict(zip(names, (False, False, True), strict=True))}
+
+
+def _cost(service: Service, path: str) -> int:
+    """Return the least of the processor time that this thread spends on an answer to `reader`."""
+    least = 1 << 62
+    for _ in range(4):
+        started = time.thread_time_ns()
+        assert service.get(path, by="reader").status_code == 200
+        least = min(least, time.thread_time_ns() - started)
+    return least
+
+
+@pytest.mark.any_database
+def test_a_tenant_for_each_user_costs_a_caller_little(service: Service) -> None:
+    """Everyone with an identity may ask. A ratio of processor time within this thread, so that no machine matters."""
+    files = {
+        "sg_tenants.yml": {f"{name}_{number}": {} for name in ("reader", "x") for number in range(200)},
+        "sg_roles.yml": {
+            "reader": {
+                "tenant_permissions": [
+                    {"tenant_patterns": [f"${{user.name}}_{number}", f"/{number}x/"], "allowed_actions": [actions]}
+                    for number, actions in ((1, "SGS_KIBANA_ALL_WRITE"), (2, "SGS_KIBANA_ALL_READ"), (3, "kibana:*"))
+                ]
+            }
+        },
+    }
+    service.configure(files)
+
+    told = service.get("/_searchguard/authinfo", by="reader").json["sg_tenants"]
+    assert told == {"reader_1": True, "reader_2": False, "reader_3": True}
+    assert _cost(service, "/_searchguard/authinfo") < 10 * _cost(
+        service, f"/_searchguard/permission?permissions={READ}"
+    )
+
+
+@pytest.mark.any_database
+def test_many_permissions_of_a_caller_with_many_roles_cost_little(service: Service) -> None:
+    pattern = "/dept_${user.roles|toRegexFragment}/"
+    allowed = {"tenant_patterns": [pattern], "allowed_actions": ["cluster:admin:searchguard:tenant:x*"]}
+    member = {"hash": personas.hash_of("reader"), "backend_roles": [f"group-{number}" for number in range(200)]}
+    service.configure(
+        {
+            "sg_internal_users.yml": {"reader": member},
+            "sg_roles.yml": {"reader": {"tenant_permissions": [allowed]}},
+            "sg_tenants.yml": {"dept_group-1": {}, "dept_x": {}},
+        }
+    )
+    several = ["cluster:admin:searchguard:tenant:x1", "cluster:admin:searchguard:tenant:y", READ]
+    for tenant, held in (("dept_group-1", [True, False, False]), ("dept_x", [False] * 3), ("none", [False] * 3)):
+        path = f"/_searchguard/permission?permissions={','.join(several)}"
+        answer = service.get(path, by="reader", headers={"sgtenant": tenant})
+        assert answer.json == {"permissions": dict(zip(several, held, strict=True))}
+    of_tenants, others = (
+        _cost(service, "/_searchguard/permission?permissions=" + ",".join(f"{begin}{number}" for number in range(100)))
+        for begin in ("cluster:admin:searchguard:tenant:x", "cluster:admin:x")
+    )
+    assert of_tenants < 4 * others
 
 
 @pytest.mark.parametrize(("tenant", "held"), (("blue", True), ("red", False), ("", False), ("green", False)))

@@ -123,10 +123,16 @@ SOMEWHERE = {
     "a Token": _authorization("Token nbp_" + "a" * HEADER),
     "a cookie of escapes": Sent({"HTTP_COOKIE": ('a="' + "\\101" * HEADER)[:HEADER]}),
     "a host of dots": Sent({"HTTP_HOST": "." * HEADER}),
-    "a list of proxies": Sent({"HTTP_X_FORWARDED_FOR": ("1.2.3.4," * HEADER)[:HEADER]}),
+    "a list of proxies": Sent({"HTTP_X_FORWARDED_FOR": "127.0.0.1," * (HEADER // 10) + "::1"}),
+    "a list of short addresses": Sent({"HTTP_X_FORWARDED_FOR": "::1," * (HEADER // 4) + "::1"}),
 }
 # Those of which a body or a page is read before it is known who asks, and some of the others.
 SOME = ("/accounts", "/mention/oauth/v2/token", "/mention/authorize", "/_signals/account/x/x", "/api/users", "/docs")
+
+BEHIND_A_PROXY = {
+    "auth_domains": [{"type": "basic/internal_users_db"}],
+    "network": {"trusted_proxies": ["127.0.0.1"], "trusted_proxies_regex": "/10\\.0\\..*/"},
+}
 
 
 def _environ(method: str, path: str, sent: Sent) -> dict[str, Any]:
@@ -176,6 +182,8 @@ def _routes(service: Service) -> Iterator[tuple[str, str]]:
 
 def test_no_unknown_caller_costs_more_than_twenty_refusals(service: Service) -> None:
     """On every route, whatever is sent. Ratios of processor time within this thread, so that no machine matters."""
+    # Of a peer that is not trusted, addresses of other clients are not read.
+    service.configure({"sg_authc.yml": BEHIND_A_PROXY})
     dear = []
     for method, path in _routes(service):
         plain, _ = _cost(service, method, path, Sent(), 3)
@@ -213,12 +221,16 @@ def test_only_known_callers_have_large_bodies_read(service: Service) -> None:
 
 def test_hosts_that_are_not_allowed_are_refused(installation: Installation) -> None:
     """Before anything else is looked at, in every family, and in the words of each."""
-    service = Service(installation, ACCOUNTS_ALLOWED_HOSTS="accounts.example,localhost")
+    service = Service(installation, ACCOUNTS_ALLOWED_HOSTS="accounts.example,localhost,[::1],my_pod")
     service.is_described = False
     for path in ("/livez", "/_signals/account/email/x", "/api/v2/account", "/accounts/me"):
-        allowed = [service.ask("GET", path, headers={"Host": host}) for host in ("accounts.EXAMPLE.:8443", "localhost")]
+        hosts = ("accounts.EXAMPLE.:8443", "localhost", "[::1]", "[::1]:8080", "my_pod:80")
+        allowed = [service.ask("GET", path, headers={"Host": host}) for host in hosts]
         assert {answer.status_code for answer in allowed} <= {200, 401, 403, 404}
-        for host in ("evil.example", "accounts.example.evil.example", "127.0.0.1", ""):
+        for host in (
+            *("evil.example", "accounts.example.evil.example", "127.0.0.1", "", "accounts.example:@evil.example"),
+            *("accounts.example:80@evil.example", "accounts.example:80/x", "localhost:8 0", "[::1]evil.example"),
+        ):
             refused = service.ask("GET", path, headers={"Host": host})
             assert (refused.status_code, "Host: not a host of this service" in refused.text) == (400, True)
     service.close()

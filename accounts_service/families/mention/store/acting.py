@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, or_, select
 from accounts_service.access.privileges import Grant, Privilege
 from accounts_service.families.mention.privileges import MentionPrivilege
 from accounts_service.families.mention.store.accounts import FAMILY_NAME, Account, Accounts, locked
+from accounts_service.families.mention.store.apps import is_client_id
 from accounts_service.families.mention.store.sessions import Sessions
 from accounts_service.families.mention.tables import APP, CODE, TOKEN
 from accounts_service.faults import NoSuchObject, RefusedError
@@ -91,6 +92,8 @@ class ActingApps(Accounts):
         # A code that is being exchanged holds the account, so no token comes of it afterwards.
         if locked(self._session, account_id) is None:
             raise TransactionRefusedError
+        if not is_client_id(client_id):
+            return False
         if not self._session.read(_IS_THERE, account_id=account_id, client_id=client_id).scalar_one():
             return False
         # An object of its own in the trail: the account gets no other version by it.

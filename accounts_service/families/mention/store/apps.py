@@ -60,6 +60,11 @@ class Code:
     token_id: str | None
 
 
+def is_client_id(text: str) -> bool:
+    """Return whether a text can be the client id of an app; no other may reach the database, which takes no NUL."""
+    return _CLIENT_ID.match(text) is not None
+
+
 def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
@@ -83,7 +88,7 @@ class Apps(Tokens):
 
     def app(self, client_id: str) -> App | None:
         """Read an app; None when there is none."""
-        if not _CLIENT_ID.match(client_id):
+        if not is_client_id(client_id):
             return None
         row = self._session.read(_FIND, client_id=client_id).one_or_none()
         return None if row is None else _app(row)

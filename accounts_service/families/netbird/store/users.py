@@ -109,14 +109,16 @@ class Users(Accounts):
         return user_of(row)
 
     def all(self, grant: Grant, caller: Caller) -> list[User]:
-        """List the users of the caller's account, or himself alone where he may do no more. Raises RefusedError."""
-        rows = self._session.read(_OF_ACCOUNT, account=self.mine(grant).id).all()
+        """List the users of the caller's account, or the caller alone by `users/_own/read`. Raises RefusedError."""
+        account_id = self.mine(grant).id
+        if grant.privilege is NetBirdPrivilege.USERS_OWN_READ:
+            # Not out of the list of all, which may be long: every user may ask for this.
+            user = self.find(caller.id)
+            return [user] if user is not None and user.account_id == account_id else []
+        rows = self._session.read(_OF_ACCOUNT, account=account_id).all()
         if len(rows) > _MOST_LISTED:
             raise RefusedError(AnswerTooLarge())
-        users = [user_of(row) for row in rows]
-        if grant.privilege is NetBirdPrivilege.USERS_OWN_READ:
-            return [user for user in users if user.id == caller.id]
-        return users
+        return [user_of(row) for row in rows]
 
     # -- Changes --------------------------------------------------------------
 

@@ -61,10 +61,9 @@ def _about(identity: Identity, tenant: str | None, rules: Rules) -> dict[str, Js
 )
 def permission(call: Call) -> Response:
     """Tell the caller which of `permissions`, a list with commas, they have in the tenant that `sgtenant` names."""
-    allows = call.snapshot.rules.allows_action
     asked = _actions(call.request.args)
-    held: dict[str, Json] = {action: allows(call.caller, action, call.tenant) for action in asked}
-    return answer(call, {"permissions": held})
+    held = call.snapshot.rules.allowed_actions(call.caller, asked, call.tenant)
+    return answer(call, {"permissions": {**held}})
 
 
 def _actions(arguments: Mapping[str, str]) -> list[str]:
