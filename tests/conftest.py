@@ -188,9 +188,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, database_url: str) -> Installation:
-    """Give an installation that knows all personas, on each database."""
-    return Installation(tmp_path / "installation", database_url)
+def installation(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Installation:
+    """Return an installation that knows all personas, on each database, which has the check values of its keys."""
+    installation = Installation(tmp_path / "installation", database_url)
+    is_sqlite = database_url.startswith("sqlite:")
+    installation.record_keys(None if is_sqlite else request.getfixturevalue("emptied_postgres"))
+    return installation
 
 
 @pytest.fixture
