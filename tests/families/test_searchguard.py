@@ -84,6 +84,7 @@ def test_asked_action_meets_a_careless_role_pattern_and_is_answered(service: Ser
     assert answer.json == {"permissions": dict(zip(names, (False, False, True), strict=True))}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("tenant", "held"), (("blue", True), ("red", False), ("", False), ("green", False)))
 def test_a_tenants_permission_is_that_in_the_tenant_asked_for(service: Service, tenant: str, held: object) -> None:
     path = f"/_searchguard/permission?permissions={IN_TENANT}"
