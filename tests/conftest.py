@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         any_will_do = metafunc.definition.get_closest_marker("any_database") is not None
         kinds = ("sqlite",) if any_will_do else ("sqlite", "postgresql")
         metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector away from what collection makes: thousands of tests, which stay until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -188,9 +200,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, database_url: str) -> Installation:
-    """Give an installation that knows all personas, on each database."""
-    return Installation(tmp_path / "installation", database_url)
+def installation(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Installation:
+    """Return an installation that knows all personas, on each database, which has the check values of its keys."""
+    installation = Installation(tmp_path / "installation", database_url)
+    is_sqlite = database_url.startswith("sqlite:")
+    installation.record_keys(None if is_sqlite else request.getfixturevalue("emptied_postgres"))
+    return installation
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from accounts_service.families.signals import examples
 from tests.support import personas
 from tests.support.installation import Installation
+from tests.support.scale import FULL
 from tests.support.served import Served
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -61,7 +62,8 @@ def at_once(tasks: list[Callable[[], Counter[int]]]) -> Counter[int]:
         return sum(pool.map(run, tasks), Counter())
 
 
-@pytest.mark.parametrize("writers", (8, 16, 32))
+@pytest.mark.proof
+@pytest.mark.parametrize("writers", (8, 16, 32) if FULL else (32,))
 def test_every_write_of_many_connections_succeeds(served: Served, writers: int) -> None:
     def write(number: int) -> Counter[int]:
         paths = [f"{EMAIL}/{number}-{turn % 3}" for turn in range(EACH)]

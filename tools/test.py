@@ -26,16 +26,18 @@ MEMORY, NEEDED = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # the folders in it 
 
 
 def environment() -> dict[str, str]:
-    """Give the environment of what is run here: its temporary files are in memory if there is enough.
+    """Return the environment of what is run here: its temporary files are in memory if there is enough.
 
-    A commit of SQLite waits for the disk, and every test has a database of its own.
+    A commit of SQLite waits for the disk, and every test has a database of its own. Bytecode is kept even if the caller
+    has PYTHONDONTWRITEBYTECODE set: without it, each process compiles every test module and its assertions again.
     """
-    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
+    made = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if "TMPDIR" not in made and os.access(MEMORY, os.W_OK):
         there = os.statvfs(MEMORY)
         # Tests make programs, too.
         if there.f_bavail * there.f_frsize >= NEEDED and not there.f_flag & os.ST_NOEXEC:
-            return {**os.environ, "TMPDIR": str(MEMORY)}
-    return {**os.environ}
+            made["TMPDIR"] = str(MEMORY)
+    return made
 
 
 def run(*words: str) -> int:

@@ -28,6 +28,7 @@ def new_service(
             folder.mkdir()
             database = shutil.copy(migrated_sqlite, folder / "accounts.db")
             installation = Installation(folder / "installation", f"sqlite:///{database}", files)
+            installation.record_keys()
             return stack.enter_context(closing(Wire(installation, **settings)))
 
         yield make

@@ -31,6 +31,7 @@ def test_health_is_public_and_answers_head_too(service: Service, path: str) -> N
     assert service.ask("POST", path, by=None).headers["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/", "/foo", "/_signalsx/account/email/x", "/livez/", "/_accounts", "/static/x"))
 def test_what_no_family_takes_is_not_found(service: Service, path: str) -> None:
     for by in (None, "admin"):

@@ -89,6 +89,7 @@ def test_a_page_says_where_the_next_begins(service: Service) -> None:
     assert seen == [["slack/e", "slack/d"], ["slack/c", "slack/b"], ["slack/a"]]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "query",
     ("size=0", "size=501", "size=x", "cursor=7", "from=2026", "to=2026-02-30T00:00:00Z", "to=2026-11-28T12:00:00",

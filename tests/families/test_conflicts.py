@@ -167,6 +167,7 @@ def test_a_change_is_made_only_of_the_version_that_it_names(
         assert thing.ask("DELETE", thing.path, None, {"If-Match": third}).status_code in (200, 204)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("thing_of", EVERY)
 @pytest.mark.parametrize("change", (lambda tag: f"W/{tag}", lambda tag: f'{tag[:-1]}-gzip"'), ids=("nginx", "Apache"))
 def test_a_tag_that_a_compressing_proxy_changed_names_its_version(
@@ -227,6 +228,7 @@ def strict(installation: Installation) -> Iterator[Service]:
         service.close()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("thing_of", EVERY)
 def test_where_it_is_required_a_change_without_a_condition_is_refused(
     installation: Installation, thing_of: Callable[[Service], Thing]

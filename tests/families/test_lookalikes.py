@@ -49,6 +49,7 @@ def rename(service: Service, table: Table, before: str, **now: str) -> None:
         connection.execute(update(table).where(table.c[column] == before).values(now))
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", (*INVISIBLE, *EDGES))
 @pytest.mark.parametrize(
     "path",
@@ -81,6 +82,7 @@ def test_stored_account_of_signals_stays_usable(service: Service, name: str) -> 
     assert service.put(path, BODY).status_code == 400
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("referrer", (*INVISIBLE, *EDGES))
 def test_new_reference_is_refused(service: Service, referrer: str) -> None:
     service.put("/_signals/account/slack/x", BODY)
@@ -125,6 +127,7 @@ def test_stored_user_of_wavefront_stays_usable(service: Service) -> None:
     assert client.ok("DELETE", f"/account/{quote(name)}")["identifier"] == name
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("identifier", ("\u017fa::robot", "u\u017fer", "revo\u212ae", "sa::x"))
 def test_identifier_that_folds_to_a_reserved_word_is_refused(installation: Installation, identifier: str) -> None:
     service = Service(installation, ACCOUNTS_WAVEFRONT_IDENTIFIERS="any")

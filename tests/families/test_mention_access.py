@@ -312,6 +312,7 @@ def test_who_has_said_nothing_is_told_of_the_domains_too(mention: Mention) -> No
 # -- Pages of other sites -----------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_page_of_another_site_changes_nothing_with_a_password(staffed: Mention, headers: dict[str, str]) -> None:
     for method, path, body in (("PUT", ACCOUNT, {"name": "x"}), ("DELETE", ACCOUNT, None), ("POST", "/accounts", NEW)):

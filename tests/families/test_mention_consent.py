@@ -197,6 +197,7 @@ def test_parameters_that_are_not_known_are_passed_over(browser: Browser) -> None
         assert browser.open(f"{page_at()}&{unknown}").status_code == 200, unknown
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("page", "host"),
     (

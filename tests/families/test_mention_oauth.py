@@ -157,6 +157,7 @@ def test_a_token_is_the_base64_of_a_digest_and_always_another(mention: Mention) 
         assert re.fullmatch(rb"[0-9a-f]{64}", base64.b64decode(token + "=="))
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("host", ("api.mention.net", "api.mention.com", "web.mention.net", "web.mention.com:443"))
 def test_at_mentions_hosts_it_is_where_mention_has_it(mention: Mention, host: str) -> None:
     fields = order(mention, code=new_code(mention))

@@ -97,6 +97,7 @@ def test_the_two_settings_of_the_page_are_enough(netbird: NetBird) -> None:
     assert found["settings"].items() >= TWO.items()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("body", "status", "message"), examples.BAD)
 def test_bad_examples_are_told_what_they_say(netbird: NetBird, body: Any, status: int, message: str) -> None:
     assert netbird.refused(status, "PUT", ACCOUNT, body) == message
@@ -323,12 +324,14 @@ def test_what_cannot_be_read_is_told_in_one_sentence(netbird: NetBird, subtests:
                 assert netbird.account() == before
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("raw", (b"null", b"{}", b'{"settings": null}', b'{"settings": {}}', b'{"x": 1}'))
 def test_a_put_without_seconds_asks_for_too_few(netbird: NetBird, raw: bytes) -> None:
     told = netbird.refused(422, "PUT", ACCOUNT, data=raw)
     assert told == "peer login expiration can't be smaller than one hour"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("media_type", ("application/json", "text/plain", "x", None))
 def test_the_media_type_of_a_put_is_no_matter(netbird: NetBird, media_type: str | None) -> None:
     headers = {} if media_type is None else {"Content-Type": media_type}
@@ -559,6 +562,7 @@ def test_a_deleted_account_takes_everybody_in_it_along_and_nobody_else(netbird: 
 # -- The wire -----------------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     (
@@ -589,6 +593,7 @@ def test_a_message_is_in_lower_case_with_ids_and_values(netbird: NetBird) -> Non
     assert told == "invalid cidr format: invalid cidr address: xyz"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/nowhere", "/accounts/", "/users/", "/accounts/x/y", "/events/audit/", "/"))
 @pytest.mark.parametrize("by", ("owner", None))
 def test_a_path_that_leads_nowhere_is_told_in_text_to_everybody(netbird: NetBird, path: str, by: str | None) -> None:
@@ -597,6 +602,7 @@ def test_a_path_that_leads_nowhere_is_told_in_text_to_everybody(netbird: NetBird
     assert answer.content_type == "text/plain; charset=utf-8"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     (
@@ -622,6 +628,7 @@ def test_a_method_that_there_is_not_is_told_without_a_body(
 ORIGIN = {"Origin": "https://dashboard.example"}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/accounts", ACCOUNT, "/users/x/tokens", "/nowhere"))
 def test_browsers_are_answered_before_anybody_is_asked_who_he_is(netbird: NetBird, path: str) -> None:
     asking = ORIGIN | {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,x-y"}

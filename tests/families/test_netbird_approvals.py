@@ -84,6 +84,7 @@ def test_a_user_who_was_let_in_by_a_change_no_longer_waits(netbird: NetBird, cal
     netbird.refused(422, *call)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(
     ("by", "message"),

@@ -129,6 +129,7 @@ def test_the_table_has_every_code() -> None:
     assert {code for *_, code in SETTINGS} | ELSEWHERE == set(changes.TEXTS)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("name", "old", "new", "code"), SETTINGS, ids=[f"{name}: {old} to {new}" for name, old, new, _ in SETTINGS]
 )

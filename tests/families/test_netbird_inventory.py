@@ -90,6 +90,7 @@ def test_a_token_in_place_of_an_id_is_not_told_again(netbird: NetBird, path: str
     assert netbird.refused(404, "GET", path).endswith(": <token> not found")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", READERS)
 def test_readers_see_every_list(netbird: NetBird, name: str) -> None:
     for path in LISTS:
@@ -106,6 +107,7 @@ def test_regular_users_see_their_own_peers_and_nothing_else(netbird: NetBird, na
         assert netbird.refused(403, "GET", path, by=name) == "permission denied"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", (*LISTS, "/groups/x", "/peers/x", "/setup-keys/x", "/instance/version"))
 def test_a_list_is_for_those_who_are_known_and_let_in(netbird: NetBird, path: str) -> None:
     assert netbird.refused(401, "GET", path, by=None) == "no valid authentication provided"
@@ -114,6 +116,7 @@ def test_a_list_is_for_those_who_are_known_and_let_in(netbird: NetBird, path: st
         assert netbird.refused(403, "GET", path, by=name).startswith("failed to validate user permissions: user is")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "path"),
     (
@@ -127,6 +130,7 @@ def test_what_is_read_only_has_no_other_method(netbird: NetBird, method: str, pa
     assert (answer.status_code, answer.text, answer.headers["Allow"]) == (405, "", "GET")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/groups/", "/peers/x/accessible-peers", "/policies", "/setup", "/instance/x"))
 def test_an_unknown_path_is_a_page_of_text(netbird: NetBird, path: str) -> None:
     answer = netbird.ask("GET", path)
@@ -136,11 +140,13 @@ def test_an_unknown_path_is_a_page_of_text(netbird: NetBird, path: str) -> None:
 # -- The installation -----------------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("by", (None, "owner", "blocked", "expired"))
 def test_everybody_is_told_that_nothing_is_to_be_set_up(netbird: NetBird, by: str | None) -> None:
     assert netbird.ok("GET", "/instance", by=by) == {"setup_required": False}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("by", ("owner", "user", "svc_user", "b_owner"))
 def test_the_version_is_for_those_who_have_logged_in(netbird: NetBird, by: str) -> None:
     assert netbird.ok("GET", "/instance/version", by=by) == {

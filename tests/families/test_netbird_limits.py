@@ -118,6 +118,7 @@ def test_who_has_given_an_account_away_while_he_ends_it_does_not(
 # -- Who may not is told nothing of the body --------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "body"), (("PUT", b"[1]"), ("PUT", b""), ("PATCH", b"{}"), ("PATCH", b'{"settings": 7}'))
 )
@@ -127,6 +128,7 @@ def test_of_no_account_nothing_is_told_about_the_body(netbird: NetBird, method: 
     assert (answer.status_code, answer.json["message"]) == (403, NOWHERE)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("body", (b"[1]", b"", b"{}", b'{"name": "", "expires_in": 0}'))
 def test_whose_token_it_would_be_is_asked_before_what_it_would_be(netbird: NetBird, body: bytes) -> None:
     def told(user: str) -> int:

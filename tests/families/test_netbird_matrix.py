@@ -152,6 +152,7 @@ def test_a_refused_caller_changes_nothing_and_is_told_of_no_account(netbird: Net
     assert (netbird.account(), netbird.ok("GET", "/users"), netbird.events()) == before
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("caller", ("user", "network_admin", "b_owner", "blocked", "svc_user"))
 @pytest.mark.parametrize("body", (b"", b"{", b'{"settings": 1}', b'{"settings": {"peer_login_expiration": 1}}'))
 def test_who_may_not_is_told_nothing_about_his_body(netbird: NetBird, caller: str, body: bytes) -> None:
@@ -164,6 +165,7 @@ def test_who_is_nobody_is_not_told_of_his_body_either(netbird: NetBird) -> None:
     assert netbird.refused(401, "PUT", "/accounts/{A}", by=None) == "no valid authentication provided"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("caller", "method", "path", "message"),
     (

@@ -69,6 +69,7 @@ def clock(netbird: NetBird, monkeypatch: pytest.MonkeyPatch) -> Clock:
 # -- At the command line --------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("principal", ("", ".", "..", "current", "invites", "a/b", "a\\b", "a\nb", "x" * 256))
 def test_nobody_is_made_whom_no_path_could_name(service: Service, principal: str) -> None:
     order = TokenOrder(principal, create=True, name="t", roles=("owner",), account="x.example")
@@ -106,6 +107,7 @@ def test_a_new_token_is_one_and_always_another() -> None:
     assert all(is_token(token) and re.fullmatch(r"nbp_[0-9A-Za-z]{36}", token) for token in made)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "wrong",
     (
@@ -133,18 +135,21 @@ def test_a_well_formed_token_of_nobody_is_invalid(netbird: NetBird) -> None:
     assert (answer.status_code, answer.json) == (401, {"message": "token invalid", "code": 401})
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("scheme", ("Token", "token", "TOKEN", "Bearer", "bearer"))
 def test_a_token_comes_after_either_word(netbird: NetBird, scheme: str) -> None:
     header = {"Authorization": f"{scheme} {netbird.names['pat:owner']}"}
     assert netbird.ask("GET", "/accounts", by=None, headers=header).status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("value", ("Token", "Bearer", "Token  {}", "Token {} x", "Bearer {} x", "Bearer  {}"))
 def test_a_header_has_two_parts(netbird: NetBird, value: str) -> None:
     header = {"Authorization": value.format(netbird.names["pat:owner"])}
     assert netbird.refused(401, "GET", "/accounts", by=None, headers=header) == "token invalid"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("value", ("Basic eDp5", "{}", "Digest {}", "nbp {}"))
 def test_any_other_word_is_none(netbird: NetBird, value: str) -> None:
     header = {"Authorization": value.format(netbird.names["pat:owner"])}
@@ -213,6 +218,7 @@ def test_no_tokens_are_null(netbird: NetBird) -> None:
     assert (answer.status_code, answer.data) == (200, b"null\n")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("order", "status", "message"),
     (
@@ -316,6 +322,7 @@ def test_paths_of_tokens_are_below_users(netbird: NetBird) -> None:
 # -- Another account's -----------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", ("b_svc", "b_owner"))
 @pytest.mark.parametrize(("method", "tail", "body"), CALLS)
 def test_the_tokens_of_another_accounts_user_are_forbidden(
@@ -329,12 +336,14 @@ def test_the_tokens_of_another_accounts_user_are_forbidden(
     ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("method", "tail", "body"), CALLS)
 def test_the_tokens_of_an_unknown_user_are_not_found(netbird: NetBird, method: str, tail: str, body: Any) -> None:
     path = f"/users/Nobody/tokens{tail.format('owner')}"
     assert netbird.refused(404, method, path, body) == "user: nobody not found"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("identifier", ("{uid:b_svc}", "{uid:svc_user}", "nobody"))
 @pytest.mark.parametrize(("method", "tail", "body"), CALLS)
 def test_without_the_privilege_every_users_tokens_are_forbidden(

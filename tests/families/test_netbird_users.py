@@ -109,6 +109,7 @@ def test_an_empty_parameter_lists_everybody(netbird: NetBird) -> None:
     assert len(netbird.ok("GET", "/users?unknown=1")) == 10
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("value", ("yes", "2", "tRUE", "%20", "true%20", "null"))
 def test_any_other_value_is_refused(netbird: NetBird, value: str) -> None:
     assert netbird.refused(422, "GET", f"/users?service_user={value}") == "invalid service_user query parameter"
@@ -168,6 +169,7 @@ def test_a_service_user_is_nobodys(netbird: NetBird) -> None:
     }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     (
@@ -202,6 +204,7 @@ def test_several_service_users_may_have_one_name(netbird: NetBird) -> None:
 # -- Changes ------------------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("role", ("admin", "network_admin", "auditor", "user", "billing_admin", "AUDITOR"))
 @pytest.mark.parametrize("name", ("user", "svc_user"))
 def test_a_role_is_given_in_any_case(netbird: NetBird, role: str, name: str) -> None:
@@ -232,6 +235,7 @@ def test_who_is_let_in_is_approved(netbird: NetBird) -> None:
     assert (blocked["pending_approval"], blocked["is_blocked"]) == (False, True)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     (
@@ -250,6 +254,7 @@ def test_what_a_user_cannot_become_is_told(netbird: NetBird, body: Any, status: 
 OWNERS = "only owners can assign or remove the owner role, and not for service users"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("by", "name", "body", "message"),
     (
@@ -288,6 +293,7 @@ def test_who_gives_the_ownership_away_becomes_an_administrator(netbird: NetBird)
 # -- Deletions ----------------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("by", "name", "status", "message"),
     (
@@ -309,6 +315,7 @@ def test_the_tokens_of_a_deleted_user_die_with_him(netbird: NetBird) -> None:
     assert netbird.refused(404, "DELETE", "/users/{uid:auditor}") == "user: auditor-id not found"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     (

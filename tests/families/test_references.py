@@ -80,6 +80,7 @@ def test_the_accounts_of_a_tenant_have_references_too(service: Service, tenant: 
     assert service.delete(SLACK).status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("who", ("reader", "manager", "revealer", "native", "stranger"))
 def test_references_are_for_who_may_have_them(service: Service, who: str) -> None:
     for answer in (

@@ -144,6 +144,7 @@ def test_many_permissions_of_a_caller_with_many_roles_cost_little(service: Servi
     assert of_tenants < 4 * others
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("tenant", "held"), (("blue", True), ("red", False), ("", False), ("green", False)))
 def test_a_tenants_permission_is_that_in_the_tenant_asked_for(service: Service, tenant: str, held: object) -> None:
     path = f"/_searchguard/permission?permissions={IN_TENANT}"

@@ -45,6 +45,7 @@ def test_there_is_an_example_for_every_type() -> None:
     assert examples.GOOD.keys() == SCHEMAS.keys()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("account_type", "body", "answer"), examples.BAD, ids=[f"{kind}-{len(body)}" for kind, body, _ in examples.BAD]
 )
@@ -71,6 +72,7 @@ def test_faults_are_told_in_the_order_of_the_documentation(service: Service) -> 
     assert response.json["error"] == "7 errors; see detail."
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("port", "expected"),
     (
@@ -126,6 +128,7 @@ def test_the_stored_form_is_that_of_the_parsed_account(service: Service) -> None
     ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("root", ("[]", '"text"', "12", "null", "true"))
 def test_a_document_that_is_no_object_lacks_all_attributes(service: Service, root: str) -> None:
     response = service.ask("PUT", SLACK, data=root, content_type="application/json")
@@ -170,6 +173,7 @@ def test_a_name_is_any_text(service: Service, name: str) -> None:
 # -- The order of checks ------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("content_type", ("text/plain", "application/yaml", "application/x-www-form-urlencoded", None))
 @pytest.mark.parametrize("by", ("admin", "stranger"))
 def test_a_put_that_is_not_json_is_415_before_the_privilege_is_looked_at(
@@ -198,6 +202,7 @@ def test_who_lacks_the_privilege_does_not_learn_what_is_wrong_with_a_body(servic
     assert broken.json == invalid.json == {"status": 403, "error": "Insufficient permissions"}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("by", "allowed"),
     (
@@ -230,6 +235,7 @@ def test_a_wrong_method_is_told_the_right_ones(service: Service) -> None:
     assert response.json["error"].startswith(f"Incorrect HTTP method for uri [{EMAIL}] and method [POST], allowed: [")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/_signals/account/email", "/_signals/a/b/c/d", "/_signals/", EMAIL + "/"))
 def test_a_path_without_a_route_has_no_handler(service: Service, path: str) -> None:
     response = service.get(path)

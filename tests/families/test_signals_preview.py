@@ -40,6 +40,7 @@ def test_both_forms_mean_the_same_account(service: Service) -> None:
     assert service.get(ID).json["_source"]["host"] == "new.example"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("body", ({}, {"host": "h"}, {"type": None}, [], "email", None))
 def test_a_type_is_needed(service: Service, body: Json) -> None:
     answer = service.ask("PUT", ID, data="null" if body is None else None, json=body, content_type="application/json")
@@ -53,6 +54,7 @@ def test_a_type_is_needed(service: Service, body: Json) -> None:
     )
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("sent", ("fax", "", 1, ["email"], {}, True))
 def test_a_type_is_one_of_those_there_are(service: Service, sent: Json) -> None:
     answer = service.put(ID, {**EMAIL, "type": sent})

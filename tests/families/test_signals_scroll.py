@@ -155,11 +155,13 @@ def test_a_scroll_ends_when_its_time_is_over_and_each_page_may_renew_it(
     assert_lost(go_on(service, renewed))
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("time", ("1s", "1000ms", "1m", "24h", "1d", "86400s", "1000000micros", "1000000000nanos"))
 def test_a_length_of_time_has_a_unit(service: Service, time: str) -> None:
     assert service.get(f"{GLOBAL}?scroll={time}").status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("time", "reason"),
     (
@@ -332,6 +334,7 @@ def test_every_problem_of_a_continuation_is_told_at_once(service: Service) -> No
     assert problems(service.delete(SCROLL, data="{", content_type="application/json"))[0][0] == "parsing"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/_search", "/_search/", "/_search/scroll/x", "/_search/template"))
 def test_there_is_nothing_else_beside_it(service: Service, path: str) -> None:
     answer = service.ask("POST", path, json={})

@@ -522,6 +522,7 @@ def test_a_search_shows_the_accounts_of_its_tenant_and_the_global_ones(service: 
     assert found(service, {"bool": {"must_not": {"exists": {"field": "_tenant"}}}}, BLUE) == ["email/a"]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("path", "allowed", "forbidden"),
     (
@@ -564,6 +565,7 @@ def test_the_private_tenant_is_no_tenant(service: Service) -> None:
     assert (answer.status_code, answer.json["error"]["message"]) == (400, "Signals does not support private tenants")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", (GLOBAL, BLUE, "/_signals/account/email/_search", "/_signals/account/blue/%5fsearch"))
 @pytest.mark.parametrize("method", ("PUT", "DELETE"))
 def test_no_account_is_called_search(service: Service, path: str, method: str) -> None:
@@ -663,6 +665,7 @@ def test_a_query_that_makes_no_sense_is_refused_by_name(service: Service, subtes
             assert [told for _, told in refused(service, {"query": query})] == [reason]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("body", ([], "x", 1, True, None))
 def test_a_body_is_an_object(service: Service, body: Json) -> None:
     answer = service.ask(

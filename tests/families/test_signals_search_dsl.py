@@ -372,6 +372,7 @@ def test_an_identifier_is_sorted_as_it_is_shown(service: Service) -> None:
     assert [hit["sort"] for hit in answer.json["hits"]["hits"]] == [["blue/email/a"], ["email/z"], ["slack/a"]]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("body", "parameters", "reason"),
     (

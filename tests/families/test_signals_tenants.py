@@ -47,6 +47,7 @@ def test_the_global_tenant_has_accounts_of_its_own_under_two_names(service: Serv
     assert service.get("/_signals/account/email/x").json["_source"]["host"] == "global.example"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("who", ("foreigner", "manager", "reader", "stranger", "revealer"))
 def test_who_has_no_privilege_in_the_tenant_may_nothing_there(service: Service, who: str) -> None:
     service.put(BLUE, BODY, by="native")

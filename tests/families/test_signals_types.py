@@ -37,6 +37,7 @@ def test_a_webhook_posts_unless_told_otherwise(service: Service) -> None:
     assert service.get(WEBHOOK).json["_source"]["method"] == "PUT"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "url",
     (
@@ -63,6 +64,7 @@ def test_a_webhook_goes_to_a_web_address(service: Service, url: Json) -> None:
     assert "word" not in answer.text
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("url", ("http://h", "HTTPS://h:8443/a?b=c#d", "https://[::1]:9/x", "http://10.0.0.1?q=a@b"))
 def test_web_addresses(service: Service, url: str) -> None:
     assert service.put(WEBHOOK, {"url": url}).status_code == 201
@@ -98,6 +100,7 @@ def test_a_kept_secret_stays_where_nothing_may_lead_the_request_elsewhere(
     assert service.put(WEBHOOK, {**changed, "password": "new", "headers": {}}, by="manager").status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "name", ("Host", "host", "Transfer-Encoding", "Content-Length", "X-Forwarded-Host", "Connection")
 )
@@ -116,6 +119,7 @@ def test_a_kept_header_goes_nowhere_else(service: Service) -> None:
     assert "headers" in service.put(WEBHOOK, swapped).json["detail"]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("headers", "value", "expected"),
     (

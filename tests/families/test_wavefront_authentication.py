@@ -32,6 +32,7 @@ def status(service: Service, path: str, headers: dict[str, str], by: str | None 
     return service.get(path, by=by, headers=headers).status_code
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("header", "form"),
     (
@@ -56,6 +57,7 @@ def test_a_token_in_authorization_wins(service: Service) -> None:
     assert status(service, ACCOUNTS, bearer(manager) | x_auth(NOBODYS)) == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("header", "form"),
     (

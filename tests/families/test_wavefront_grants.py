@@ -107,6 +107,7 @@ def test_the_former_form_takes_the_fields_of_a_form(client: Client, content_type
     assert (revoked.status_code, revoked.json["groups"]) == (200, [])
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("data", (b"", b"group=", b"group=nonsense", b"Group=ingestion", b"group", b"{}"))
 def test_a_form_without_a_permission_is_refused(client: Client, data: bytes) -> None:
     answer = sent(client, f"/user/{ANN}/grant", data, "application/x-www-form-urlencoded")
@@ -146,6 +147,7 @@ NOTHING = (
 )
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", NONE_NEEDED)
 def test_nothing_comes_in_many_forms_and_under_any_media_type(client: Client, path: str) -> None:
     for data, content_type in NOTHING:
@@ -153,6 +155,7 @@ def test_nothing_comes_in_many_forms_and_under_any_media_type(client: Client, pa
         assert answer.status_code == 200, (data, content_type)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("content_type", ("text/plain", "application/xml", None, "application/json; charset=latin-1"))
 def test_what_is_not_announced_as_json_is_415_in_the_words_of_the_server_around(
     client: Client, content_type: str | None
@@ -262,6 +265,7 @@ def test_what_others_may_do_is_shown_only_to_who_may_read_it(client: Client) -> 
 # -- Nowhere ------------------------------------------------------------------
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ("/nowhere", "/account/", "/account/user/", "/", "/account//x", "/usergroup/a/b/c"))
 def test_an_unknown_path_is_told_in_text(client: Client, path: str) -> None:
     answer = client.ask("GET", path)

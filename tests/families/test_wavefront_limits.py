@@ -28,6 +28,7 @@ def _as_reader(service: Service) -> None:
     service.configure({"sg_roles.yml": {"reader": role}})
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     (

@@ -46,6 +46,7 @@ def test_who_is_new_is_mailed_if_that_is_asked_for(service: Service, path: str, 
     assert mails(service) == mailed
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("value", ("maybe", "1", "yes", "true,true"))
 def test_whether_to_mail_is_true_or_false(service: Service, value: str) -> None:
     client = admin(service)

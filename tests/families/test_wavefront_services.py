@@ -60,6 +60,7 @@ def test_its_identifier_begins_with_sa_and_is_in_lower_case(client: Client, sent
     assert client.ok("GET", f"/account/serviceaccount/{kept.upper()}")["identifier"] == kept
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("identifier", ("", "sa::", "a b", "a/b", "x" * 251, 7, "a\u0000b"))
 def test_an_identifier_fits_into_a_path(client: Client, identifier: Any) -> None:
     told = client.refused("POST", "/account/serviceaccount", {"identifier": identifier})
@@ -88,6 +89,7 @@ def test_a_service_account_is_not_read_as_a_user_by_itself_either(client: Client
     itself.refused("GET", f"/account/user/{ROBOT}", status=404)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("tokens", (None, [], ["x"], [{"tokenID": "x"}]))
 def test_tokens_in_a_body_are_not_looked_at(client: Client, tokens: Any) -> None:
     body = {"identifier": "other", "tokens": tokens}

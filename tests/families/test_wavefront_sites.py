@@ -34,6 +34,7 @@ def someone(service: Service) -> Service:
     return service
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_page_of_another_site_changes_nothing_with_a_password(someone: Service, headers: dict[str, str]) -> None:
     assert someone.ask("POST", GRANT, headers=headers).status_code == 403
@@ -44,6 +45,7 @@ def test_a_page_of_another_site_changes_nothing_with_a_password(someone: Service
     assert someone.get("/api/v2/account/user/someone@mycompany.example", headers=headers).status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("headers", OWN)
 def test_pages_of_our_own_and_other_clients_do(someone: Service, headers: dict[str, str]) -> None:
     assert someone.ask("POST", GRANT, headers=headers).json["groups"] == ["user_management"]

@@ -168,6 +168,7 @@ def test_an_id_that_is_told_cannot_become_another_header(service: Service, unkno
     assert len(told) <= 1003
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("unknown", ("a\r\nSet-Cookie: x=y", "\x1f\x7f", "a\u2028b", "x" * 256))
 def test_an_id_is_a_bounded_line(service: Service, unknown: str) -> None:
     answer = admin(service).ask("POST", POST, {"emailAddress": ANN, "userGroups": [unknown]})
@@ -192,11 +193,13 @@ def test_without_an_address_there_is_nobody_to_make(service: Service, body: Json
     assert admin(service).refused("POST", POST, body) == "emailAddress is required"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("body", ([], "x", 1, True))
 def test_a_user_is_an_object(service: Service, body: Json) -> None:
     assert admin(service).refused("POST", POST, body) == "body must be an object"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "address",
     ("", "ann", "ann@", "@x", "a b@x", "ann@x\r\n", "Ann <ann@x>", "a/b@x", "sa::x@y", f"{'x' * 250}@ex.com", 7),

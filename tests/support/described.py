@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from accounts_service import app
 from accounts_service.config import Settings
-from accounts_service.web.openapi import document
+from accounts_service.web import openapi
 
 _ERRORS = 400
 
@@ -78,4 +78,4 @@ def described(family: str) -> Described:
 
     No setting that tests change changes it.
     """
-    return Described(document((app.FAMILIES[family],), Settings()))
+    return Described(openapi.document((app.FAMILIES[family],), Settings()))

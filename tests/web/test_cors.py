@@ -202,6 +202,7 @@ def test_netbird_alone_lets_pages_in() -> None:
     assert PLACES.keys() == app.FAMILIES.keys()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("by", ("admin", None))
 def test_pages_may_neither_ask_nor_read_where_they_are_not_let_in(service: Service, name: str, by: str | None) -> None:

@@ -20,6 +20,7 @@ from accounts_service.families.signals import examples
 from accounts_service.families.signals.views import FAMILY as SIGNALS
 from accounts_service.faults import Json
 from accounts_service.validation.json_schema import JsonSchema
+from accounts_service.web import openapi
 from accounts_service.web.description import Answer, Takes
 from accounts_service.web.family import Body, Family, GapError
 from accounts_service.web.gate import Call
@@ -43,7 +44,7 @@ def families(request: pytest.FixtureRequest) -> tuple[Family, ...]:
 @pytest.fixture(scope="module")
 def made(families: tuple[Family, ...]) -> Any:
     """Give their document, as it comes out of JSON."""
-    return json.loads(json.dumps(document(families, Settings())))
+    return json.loads(json.dumps(openapi.document(families, Settings())))
 
 
 def _operations(made: Any) -> Iterator[tuple[str, str, Any]]:

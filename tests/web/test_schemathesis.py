@@ -56,7 +56,7 @@ from tests.support.service import Service
 EXAMPLES = int(os.environ.get("ACCOUNTS_TEST_EXAMPLES", "0"))
 # The short form asks the same every time, so that it fails for who broke something and for nobody else.
 SETTINGS = settings(
-    max_examples=EXAMPLES or 3,
+    max_examples=EXAMPLES or 2,
     derandomize=not EXAMPLES,
     database=None,
     # Some schemas are slow to draw from; how slow is no matter here.
