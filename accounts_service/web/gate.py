@@ -421,12 +421,17 @@ def came_over_tls(call: Call) -> bool:
     return request.is_secure or (forwarded and call.snapshot.trusts(facts_of(request)))
 
 
+def user_of(connection: socket.socket) -> int:
+    """Return the uid of who holds the other end of a unix socket, told by the kernel."""
+    # struct ucred of unix(7): pid, uid, gid.
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])
+
+
 def _peer(request: Request) -> Peer:
     connection = request.environ.get("gunicorn.socket")
     if isinstance(connection, socket.socket) and connection.family == socket.AF_UNIX:
-        # struct ucred of unix(7): pid, uid, gid.
-        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        return Peer(uid=_UCRED.unpack(raw)[1])
+        return Peer(uid=user_of(connection))
     try:
         return Peer(address=ip_address(request.environ.get("REMOTE_ADDR", "")))
     except ValueError:
