@@ -71,11 +71,13 @@ class Capacity:
 
     `connections` are pooled; on PostgreSQL at most half of them write at once,
     so that reads find one. `writers` threads are inside the writers' line at
-    once, waiting ones included, each for at most `wait_s` seconds.
+    once, waiting ones included, each for at most `wait_s` seconds; `readers` in
+    that of who reads for a caller.
     """
 
     connections: int = 4
     writers: int = 16
+    readers: int = 16
     wait_s: float = 2.0
 
 
@@ -258,6 +260,10 @@ class Database(ABC):
         self._vault = vault
         self._clock = clock
         self.writers = Line(writing_at_once, max(capacity.writers, writing_at_once), capacity.wait_s)
+        # As many as there are connections left when all writers have theirs. A caller whose queries are slow has half.
+        at_once = max(1, capacity.connections // 2)
+        places = max(capacity.readers, at_once)
+        self.readers = Line(at_once, places, capacity.wait_s, each=max(1, at_once // 2))
         # At most one thread of a process writes or waits to write a note, which may be left out.
         self._notes = Line(1, 1, capacity.wait_s)
         self._beside: list[Callable[[], None]] = []

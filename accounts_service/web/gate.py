@@ -212,9 +212,20 @@ class Call:
         if self.refused_attributes:
             raise RefusedError(InvalidBody(self.refused_attributes))
 
-    def reading(self, store: type[S]) -> AbstractContextManager[S]:
-        """Open a store for one read; see Database.reading."""
-        return self.services.database.reading(store)
+    @contextmanager
+    def reading(self, store: type[S]) -> Iterator[S]:
+        """Open a store for one read, in turn with other callers; see Database.reading."""
+        database = self.services.database
+        with database.readers.turn(self._reader), database.reading(store) as opened:
+            yield opened
+
+    @property
+    def _reader(self) -> Hashable:
+        try:
+            return self.principal
+        except RefusedError:
+            # A token is looked up whatever a proxy says of where it came from.
+            return None
 
     def asked(self, store: type[S], question: Callable[[S], T]) -> T:
         """Read once, and once more when the connection was lost; for checks, whose reading no view does again."""
