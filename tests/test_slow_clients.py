@@ -215,7 +215,8 @@ def _answers(connection: socket.socket) -> list[tuple[int, str]]:
     """Read until the server closes; returns the status of each answer, and what it says about the connection."""
     with connection:
         raw = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    return [(int(status), word) for status, word in re.findall(r"HTTP/1.1 (\d+) .*?\r\nConnection: (\S+)", raw, re.S)]
+    found = re.findall(r"HTTP/1.1 (\d+) .*?\r\nConnection: (\S+)", raw, re.DOTALL)
+    return [(int(status), word) for status, word in found]
 
 
 def test_connections_of_one_address_do_not_end_those_of_another(

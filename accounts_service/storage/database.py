@@ -289,12 +289,15 @@ class Database(ABC):
                 raise
 
     @contextmanager
-    def snapshot(self, store: type[S]) -> Iterator[S]:
+    def snapshot(self, store: type[S], *, is_long: bool = False) -> Iterator[S]:
         """Give a store whose reads all see one and the same moment, however many there are.
+
+        `is_long`: a read may take ten minutes, as one of everything that is stored; for a job, which has no caller.
 
         Raises RefusedError with Overloaded or Unavailable.
         """
-        with self._telling(Access.READ), _begun(self.connect, self._snapshot) as connection:
+        words = self._long_snapshot if is_long else self._snapshot
+        with self._telling(Access.READ), _begun(self.connect, words) as connection:
             try:
                 yield store(Session(connection, self._vault, None, self.now_us()))
             finally:
@@ -440,6 +443,11 @@ class Database(ABC):
     def _snapshot(self) -> str:
         """The words that begin a transaction which sees one moment."""
         return "BEGIN"
+
+    @property
+    def _long_snapshot(self) -> str:
+        """The same words for a transaction in which a statement may take ten minutes."""
+        return self._snapshot
 
     @abstractmethod
     def connect(self) -> Connection:
@@ -770,6 +778,10 @@ class PostgresDatabase(Database):
     def _snapshot(self) -> str:
         """The words that begin a transaction which sees one moment."""
         return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+    @property
+    def _long_snapshot(self) -> str:
+        return f"{self._snapshot}; SET LOCAL statement_timeout = '10min'"
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
