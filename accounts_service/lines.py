@@ -73,7 +73,7 @@ class Line:
         # By principal, in the order in which the principals have their next turn.
         self._waiting: collections.OrderedDict[Hashable, collections.deque[_Waiter]] = collections.OrderedDict()
         # By principal, the turns that it has.
-        self._held = collections.Counter[Hashable]()
+        self._held: dict[Hashable, int] = {}
         self._taken = 0
         self._turn_s = 0.0
 
@@ -99,7 +99,7 @@ class Line:
 
     def _enter(self, principal: Hashable, part: Hashable) -> None:
         with self._lock:
-            if self._taken < self._turns and self._held[principal] < self._each:
+            if self._taken < self._turns and self._held.get(principal, 0) < self._each:
                 self._take(principal)
                 return
             if self._inside() >= self._places and not self._makes_room(principal, part):
@@ -127,16 +127,18 @@ class Line:
 
     def _take(self, principal: Hashable) -> None:
         self._taken += 1
-        self._held[principal] += 1
+        self._held[principal] = self._held.get(principal, 0) + 1
 
     def _leave(self, principal: Hashable, took_s: float) -> None:
         with self._lock:
             self._turn_s += _NEWEST * (took_s - self._turn_s)
             self._taken -= 1
-            self._held[principal] -= 1
-            if not self._held[principal]:
-                del self._held[principal]
-            following = next((one for one in self._waiting if self._held[one] < self._each), _NO_ONE)
+            held = self._held.pop(principal)
+            if held > 1:
+                self._held[principal] = held - 1
+            if not self._waiting:
+                return
+            following = next((one for one in self._waiting if self._held.get(one, 0) < self._each), _NO_ONE)
             if following is _NO_ONE:
                 return
             waiters = self._waiting[following]
