@@ -308,7 +308,7 @@ def make_services(settings: Settings, memory: Memory | None = None, last_good: L
         refusing=Line(1, 1, wait_s),
         verifying=Line(1, 1, wait_s),
     )
-    capacity = Capacity(settings.database_connections, sizes.writers, wait_s)
+    capacity = Capacity(settings.database_connections, sizes.writers, sizes.reads, wait_s)
     database = open_database(settings.database_url, vault, capacity)
     database.quotas = quotas_of(settings)
     limits = open_limits(database, vault, sizes.counts)

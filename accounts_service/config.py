@@ -164,12 +164,13 @@ class Sizes:
     disclosures: int
     hashes: int
     counts: int
-    # Reads, which the threads that no line takes are for.
+    # Reads, which the threads that no other line takes are for.
+    reads: int
     pages: int
 
     @property
     def waiting(self) -> int:
-        """The threads that all lines together may take."""
+        """The threads that all lines together may take, but for those of reads."""
         return self.writers + self.disclosures + self.hashes + self.counts
 
 
@@ -610,6 +611,7 @@ class Settings:
             disclosures=self.disclosure_places or self.threads * 3 // 16,
             hashes=max(self.hash_places or self.threads * 3 // 16, self.hashes_at_once),
             counts=self.threads // 8,
+            reads=self.threads // 2,
             pages=self.threads // 16,
         )
 

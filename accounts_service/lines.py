@@ -20,6 +20,8 @@ from accounts_service.faults import Overloaded, RefusedError
 # Weight of the newest measurement in the mean time that a turn takes.
 _NEWEST = 0.2
 _LONGEST_RETRY_AFTER_S = 60
+# None is a principal, too.
+_NO_ONE = object()
 
 
 class _Waiter:
@@ -49,19 +51,30 @@ class Line:
     its part with the most makes room for a part with fewer.
     """
 
-    def __init__(self, turns: int, places: int, wait_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        turns: int,
+        places: int,
+        wait_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        each: int | None = None,
+    ) -> None:
         """Take how many threads have a turn at once, how many are inside at once, and how long one waits.
 
-        Threads that wait are inside, as are those that have a turn.
+        Threads that wait are inside, as are those that have a turn. `each`: how many turns one principal has at once.
         """
         self._turns = turns
+        self._each = turns if each is None else each
         self._places = places
         self._wait_s = wait_s
         self._clock = clock
         self._lock = threading.Lock()
         # By principal, in the order in which the principals have their next turn.
         self._waiting: collections.OrderedDict[Hashable, collections.deque[_Waiter]] = collections.OrderedDict()
-        self._held = 0
+        # By principal, the turns that it has.
+        self._held: dict[Hashable, int] = {}
+        self._taken = 0
         self._turn_s = 0.0
 
     @property
@@ -82,12 +95,12 @@ class Line:
         try:
             yield
         finally:
-            self._leave(self._clock() - since)
+            self._leave(principal, self._clock() - since)
 
     def _enter(self, principal: Hashable, part: Hashable) -> None:
         with self._lock:
-            if self._held < self._turns:
-                self._held += 1
+            if self._taken < self._turns and self._held.get(principal, 0) < self._each:
+                self._take(principal)
                 return
             if self._inside() >= self._places and not self._makes_room(principal, part):
                 self._refuse()
@@ -98,7 +111,7 @@ class Line:
         except BaseException:
             # An interrupted thread may have been given the turn already.
             if self._settled(principal, waiter):
-                self._leave(0.0)
+                self._leave(principal, 0.0)
             raise
         if not self._settled(principal, waiter):
             with self._lock:
@@ -112,18 +125,29 @@ class Line:
                 self._remove(principal, waiter)
             return waiter.is_admitted
 
-    def _leave(self, took_s: float) -> None:
+    def _take(self, principal: Hashable) -> None:
+        self._taken += 1
+        self._held[principal] = self._held.get(principal, 0) + 1
+
+    def _leave(self, principal: Hashable, took_s: float) -> None:
         with self._lock:
             self._turn_s += _NEWEST * (took_s - self._turn_s)
+            self._taken -= 1
+            held = self._held.pop(principal)
+            if held > 1:
+                self._held[principal] = held - 1
             if not self._waiting:
-                self._held -= 1
                 return
-            principal, waiters = next(iter(self._waiting.items()))
+            following = next((one for one in self._waiting if self._held.get(one, 0) < self._each), _NO_ONE)
+            if following is _NO_ONE:
+                return
+            waiters = self._waiting[following]
             waiter = waiters.popleft()
             if waiters:
-                self._waiting.move_to_end(principal)
+                self._waiting.move_to_end(following)
             else:
-                del self._waiting[principal]
+                del self._waiting[following]
+            self._take(following)
             waiter.decide(is_admitted=True)
 
     def _makes_room(self, principal: Hashable, part: Hashable) -> bool:
@@ -156,7 +180,7 @@ class Line:
             del self._waiting[principal]
 
     def _inside(self) -> int:
-        return self._held + self._waiting_ones()
+        return self._taken + self._waiting_ones()
 
     def _waiting_ones(self) -> int:
         return sum(map(len, self._waiting.values()))

@@ -18,18 +18,24 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
+from ipaddress import ip_address
+from itertools import chain
 from typing import Any
 
 from gunicorn import http, util  # type: ignore[import-untyped]  # gunicorn has no types
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]  # the same
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]  # the same
 
+from accounts_service.access.authenticators import Origin, Peer
+from accounts_service.access.roles import plain
 from accounts_service.faults import BodyTooSlow, Overloaded, RefusedError
 from accounts_service.web.body import LARGEST_BODY, LARGEST_UNKNOWN_BODY
+from accounts_service.web.gate import user_of
 
 # Of request line and headers together; a token may be 16 KiB long.
 LONGEST_HEAD = 64 * 1024
@@ -136,6 +142,14 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     sock: Socket
     # Whether the loop is told what happens to it.
     is_watched = False
+
+    @cached_property
+    def peer(self) -> str:
+        """Where it comes from: an address or a network of IP version 6, or the user of a unix socket."""
+        if self.sock.family == socket.AF_UNIX:
+            return f"user {user_of(self.sock)}"
+        address = plain(ip_address(self.client[0].partition("%")[0]))
+        return Origin(Peer(address), trusted=False, address=address).network or ""
 
     def begin(self, received: bytes, deadline: float) -> None:
         """Wait for a request, of which the connection has brought some bytes already."""
@@ -295,13 +309,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     # -- Leaving --------------------------------------------------------------
 
-    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:  # noqa: FBT001  # gunicorn's
-        # A body that nobody has read is not waited for. (With a deadline of its own finish_body would.)
+    def handle_request(self, req: Any, conn: Connection) -> bool:  # noqa: ANN401  # gunicorn has no types
+        """Answer a request; the answer says so if the connection is closed after it."""
+        if conn.length != 0:
+            was_asked = req.should_close
+            # Called when the head of the answer is written, and after its end.
+            req.should_close = lambda: was_asked() or not self._has_read_body(conn)
+        return bool(super().handle_request(req, conn))
+
+    def _has_read_body(self, conn: Connection) -> bool:
+        """Drop what is left of the body; returns whether it is all there. What nobody has read is not waited for."""
+        # (With a deadline of its own finish_body would wait.)
         conn.parser.unreader.deadline = 0.0
         try:
-            return keepalive and bool(conn.parser.finish_body(max_bytes=LARGEST_UNKNOWN_BODY))
+            return bool(conn.parser.finish_body(max_bytes=LARGEST_UNKNOWN_BODY))
         except RefusedError:
             return False
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:  # noqa: FBT001  # gunicorn's
+        return keepalive and self._has_read_body(conn)
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Go on with a connection whose thread is done."""
@@ -325,7 +351,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._sending[conn] = None
         self._watch(conn, selectors.EVENT_WRITE, partial(self._on_writable, keep))
         while len(self._sending) > 1 and sum(len(one.sock.unsent) for one in self._sending) > _MOST_UNSENT:
-            self._drop(next(iter(self._sending)), self._sending)
+            # A client that reads slowly loses nothing to a peer that has many answers wait.
+            greediest = _most(self._sending, lambda one: len(one.sock.unsent))
+            its = (one for one in self._sending if one.peer == greediest)
+            self._drop(max(its, key=lambda one: len(one.sock.unsent)), self._sending)
 
     def _on_writable(self, keep: bool, conn: Connection) -> None:  # noqa: FBT001  # bound before the other
         if conn not in self._sending:
@@ -396,14 +425,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 self._drop(conn, self._arriving)
 
     def _make_room(self) -> None:
-        """Close the connection that has waited longest without a whole request, or else without use."""
-        for place in (self._arriving, self._lingering, self._sending):
-            if place:
-                self._drop(next(iter(place)), place)
+        """Close a connection of the peer with the most that no thread works for.
+
+        It is the one that has waited longest without a whole request, or else without use.
+        """
+        places = (self._arriving, self._lingering, self._sending)
+        idle = [*chain(*places), *self.keepalived_conns]
+        if not idle:
+            return
+        greediest = _most(idle, lambda _: 1)
+        conn = next(one for one in idle if one.peer == greediest)
+        for place in places:
+            if conn in place:
+                self._drop(conn, place)
                 return
-        if self.keepalived_conns:
-            self.keepalived_conns[0].timeout = 0.0
-            self.murder_keepalived()
+        self.keepalived_conns.remove(conn)
+        self.keepalived_conns.appendleft(conn)
+        conn.timeout = 0.0
+        self.murder_keepalived()
 
     def _watch(self, conn: Connection, event: int, then: Callable[[Connection], None]) -> None:
         conn.is_watched = True
@@ -419,3 +458,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._forget(conn, place)
         self.nr_conns -= 1
         util.close(conn.sock)
+
+
+def _most(connections: Iterable[Connection], weight: Callable[[Connection], int]) -> str:
+    """Return the peer whose connections weigh most together."""
+    weights = Counter[str]()
+    for conn in connections:
+        weights[conn.peer] += weight(conn)
+    return max(weights, key=weights.__getitem__)

@@ -163,6 +163,22 @@ def test_line_has_as_many_turns_at_once_as_it_was_made_with() -> None:
         pass
 
 
+def test_principal_has_at_most_its_share_of_the_turns() -> None:
+    line = Line(3, 64, LONG_S, each=2)
+    crowd = Crowd(line)
+    with line.turn("a"):
+        with line.turn("a"):
+            waits = crowd.joins("a", lambda: line.waiting == 1)
+            with line.turn("b"):
+                also = crowd.joins("c", lambda: line.waiting == 2)
+            # The turn that has become free is not a's, which has waited longer.
+            assert also.result(LONG_S) is None
+            assert (crowd.served, line.waiting) == (["c"], 1)
+        assert waits.result(LONG_S) is None
+    crowd.close()
+    assert line.waiting == 0
+
+
 def test_retry_after_grows_with_the_length_of_turns() -> None:
     now = [0.0]
     line = Line(1, 1, LONG_S, clock=lambda: now[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
@@ -24,12 +25,15 @@ ROUTE = "/_signals/account/email/default"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Served]:
     """Start a server of one worker with as few threads as there may be, and a deadline of two seconds."""
-    folder = tmp_path_factory.mktemp("slow")
-    database = folder / "accounts.db"
-    database.write_bytes(migrated_sqlite.read_bytes())
-    settings = {"ACCOUNTS_WORKERS": "1", "ACCOUNTS_THREADS": "16", "ACCOUNTS_REQUEST_SECONDS": "2"}
-    with Served(Installation(folder / "installation", f"sqlite:///{database}"), **settings) as server:
+    with _serving(tmp_path_factory.mktemp("slow"), migrated_sqlite, "2") as server:
         yield server
+
+
+def _serving(folder: Path, migrated: Path, request_seconds: str) -> Served:
+    database = folder / "accounts.db"
+    database.write_bytes(migrated.read_bytes())
+    settings = {"ACCOUNTS_WORKERS": "1", "ACCOUNTS_THREADS": "16", "ACCOUNTS_REQUEST_SECONDS": request_seconds}
+    return Served(Installation(folder / "installation", f"sqlite:///{database}"), **settings)
 
 
 def _head(method: str, path: str, *headers: str) -> bytes:
@@ -60,8 +64,8 @@ SLOW = {
 }
 
 
-def _opened(served: Served, sent: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", served.port), timeout=60)
+def _opened(served: Served, sent: bytes, source: str = "127.0.0.1") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=60, source_address=(source, 0))
     connection.sendall(sent)
     return connection
 
@@ -192,6 +196,47 @@ def test_answer_that_is_taken_in_small_pieces_is_whole(served: Served, socket_en
     connection.connect(("127.0.0.1", served.port))
     connection.sendall(_head("GET", "/docs/swagger-ui-bundle.js", "Connection: close"))
     assert _received(connection) == (200, whole)
+
+
+def test_answers_after_which_the_connection_is_closed_say_so(served: Served, socket_enabled: None) -> None:
+    """A client that believes `keep-alive` sends its next request into a closed connection, and may not repeat it."""
+    del socket_enabled
+    json = ("Content-Type: application/json",)
+    broken = _head("PUT", ROUTE, ADMIN, *json, "Transfer-Encoding: chunked") + b"no size\r\n"
+    unread = [SLOW[name] for name in ("half a body", "a large body", "a large body without credentials")]
+    for sent, statuses in zip((*unread, broken), ([408], [408], [401], [400]), strict=True):
+        assert _answers(_opened(served, sent)) == [(status, "close") for status in statuses], sent
+    # What is there is dropped, and the next request answered.
+    there = _head("PUT", ROUTE, *json, "Content-Length: 2") + b"{}" + _head("GET", "/livez", "Connection: close")
+    assert _answers(_opened(served, there)) == [(401, "keep-alive"), (200, "close")]
+
+
+def _answers(connection: socket.socket) -> list[tuple[int, str]]:
+    """Read until the server closes; returns the status of each answer, and what it says about the connection."""
+    with connection:
+        raw = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    found = re.findall(r"HTTP/1.1 (\d+) .*?\r\nConnection: (\S+)", raw, re.DOTALL)
+    return [(int(status), word) for status, word in found]
+
+
+def test_connections_of_one_address_do_not_end_those_of_another(
+    tmp_path: Path, migrated_sqlite: Path, socket_enabled: None
+) -> None:
+    """Whether the places of a worker run out, or its memory for answers that their clients do not take."""
+    del socket_enabled
+    bundle = "/docs/swagger-ui-bundle.js"
+    # More of them than the kernel keeps for one connection.
+    sent = _head("GET", bundle) * 3 + _head("GET", bundle, "Connection: close")
+    with _serving(tmp_path, migrated_sqlite, "60") as served, ExitStack() as opened:
+        slow_to_read, slow_to_ask = _opened(served, sent), _opened(served, b"GET /livez HTTP/1.1\r\n")
+        for _ in range(60):
+            opened.enter_context(_opened(served, sent, "127.0.0.2"))
+        assert served.ask("GET", "/livez", by=None).status == 200
+        for _ in range(1010):
+            opened.enter_context(_opened(served, b"GET", "127.0.0.2"))
+        slow_to_ask.sendall(b"Host: localhost\r\nConnection: close\r\n\r\n")
+        assert _received(slow_to_ask)[0] == 200
+        assert _answers(slow_to_read) == [(200, "keep-alive")] * 3 + [(200, "close")]
 
 
 @pytest.mark.any_database

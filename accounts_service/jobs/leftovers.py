@@ -49,7 +49,7 @@ class Forgetting:
         difference holds whatever is written meanwhile.
         """
         for family in self._families:
-            with self._database.snapshot(family) as opened:
+            with self._database.snapshot(family, is_long=True) as opened:
                 drift = opened.drift()
             if drift.amounts:
                 log.warning("quota.recounted", subjects=len(drift.amounts))

@@ -71,11 +71,13 @@ class Capacity:
 
     `connections` are pooled; on PostgreSQL at most half of them write at once,
     so that reads find one. `writers` threads are inside the writers' line at
-    once, waiting ones included, each for at most `wait_s` seconds.
+    once, waiting ones included, each for at most `wait_s` seconds; `readers` in
+    that of who reads for a caller.
     """
 
     connections: int = 4
     writers: int = 16
+    readers: int = 16
     wait_s: float = 2.0
 
 
@@ -271,6 +273,10 @@ class Database(ABC):
         self._vault = vault
         self._clock = clock
         self.writers = Line(writing_at_once, max(capacity.writers, writing_at_once), capacity.wait_s)
+        # As many as there are connections left when all writers have theirs. A caller whose queries are slow has half.
+        at_once = max(1, capacity.connections // 2)
+        places = max(capacity.readers, at_once)
+        self.readers = Line(at_once, places, capacity.wait_s, each=max(1, at_once // 2))
         # At most one thread of a process writes or waits to write a note, which may be left out.
         self._notes = Line(1, 1, capacity.wait_s)
         self._beside: list[Callable[[], None]] = []
@@ -296,12 +302,15 @@ class Database(ABC):
                 raise
 
     @contextmanager
-    def snapshot(self, store: type[S]) -> Iterator[S]:
+    def snapshot(self, store: type[S], *, is_long: bool = False) -> Iterator[S]:
         """Give a store whose reads all see one and the same moment, however many there are.
+
+        `is_long`: a read may take ten minutes, as one of everything that is stored; for a job, which has no caller.
 
         Raises RefusedError with Overloaded or Unavailable.
         """
-        with self._telling(Access.READ), _begun(self.connect, self._snapshot) as connection:
+        words = self._long_snapshot if is_long else self._snapshot
+        with self._telling(Access.READ), _begun(self.connect, words) as connection:
             try:
                 yield store(Session(connection, self._vault, None, self.now_us()))
             finally:
@@ -447,6 +456,11 @@ class Database(ABC):
     def _snapshot(self) -> str:
         """The words that begin a transaction which sees one moment."""
         return "BEGIN"
+
+    @property
+    def _long_snapshot(self) -> str:
+        """The same words for a transaction in which a statement may take ten minutes."""
+        return self._snapshot
 
     @abstractmethod
     def connect(self) -> Connection:
@@ -777,6 +791,10 @@ class PostgresDatabase(Database):
     def _snapshot(self) -> str:
         """The words that begin a transaction which sees one moment."""
         return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+    @property
+    def _long_snapshot(self) -> str:
+        return f"{self._snapshot}; SET LOCAL statement_timeout = '10min'"
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:

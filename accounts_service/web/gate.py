@@ -212,9 +212,20 @@ class Call:
         if self.refused_attributes:
             raise RefusedError(InvalidBody(self.refused_attributes))
 
-    def reading(self, store: type[S]) -> AbstractContextManager[S]:
-        """Open a store for one read; see Database.reading."""
-        return self.services.database.reading(store)
+    @contextmanager
+    def reading(self, store: type[S]) -> Iterator[S]:
+        """Open a store for one read, in turn with other callers; see Database.reading."""
+        database = self.services.database
+        with database.readers.turn(self._reader), database.reading(store) as opened:
+            yield opened
+
+    @property
+    def _reader(self) -> Hashable:
+        try:
+            return self.principal
+        except RefusedError:
+            # A token is looked up whatever a proxy says of where it came from.
+            return None
 
     def asked(self, store: type[S], question: Callable[[S], T]) -> T:
         """Read once, and once more when the connection was lost; for checks, whose reading no view does again."""
@@ -421,12 +432,17 @@ def came_over_tls(call: Call) -> bool:
     return request.is_secure or (forwarded and call.snapshot.trusts(facts_of(request)))
 
 
+def user_of(connection: socket.socket) -> int:
+    """Return the uid of who holds the other end of a unix socket, told by the kernel."""
+    # struct ucred of unix(7): pid, uid, gid.
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])
+
+
 def _peer(request: Request) -> Peer:
     connection = request.environ.get("gunicorn.socket")
     if isinstance(connection, socket.socket) and connection.family == socket.AF_UNIX:
-        # struct ucred of unix(7): pid, uid, gid.
-        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        return Peer(uid=_UCRED.unpack(raw)[1])
+        return Peer(uid=user_of(connection))
     try:
         return Peer(address=ip_address(request.environ.get("REMOTE_ADDR", "")))
     except ValueError:

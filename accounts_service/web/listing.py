@@ -13,14 +13,20 @@ from accounts_service.web.gate import Call
 from accounts_service.web.pages import SMALL_PAGE
 
 
-def list_response(
-    call: Call, items: Iterable[Json], frame: Json = None, *, media_type: str = "application/json", end: str = ""
+def list_response(  # noqa: PLR0913  # what an answer may look like
+    call: Call,
+    items: Iterable[Json],
+    frame: Json = None,
+    *,
+    media_type: str = "application/json",
+    end: str = "",
+    is_cut: bool = False,
 ) -> Response:
     """Answer with a list of `items`, in the place of the first empty list of `frame`; by itself without one.
 
     A list of more than SMALL_PAGE bytes is finished in turn with those of other
     callers, and counts until it is sent. Raises RefusedError: AnswerTooLarge for one
-    of more bytes than a page may have, or Overloaded.
+    of more bytes than a page may have, unless it `is_cut` there, or Overloaded.
     """
     pages, principal = call.services.pages, (call.caller.realm, call.caller.name)
     before, _, after = _dumped([] if frame is None else frame).partition("[]")
@@ -32,7 +38,10 @@ def list_response(
             is_small = size <= SMALL_PAGE
             size += len(written[-1].encode()) + 1
             if size > pages.page_bytes:
-                raise RefusedError(AnswerTooLarge())
+                if not is_cut:
+                    raise RefusedError(AnswerTooLarge())
+                size -= len(written.pop().encode()) + 1
+                break
             if is_small and size > SMALL_PAGE:
                 turn.enter_context(pages.turn(principal))
         # Accounts may hold secrets; nothing here is for a cache to keep.

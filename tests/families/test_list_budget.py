@@ -8,8 +8,9 @@ from itertools import product
 import pytest
 from sqlalchemy import insert
 
-from accounts_service.families.netbird.tables import USER
+from accounts_service.families.netbird.tables import EVENT, USER
 from accounts_service.families.wavefront.tables import ACCOUNT, ACCOUNT_GROUP, GROUP
+from tests.support.installation import Installation
 from tests.support.netbird import NetBird
 from tests.support.service import Service
 
@@ -64,6 +65,30 @@ def test_a_list_that_shows_its_groups_over_and_over_is_refused(service: Service)
         assert (shown.status_code, len(shown.json["response"]["items"])) == (200, USERS)
         assert (shown.json["response"]["totalItems"], shown.json["response"]["moreItems"]) == (USERS, False)
         shown.close()
+
+
+def test_events_are_listed_as_far_as_a_page_goes(installation: Installation) -> None:
+    """An account may have ten thousand of a kilobyte each, and NetBird has no pages to ask for."""
+    service = Service(installation, ACCOUNTS_PAGE_MEBIBYTES="1")
+    netbird = NetBird(service)
+    (account,) = netbird.ok("GET", "/accounts")
+    texts = dict.fromkeys(("initiator_id", "initiator_name", "initiator_email"), "x")
+    meta = json.dumps({"setting": "jwt_allow_groups", "new": "\N{GRINNING FACE}" * 200}, ensure_ascii=False)
+    one = {"account_id": account["id"], "at_us": 0, "code": "account.create", "target_id": "x", **texts, "meta": meta}
+    with service.services.database.begin() as connection:
+        connection.execute(insert(EVENT), [one] * 2000)
+    netbird.ok("PUT", f"/accounts/{account['id']}", {"settings": {**account["settings"], "jwt_groups_enabled": True}})
+    service.is_described = False
+    for path in ("/events", "/events/audit"):
+        answer = netbird.ask("GET", path)
+        assert answer.status_code == 200
+        assert 512 * 1024 < len(answer.text.encode()) < 1024 * 1024
+        assert answer.json[0]["activity_code"] != "account.create"
+        ids = [int(event["id"]) for event in answer.json]
+        # The newest ones, without a gap.
+        assert ids == [*range(ids[0], ids[-1] - 1, -1)]
+        answer.close()
+    service.close()
 
 
 @pytest.mark.any_database

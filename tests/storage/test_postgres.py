@@ -392,6 +392,16 @@ def test_an_outage_is_503_and_everything_works_after_it_without_a_new_start(
         service.close()
 
 
+def test_long_reads_of_jobs_are_not_ended_as_those_of_callers_are(postgresql_url: str) -> None:
+    """A count of everything that is stored takes longer than a caller waits, and would fail each time."""
+    limit = text("SELECT current_setting('statement_timeout')")
+    with opened(postgresql_url) as database:
+        with database.snapshot(Bare, is_long=True) as store:
+            assert store.session.connection.execute(limit).scalar_one() == "10min"
+        with database.snapshot(Bare) as store, database.looking() as connection:
+            assert [one.execute(limit).scalar_one() for one in (store.session.connection, connection)] == ["5s", "5s"]
+
+
 def test_two_who_make_an_account_at_once_are_told_created_and_updated(postgresql_url: str, tmp_path: Path) -> None:
     service = Service(Installation(tmp_path / "installation", postgresql_url))
     together = threading.Barrier(4)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import bcrypt
 import pytest
 
+from accounts_service.access.roles import REALM
 from accounts_service.families.signals import examples
 from tests.support.installation import Installation
 from tests.support.lines import occupied
@@ -52,6 +54,23 @@ def test_full_writers_line_is_503_and_keeps_nobody_from_reading(narrow: Service)
         assert narrow.get(EMAIL, by="admin").status_code == 200
         assert narrow.get("/readyz", by=None).status_code == 200
     assert narrow.put(EMAIL, examples.GOOD["email"], by="admin").json["_version"] == 2
+
+
+def test_caller_with_slow_reads_leaves_connections_to_others(narrow: Service) -> None:
+    """One caller has half of the turns to read, whatever its queries take; the others are read for meanwhile."""
+    narrow.put(EMAIL, examples.GOOD["email"], by="admin")
+    readers = narrow.services.database.readers
+    assert narrow.get(EMAIL, by="manager").status_code == 200
+    with ThreadPoolExecutor(1) as pool, ExitStack() as slow:
+        # As a query of the administrator that runs for long.
+        slow.enter_context(readers.turn((REALM, "admin")))
+        waits = pool.submit(lambda: narrow.get(EMAIL, by="admin").status_code)
+        while not readers.waiting:
+            pass
+        assert narrow.get(EMAIL, by="manager").status_code == 200
+        assert narrow.get("/readyz", by=None).status_code == 200
+        slow.close()
+        assert waits.result() == 200
 
 
 def test_many_connections_with_one_password_hash_it_once(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, literal, select, update
 
 from accounts_service.access.privileges import Everything, Grant, Nothing, Own, Tenants
 from accounts_service.families.netbird.privileges import OWNER, NetBirdPrivilege, action_of
@@ -25,6 +25,7 @@ from accounts_service.faults import AgainstTheRules, NotPermitted, RefusedError,
 from accounts_service.identifiers import normalized
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import RecordedStatement, Store
+from accounts_service.storage.octets import octets
 from accounts_service.storage.statements import Statement, given, insertion
 
 FAMILY_NAME = "netbird"
@@ -122,12 +123,20 @@ _MAKE_PRIMARY = Statement(insertion(PRIMARY))
 _PRIMARY = Statement(select(PRIMARY).where(PRIMARY.c.domain.in_((given("key"), given("written")))))
 
 _HAPPENED = Statement(insertion(EVENT))
-_EVENTS = Statement(
-    select(EVENT, USER.c.email.label("email"), USER.c.name.label("username"))
-    .outerjoin(USER, (USER.c.id == EVENT.c.target_id) & (USER.c.account_id == EVENT.c.account_id))
+# What an event may have besides its texts, as it is sent.
+_FRAME = 512
+_TEXTS = (EVENT.c.meta, EVENT.c.initiator_name, EVENT.c.initiator_email)
+_EVENT_SIZES = Statement(
+    select(EVENT.c.id, sum(map(octets, _TEXTS), literal(_FRAME)).label("size"))
     .where(EVENT.c.account_id == given("account"))
     .order_by(EVENT.c.id.desc())
     .limit(MOST_EVENTS)
+)
+_EVENTS = Statement(
+    select(EVENT, USER.c.email.label("email"), USER.c.name.label("username"))
+    .outerjoin(USER, (USER.c.id == EVENT.c.target_id) & (USER.c.account_id == EVENT.c.account_id))
+    .where(EVENT.c.account_id == given("account"), EVENT.c.id.between(given("oldest"), given("newest")))
+    .order_by(EVENT.c.id.desc())
 )
 
 
@@ -269,9 +278,29 @@ class Accounts(Store):
         )
         self._session.write(change, _DELETE, id=account_id)
 
-    def events(self, grant: Grant) -> list[Event]:
-        """Read what has happened in the caller's account, the newest first. Raises RefusedError."""
-        return [_event(row) for row in self._session.read(_EVENTS, account=self.mine(grant).id)]
+    def pieces_of_events(self, grant: Grant, most_bytes: int, piece_bytes: int) -> list[tuple[int, int]]:
+        """Return which events of the caller's account fit into `most_bytes`, the newest first.
+
+        In pieces of about `piece_bytes`, each with the ids of its oldest and newest event. Raises RefusedError.
+        """
+        pieces: list[tuple[int, int]] = []
+        left, room = most_bytes, 0
+        for row in self._session.read(_EVENT_SIZES, account=self.mine(grant).id):
+            left -= row.size
+            if left < 0:
+                break
+            if room >= row.size:
+                room -= row.size
+                pieces[-1] = (row.id, pieces[-1][1])
+            else:
+                room = piece_bytes - row.size
+                pieces.append((row.id, row.id))
+        return pieces
+
+    def events(self, grant: Grant, oldest: int, newest: int) -> list[Event]:
+        """Read what has happened in the caller's account between two events, the newest first. Raises RefusedError."""
+        rows = self._session.read(_EVENTS, account=self.mine(grant).id, oldest=oldest, newest=newest)
+        return [_event(row) for row in rows]
 
     # -- Below ----------------------------------------------------------------
 
