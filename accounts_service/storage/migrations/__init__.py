@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from accounts_service.storage.database import LOCK_SECONDS, Database
+from accounts_service.storage.database import LOCK_SECONDS, Database, wait_for_ever
 
 # Revisions other than the head that this release can work with.
 COMPATIBLE: frozenset[str] = frozenset()
@@ -102,6 +102,7 @@ def _move(
             # Two machines may run the same deployment at once; the second waits
             # for as long as the first takes. The tables' own locks are asked for
             # with the usual time-out: who waits for one holds up all others.
+            wait_for_ever(connection)
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
