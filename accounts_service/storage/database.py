@@ -65,6 +65,8 @@ LOCK_SECONDS = 3
 _LONGEST_KEPT = 4096
 # Compiled statements that a connection of SQLite keeps: those of the stores, and some of callers.
 _STATEMENTS_KEPT = 64
+# The write-ahead log gets longer while somebody reads for long, and is cut to this when it begins anew.
+_LARGEST_WAL = 16 * 1024 * 1024
 _CONNECT_SECONDS = 3
 # A server that has not answered by then, though it ends statements itself, does not answer any more.
 _ANSWER_SECONDS = _STATEMENT_SECONDS + 3.0
@@ -616,7 +618,8 @@ class SqliteDatabase(Database):
         # SQLite opens what it may not write for reading, and a transaction begins on that connection all the same.
         if not os.access(self.path, os.W_OK):
             number = errno.EROFS if os.statvfs(self.path).f_flag & os.ST_RDONLY else errno.EACCES
-            raise self.outage.failed(Access.WRITE, OSError(number, "not writable"))
+            error = OSError(number, "not writable")
+            raise self.outage.failed(Access.WRITE, error) from error
         return self._writer.connect()
 
     def _stay_with_the_file(self, access: Access) -> None:
@@ -716,7 +719,8 @@ def _prepare_reader(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 def _prepare_writer(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # FULL: in WAL mode NORMAL may lose acknowledged commits when the power
     # fails (https://www.sqlite.org/pragma.html#pragma_synchronous).
-    _pragmas(connection, "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+    limit = f"journal_size_limit = {_LARGEST_WAL}"
+    _pragmas(connection, "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", limit)
 
 
 class PostgresDatabase(Database):

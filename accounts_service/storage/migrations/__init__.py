@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from accounts_service.storage.causes import MISSING
 from accounts_service.storage.database import LOCK_SECONDS, Database, wait_for_ever
 
 # Revisions other than the head that this release can work with.
@@ -75,6 +76,8 @@ def require(database: Database) -> None:
         found = current(database)
     finally:
         database.dispose()
+    if database.is_missing():
+        raise SchemaMismatchError(f"the database: {MISSING}")
     if not _fits(found):
         raise SchemaMismatchError(
             f"the database is at revision {found or 'none'}, this release needs {head()}: "
