@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from accounts_service.families.signals import examples
 from accounts_service.faults import RefusedError
@@ -143,6 +143,25 @@ def test_read_only_file_makes_the_service_unready(sqlite_service: Service) -> No
         assert parts(answer)["writes"]["detail"] in details
     forget(sqlite_service)
     assert sqlite_service.get("/readyz", by=None).status_code == 200
+
+
+def test_a_probe_compiles_no_query_anew(service: Service) -> None:
+    """What is compiled for each probe fills the worker's cache of compiled queries, at 8 kB a time."""
+    outcomes: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        outcomes.append(arguments[4].cache_hit.name)
+
+    for by in (None, "admin"):
+        service.get("/readyz", by=by)
+        forget(service)
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            service.get("/readyz", by=by)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    assert outcomes
+    assert "CACHE_MISS" not in outcomes
 
 
 def test_missing_file_is_not_told_as_another_schema(sqlite_service: Service) -> None:
