@@ -248,9 +248,13 @@ def _leave_without(master: int) -> None:
 
 
 def wait_for_port(bind: str) -> None:
-    """Wait while another process listens at `bind`, as workers of a master that was killed do for a moment."""
+    """Wait while another process listens at `bind`, as workers of a master that was killed do for a moment.
+
+    Of unix sockets too: gunicorn puts its own in the place of another's, which that one removes when it ends.
+    """
     address = parse_address(bind)
-    if not isinstance(address, tuple) or not address[1] or "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ:
+    is_fixed = isinstance(address, str) or (isinstance(address, tuple) and address[1])
+    if not is_fixed or "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ:
         return
     deadline = time.monotonic() + _PORT_SECONDS
     is_told = False
@@ -264,7 +268,9 @@ def wait_for_port(bind: str) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _is_taken(address: tuple[str, int]) -> bool:
+def _is_taken(address: tuple[str, int] | str) -> bool:
+    if isinstance(address, str):
+        return _is_listened_at(address)
     with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
         # As gunicorn sets it: connections that were closed a moment ago do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -274,6 +280,18 @@ def _is_taken(address: tuple[str, int]) -> bool:
             # Of any other error gunicorn tells.
             return error.errno == errno.EADDRINUSE
     return False
+
+
+def _is_listened_at(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # More wait for it than may.
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def mark_repeated_headers(_: object, request: Any) -> None:  # noqa: ANN401  # gunicorn has no types

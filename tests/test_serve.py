@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -292,6 +294,44 @@ def test_a_log_that_takes_no_lines_decides_no_answer(tmp_path: Path, sqlite_url:
         process.wait(30)
 
 
+def test_a_log_that_nobody_reads_keeps_no_caller_waiting(tmp_path: Path, sqlite_url: str, socket_enabled: None) -> None:
+    """The pipe is full from the start. Requests, a killed worker and the end go on, and lost lines are counted."""
+    del socket_enabled
+    installation = Installation(tmp_path / "installation", sqlite_url)
+    path = tmp_path / "s"
+    environment = installation.environment(ACCOUNTS_BIND=f"unix:{path}", ACCOUNTS_WORKERS="1")
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1024 * 1024)
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"#" * 4096)
+    os.set_blocking(writer, True)
+    process = subprocess.Popen([COMMAND, "serve"], env=environment, stdout=writer, stderr=writer)
+    os.close(writer)
+    try:
+        wait_for(path.exists, "a socket")
+
+        def asks(body: object) -> int:
+            with closing(UnixConnection(str(path))) as connection:
+                headers = {**personas.authorization("admin"), "Content-Type": "application/json"}
+                connection.request("PUT", EMAIL, body=json.dumps(body), headers=headers)
+                return connection.getresponse().status
+
+        assert [asks(examples.GOOD["email"]) for _ in range(3)] == [201, 200, 200]
+        os.read(reader, 512 * 1024)
+        assert asks(examples.GOOD["email"]) == 200
+        process.terminate()
+        assert process.wait(_PATIENCE_SECONDS) == 0
+        with open(reader, "rb") as rest:  # noqa: PTH123  # not a path
+            lines = [json.loads(line) for line in rest.read().lstrip(b"#").splitlines() if line.startswith(b"{")]
+    finally:
+        process.kill()
+        process.wait()
+    assert [line["lines"] for line in lines if line["event"] == "log.lines_lost"][0] >= 3  # noqa: RUF015  # at least one
+    assert lines[-1]["event"] == "request"
+
+
 def test_what_is_wrong_with_an_installation_is_told_on_one_screen(tmp_path: Path, sqlite_url: str) -> None:
     installation = Installation(tmp_path / "installation", sqlite_url)
 
@@ -421,9 +461,13 @@ def test_workers_leave_with_their_master_and_the_next_server_waits_for_the_port(
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_server_says_that_it_waits_for_its_port_and_goes_on_when_it_is_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder, structlog.testing.capture_logs() as lines:
-        bind = f"127.0.0.1:{holder.getsockname()[1]}"
+@pytest.mark.parametrize("is_unix", (False, True))
+def test_a_server_says_that_it_waits_for_its_port_and_goes_on_when_it_is_free(tmp_path: Path, *, is_unix: bool) -> None:
+    """A unix socket that is taken over instead would be removed by the first server when it ends."""
+    address = str(tmp_path / "s") if is_unix else ("127.0.0.1", 0)
+    family = socket.AF_UNIX if is_unix else socket.AF_INET
+    with socket.create_server(address, family=family) as holder, structlog.testing.capture_logs() as lines:
+        bind = f"unix:{address}" if is_unix else f"127.0.0.1:{holder.getsockname()[1]}"
         waiting = threading.Thread(target=wait_for_port, args=(bind,))
         waiting.start()
         wait_for(lambda: bool(lines), "a line of the log")

@@ -67,6 +67,7 @@ def serve() -> None:
     from accounts_service.server import Server  # noqa: PLC0415  # the reason above
 
     settings = settings_of_environment()
+    logs.never_wait()
     try:
         # Once before any worker: what stops the start is told on one screen, not
         # by a worker that fails to boot over and over.

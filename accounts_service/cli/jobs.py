@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from accounts_service import app
+from accounts_service import app, logs
 from accounts_service.cli.shared import settings_of_environment
 from accounts_service.jobs import loop
 from accounts_service.storage.database import UnopenedError
@@ -41,6 +41,7 @@ class _Ending:
 def jobs(once: bool, parent: int | None, is_given_keys: bool) -> None:  # noqa: FBT001  # click's
     """Do the work outside requests, such as sending mails, until told to end. `serve` starts one by itself."""
     settings = settings_of_environment()
+    logs.never_wait()
     ending = _Ending(parent)
     try:
         held = Keyring.from_json(sys.stdin.buffer.read()) if is_given_keys else None

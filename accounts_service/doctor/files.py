@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
-from accounts_service.storage.causes import RESTORE
+from accounts_service.storage.causes import MISSING, RESTORE
 from accounts_service.storage.checkup import SqliteFacts
 
 _LITTLE_SPACE = 512 * 1024 * 1024
+# Much more than the service itself leaves behind.
+_LARGE_LOG = 64 * 1024 * 1024
 _NO_SPACE = 64 * 1024 * 1024
 
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -22,7 +24,7 @@ _REMOTE = re.compile(r"(nfs4?|cifs|smb3|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs
 def judge_files(path: Path) -> Iterator[Finding]:
     """Find out who else can read SQLite's files, and whether they are where SQLite works."""
     if not path.exists():
-        yield fail("database", f"there is no {path}", "run 'accounts-service db upgrade', or restore a backup")
+        yield fail("database", f"there is no {path}", MISSING.todo)
         return
     strange = []
     for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), path.parent):
@@ -43,6 +45,10 @@ def judge_files(path: Path) -> Iterator[Finding]:
         yield Finding(status, "space", f"{free // 1024 // 1024} MiB are free beside {path}", "make room")
     else:
         yield ok("space", f"{free // 1024 // 1024} MiB are free")
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and (size := log.stat().st_size) > _LARGE_LOG:
+        text = f"{log} has {size // 1024 // 1024} MiB: what reads the database for long keeps it from beginning anew"
+        yield warn("journal", text, "find what else has the file open, such as a backup that hangs (lsof)")
 
 
 def _mounts() -> str:

@@ -1,4 +1,4 @@
-"""One exchange with a mail server, within one deadline.
+"""One exchange with a mail server, within deadlines.
 
 smtplib's time-out is for each operation, so a server that sends a byte a second
 holds a client for as long as it likes. Here a timer shuts the connection down
@@ -23,9 +23,14 @@ from typing import Any, BinaryIO, cast
 from accounts_service.storage.outbox import Message
 from accounts_service.web.services import MailServer
 
-# For all of it: a good server takes a mail within a second or two, and the lease
-# of a mail (storage/outbox.py) must be much longer.
+# For all of it but the mail's text: a good server takes a mail within a second or two, and the lease of a mail
+# (storage/outbox.py) must be much longer.
 DEADLINE_SECONDS = 30.0
+# For the text and the answer to it, which filters may delay. Given up before that answer, a mail that the server has
+# taken is sent again (RFC 1047; RFC 5321 section 4.5.3.2.6 asks for ten minutes).
+ANSWER_SECONDS = 60.0
+# For the end, once the mail is taken.
+_QUIT_SECONDS = 5.0
 
 # What a server says in one exchange; a good one needs a thousandth.
 _MOST_BYTES = 64 * 1024
@@ -90,6 +95,30 @@ class _Meter:
         self._file.close()
 
 
+class _Deadline:
+    """When the time is up; it can be set anew."""
+
+    def __init__(self, seconds: float, answer_seconds: float) -> None:
+        self.answer_seconds = answer_seconds
+        self.allow(seconds)
+
+    def allow(self, seconds: float) -> None:
+        """Let the time be up after that many seconds from now."""
+        self._at = time.monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._at
+
+    def left(self) -> float:
+        """Return how many seconds are left. Raises TimeoutError when none are."""
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
 class _Connection(smtplib.SMTP):
     """A connection that ends when its time is up."""
 
@@ -97,15 +126,13 @@ class _Connection(smtplib.SMTP):
     file: _Meter | None
     sock: socket.socket | None
 
-    def __init__(self, server: MailServer, deadline: float) -> None:
+    def __init__(self, server: MailServer, deadline: _Deadline) -> None:
         self._server = server
         self._deadline = deadline
         # The same connection by a descriptor of its own: TLS takes the first one
         # over, and a handshake must be cut off as well.
         self._line: socket.socket | None = None
-        self._timer = threading.Timer(self._left(), self._cut)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._started_timer()
         try:
             super().__init__(server.host, server.port, local_hostname=_own_name())
         except BaseException:
@@ -115,12 +142,12 @@ class _Connection(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect; smtplib's own place for that, which its class for TLS overrides, too."""
         del timeout
-        connection = self._connected(_looked_up(host, port, self._left()))
+        connection = self._connected(_looked_up(host, port, self._deadline.left()))
         # From here on the timer ends what takes too long.
         connection.settimeout(None)
         self._line = connection.dup()
         try:
-            self._left()  # The timer may have come before there was anything to cut.
+            self._deadline.left()  # The timer may have come before there was anything to cut.
         except TimeoutError:
             connection.close()
             raise
@@ -131,17 +158,28 @@ class _Connection(smtplib.SMTP):
         for tried, address in enumerate(addresses):
             try:
                 # Each gets its share: one that is silent must not hide the next.
-                share = self._left() / (len(addresses) - tried)
+                share = self._deadline.left() / (len(addresses) - tried)
                 return socket.create_connection(address[:2], timeout=share)
             except OSError as error:
                 problem = error
         raise problem
 
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
+    def _started_timer(self) -> threading.Timer:
+        timer = threading.Timer(self._deadline.left(), self._cut)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def allow(self, seconds: float) -> None:
+        """Let what comes next take that many seconds."""
+        self._timer.cancel()
+        self._deadline.allow(seconds)
+        self._timer = self._started_timer()
+
+    def data(self, msg: Any) -> tuple[int, bytes]:  # noqa: ANN401  # a buffer, as smtplib's types have it
+        """Send the text, and read the answer to it."""
+        self.allow(self._deadline.answer_seconds)
+        return super().data(msg)
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         return context_for(self._server).wrap_socket(connection, server_hostname=self._server.host)
@@ -166,14 +204,21 @@ class _Connection(smtplib.SMTP):
 
 
 def deliver(
-    server: MailServer, message: Message, message_id: str, seconds: float = DEADLINE_SECONDS
+    server: MailServer,
+    message: Message,
+    message_id: str,
+    seconds: float = DEADLINE_SECONDS,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> Delivered | Unreached | Failed:
-    """Hand a mail to `server`. However slow the server is, no more than about `seconds` pass."""
+    """Hand a mail to `server`.
+
+    However slow the server is, no more than about `seconds` pass before the mail's text, and `answer_seconds` with it.
+    """
     try:
         mail = compose(server, message, message_id)
     except Exception as error:  # noqa: BLE001  # no server and no later time would make another mail of it
         return Failed(type(error).__name__, permanent=True)
-    deadline = time.monotonic() + seconds
+    deadline = _Deadline(seconds, answer_seconds)
     begun = False
     try:
         with closing(_Connection(server, deadline)) as connection:
@@ -182,7 +227,7 @@ def deliver(
             _send(connection, mail)
     except Exception as error:  # noqa: BLE001  # a mail that nothing good comes of must not be tried for ever
         # What is cut off fails in many ways, and for one reason.
-        judged = _judged(TimeoutError() if time.monotonic() >= deadline else error)
+        judged = _judged(TimeoutError() if deadline.is_over else error)
         return judged if begun else Unreached(judged.error)
     return Delivered()
 
@@ -201,6 +246,7 @@ def _send(connection: _Connection, mail: EmailMessage) -> None:
     connection.send_message(mail, sender.addr_spec, [recipient.addr_spec])
     # It is delivered, however the server takes its leave.
     with contextlib.suppress(OSError):
+        connection.allow(_QUIT_SECONDS)
         connection.quit()
 
 

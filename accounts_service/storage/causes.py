@@ -135,7 +135,11 @@ _SQLITE = {
 _NO_TABLE = ("no such table", "no such column")
 
 _ERRNOS = {
-    errno.ENOENT: ("no_file", "there is no file", "run 'accounts-service db upgrade', or restore a backup"),
+    errno.ENOENT: (
+        "no_file",
+        "there is no file",
+        "see that its disk is mounted; restore a backup, or run 'accounts-service db upgrade' for an empty database",
+    ),
     errno.ENOSPC: ("disk_full", "its disk is full", "make room on the disk"),
     errno.EDQUOT: ("disk_full", "the user's quota on its disk is used up", "make room on the disk, or raise the quota"),
     errno.EROFS: ("read_only", "its disk is read-only", _WRITABLE),
@@ -145,6 +149,10 @@ _ERRNOS = {
     errno.EMFILE: ("too_many_files", "this process has too many open files", "raise its limit, as by LimitNOFILE="),
     errno.ENFILE: ("too_many_files", "the machine has too many open files", "raise fs.file-max"),
 }
+
+
+# A file of SQLite's that is not there, where nobody has tried to open it.
+MISSING = Cause(*_ERRNOS[errno.ENOENT])
 
 
 def cause_of(error: BaseException | None) -> Cause:

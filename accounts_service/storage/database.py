@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Delete,
+    Dialect,
     Insert,
     Row,
     Select,
@@ -52,6 +53,9 @@ from accounts_service.storage.statements import Statement, Value
 from accounts_service.storage.turnstile import QueueBrokenError, QueueTimeoutError, Turnstile
 from accounts_service.storage.usage import COUNTING, Charges, Quotas
 
+if TYPE_CHECKING:
+    from accounts_service.storage.patience import PatientConnection
+
 log = structlog.get_logger(__name__)
 
 _STATEMENT_SECONDS = 5
@@ -61,7 +65,13 @@ LOCK_SECONDS = 3
 _LONGEST_KEPT = 4096
 # Compiled statements that a connection of SQLite keeps: those of the stores, and some of callers.
 _STATEMENTS_KEPT = 64
+# The write-ahead log gets longer while somebody reads for long, and is cut to this when it begins anew.
+_LARGEST_WAL = 16 * 1024 * 1024
 _CONNECT_SECONDS = 3
+# A server that has not answered by then, though it ends statements itself, does not answer any more.
+_ANSWER_SECONDS = _STATEMENT_SECONDS + 3.0
+# A commit may wait for a standby; one whose connection is silent must not hold a writer's place for good.
+_COMMIT_SECONDS = 300.0
 _GIVEN_UP_APART_SECONDS = 1.0
 
 
@@ -545,6 +555,11 @@ def _begun(connect: Callable[[], Connection], begin: str) -> Connection:
     raise AssertionError("the second try returns or raises")
 
 
+def wait_for_ever(connection: Connection) -> None:
+    """Wait for each answer on this connection to PostgreSQL as long as it takes; for a command that closes it after."""
+    _patient(connection).patience_s = None
+
+
 def _say(connection: Connection, words: str) -> None:
     # In words, on a connection in autocommit. The driver's rollback() does
     # nothing when the database has already rolled back by itself, as SQLite
@@ -553,11 +568,13 @@ def _say(connection: Connection, words: str) -> None:
 
 
 @contextmanager
-def _committed(connect: Callable[[], Connection], begin: str, commit: str) -> Iterator[Connection]:
+def _committed(
+    connect: Callable[[], Connection], begin: str, commit: str, say: Callable[[Connection, str], None] = _say
+) -> Iterator[Connection]:
     with _begun(connect, begin) as connection:
         try:
             yield connection
-            _say(connection, commit)
+            say(connection, commit)
         except BaseException:
             _undo(connection)
             raise
@@ -628,7 +645,8 @@ class SqliteDatabase(Database):
         # SQLite opens what it may not write for reading, and a transaction begins on that connection all the same.
         if not os.access(self.path, os.W_OK):
             number = errno.EROFS if os.statvfs(self.path).f_flag & os.ST_RDONLY else errno.EACCES
-            raise self.outage.failed(Access.WRITE, OSError(number, "not writable"))
+            error = OSError(number, "not writable")
+            raise self.outage.failed(Access.WRITE, error) from error
         return self._writer.connect()
 
     def _stay_with_the_file(self, access: Access) -> None:
@@ -728,7 +746,8 @@ def _prepare_reader(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 def _prepare_writer(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # FULL: in WAL mode NORMAL may lose acknowledged commits when the power
     # fails (https://www.sqlite.org/pragma.html#pragma_synchronous).
-    _pragmas(connection, "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+    limit = f"journal_size_limit = {_LARGEST_WAL}"
+    _pragmas(connection, "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", limit)
 
 
 class PostgresDatabase(Database):
@@ -760,6 +779,7 @@ class PostgresDatabase(Database):
                 ),
             },
         )
+        event.listen(self._engine, "do_connect", _connect_patiently)
         event.listen(self._engine, "checkin", _note_use)
         event.listen(self._engine, "handle_error", _without_words)
         event.listen(self._engine, "handle_error", self._give_up)
@@ -802,7 +822,8 @@ class PostgresDatabase(Database):
         # and not there (https://github.com/patroni/patroni/issues/1412), so no
         # time-out may cut it short. Each statement of one message has its own
         # (https://www.postgresql.org/docs/15/runtime-config-client.html).
-        with _committed(self.connect, "BEGIN", "SET LOCAL statement_timeout = 0; COMMIT") as connection:
+        commit = "SET LOCAL statement_timeout = 0; COMMIT"
+        with _committed(self.connect, "BEGIN", commit, _say_patiently) as connection:
             yield connection
 
     def _meaning(self, error: exc.DBAPIError) -> Meaning | None:
@@ -815,6 +836,27 @@ class PostgresDatabase(Database):
         if state in _WAITED_TOO_LONG:
             return Meaning.OVERLOAD
         return Meaning.OUTAGE if state.startswith(_OUTAGES) else None
+
+
+def _connect_patiently(_: Dialect, __: ConnectionPoolEntry, words: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401
+    from accounts_service.storage.patience import PatientConnection  # noqa: PLC0415  # only where its driver is
+
+    connection = PatientConnection.connect(*words, **options)
+    connection.patience_s = _ANSWER_SECONDS
+    return connection
+
+
+def _say_patiently(connection: Connection, words: str) -> None:
+    raw = _patient(connection)
+    raw.patience_s = _COMMIT_SECONDS
+    try:
+        _say(connection, words)
+    finally:
+        raw.patience_s = _ANSWER_SECONDS
+
+
+def _patient(connection: Connection) -> PatientConnection:
+    return cast("PatientConnection", connection.connection.dbapi_connection)
 
 
 def _without_words(context: ExceptionContext) -> None:

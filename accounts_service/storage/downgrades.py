@@ -11,7 +11,7 @@ from sqlalchemy import Connection, column, create_engine, exists, func, inspect,
 
 from accounts_service.storage import migrations
 from accounts_service.storage.audit import AUDIT_RECORD
-from accounts_service.storage.database import Database
+from accounts_service.storage.database import Database, wait_for_ever
 from accounts_service.storage.rotation import PROCESS, Processes
 from accounts_service.storage.stored import Stored
 
@@ -55,6 +55,7 @@ def plan(database: Database, revision: str, stored: Sequence[Stored]) -> Plan:
     with database.looking() as connection:
         if connection.dialect.name == "postgresql":
             # Counting takes as long as it takes. The connection is closed with the command.
+            wait_for_ever(connection)
             connection.execute(text("SET statement_timeout = 0"))
         losses = tuple(loss for name, columns in gone.items() for loss in _counted(connection, name, columns))
         _require_sound_trail(connection, after, [name for name, columns in gone.items() if not columns], stored)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from accounts_service.families.signals import examples
 from accounts_service.faults import RefusedError
@@ -139,8 +139,40 @@ def test_read_only_file_makes_the_service_unready(sqlite_service: Service) -> No
     with read_only(database.path):
         answer = sqlite_service.get("/readyz")
         assert (answer.status_code, unwell(answer) - {"jobs"}) == (503, {"writes"})
+        details = ("its disk is read-only (EROFS)", "a file of it may not be opened (EACCES)")
+        assert parts(answer)["writes"]["detail"] in details
     forget(sqlite_service)
     assert sqlite_service.get("/readyz", by=None).status_code == 200
+
+
+def test_a_probe_compiles_no_query_anew(service: Service) -> None:
+    """What is compiled for each probe fills the worker's cache of compiled queries, at 8 kB a time."""
+    outcomes: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        outcomes.append(arguments[4].cache_hit.name)
+
+    for by in (None, "admin"):
+        service.get("/readyz", by=by)
+        forget(service)
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            service.get("/readyz", by=by)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    assert outcomes
+    assert "CACHE_MISS" not in outcomes
+
+
+def test_missing_file_is_not_told_as_another_schema(sqlite_service: Service) -> None:
+    """An upgrade would make an empty database in the place where the disk of the right one is not mounted."""
+    database = sqlite_service.services.database
+    assert isinstance(database, SqliteDatabase)
+    database.path.rename(database.path.with_suffix(".elsewhere"))
+    forget(sqlite_service)
+    database_part = parts(sqlite_service.get("/readyz"))["database"]
+    assert database_part["detail"] == "there is no file"
+    assert database_part["todo"].startswith("see that its disk is mounted")
 
 
 @pytest.mark.parametrize(

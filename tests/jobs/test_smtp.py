@@ -250,8 +250,16 @@ def test_a_server_that_says_nothing_is_cut_off() -> None:
         assert outcome == Unreached("TimeoutError")
 
 
+def test_server_that_is_slow_to_answer_the_text_has_longer_and_gets_no_mail_twice() -> None:
+    with MailServer(pause=1.0) as postbox:
+        assert deliver(server(postbox.port), MESSAGE, MESSAGE_ID, 0.8) == Delivered()
+        outcome = deliver(server(postbox.port), MESSAGE, MESSAGE_ID, 5, 0.2)
+        assert outcome == Failed("TimeoutError", permanent=False, broken=True)
+    assert len(postbox.mails) >= 1
+
+
 def test_a_lease_outlives_an_exchange_by_far() -> None:
-    assert LEASE_SECONDS >= 3 * smtp.DEADLINE_SECONDS
+    assert LEASE_SECONDS >= 2 * (smtp.DEADLINE_SECONDS + smtp.ANSWER_SECONDS)
 
 
 def test_nothing_of_a_server_shows_its_password() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, exc, make_url, text
@@ -69,6 +70,34 @@ def test_a_statement_that_takes_too_long_is_overload(database: Database) -> None
     assert put(database).version == 2
 
 
+def be_patient(connection: Connection, seconds: float) -> None:
+    raw: Any = connection.connection.dbapi_connection
+    assert raw.patience_s is not None, "no connection waits for ever"
+    raw.patience_s = seconds
+
+
+def test_a_server_that_keeps_the_connection_and_says_nothing_is_an_outage(database: Database) -> None:
+    """Such as one behind a proxy that hangs. Its connection is not used again, and what it holds is free again."""
+
+    def read() -> None:
+        with database.reading(Bare) as store:
+            be_patient(store.session.connection, 0.2)
+            store.session.connection.execute(text("SELECT pg_sleep(1)"))
+
+    def write() -> None:
+        with database.begin() as connection:
+            connection.execute(text("SELECT 1 FROM signals_account FOR UPDATE"))
+            be_patient(connection, 0.2)
+            connection.execute(text("SELECT pg_sleep(1)"))
+
+    put(database)
+    with refused(Unavailable()):
+        write()
+    with pytest.raises(ReadInterruptedError):
+        read()
+    assert put(database).version == 2
+
+
 def test_a_lock_that_is_not_given_in_time_is_overload(database: Database) -> None:
     put(database)
     lock = text("SELECT 1 FROM signals_account FOR UPDATE")
@@ -111,6 +140,7 @@ def test_no_time_out_cuts_a_commit_short(database: PostgresDatabase) -> None:
             if number == 3:
                 connection.execute(text("INSERT INTO slow VALUES (1)"))
             connection.execute(text("SET LOCAL statement_timeout = '50ms'"))
+            be_patient(connection, 0.2)
     with database.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM slow")).scalar_one() == 1
     # What it would be without: the same work in a statement.

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, exc, func, insert, literal, select, text
 
+from accounts_service.doctor.files import judge_files
+from accounts_service.doctor.findings import Status
 from accounts_service.families.signals.store.accounts import Key
 from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
@@ -269,6 +271,27 @@ def test_full_disk_is_told_and_the_first_write_after_it_works(tmp_path: Path) ->
         (disk / "filling").unlink()
         assert put(database).version == 2
         assert database.outage.cause is None
+
+
+def test_log_that_a_long_reader_made_long_is_cut_when_the_reader_is_gone(
+    database: SqliteDatabase,
+) -> None:
+    """Otherwise it keeps the disk for as long as the service runs. Meanwhile `doctor` names it."""
+    log = database.path.with_name(database.path.name + "-wal")
+    put(database)
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM signals_account").fetchall()
+        with database.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE filling (x)")
+            connection.exec_driver_sql("INSERT INTO filling VALUES (zeroblob(70000000))")
+        put(database)
+        assert log.stat().st_size > 70_000_000
+        assert [one.status for one in judge_files(database.path) if one.check == "journal"] == [Status.WARN]
+    for _ in range(2):
+        put(database)
+    assert log.stat().st_size <= 16 * 1024 * 1024
+    assert [one for one in judge_files(database.path) if one.check == "journal"] == []
 
 
 def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:

@@ -13,11 +13,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, column, inspect, select, table, text
 
-from accounts_service.storage.database import LOCK_SECONDS, Database
+from accounts_service.storage.causes import MISSING
+from accounts_service.storage.database import LOCK_SECONDS, Database, wait_for_ever
+
+# Alembic's, with one row.
+_VERSION = table("alembic_version", column("version_num"))
+_REVISION = select(_VERSION.c.version_num)
 
 # Revisions other than the head that this release can work with.
 COMPATIBLE: frozenset[str] = frozenset()
@@ -50,7 +54,11 @@ def current(database: Database) -> str | None:
     if database.is_missing():
         return None
     with database.looking() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not inspect(connection).has_table(_VERSION.name):
+            return None
+        # Alembic's own query is another one with each call, so that /readyz would fill the cache of compiled queries.
+        revision: str | None = connection.execute(_REVISION).scalar_one_or_none()
+    return revision
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -75,6 +83,8 @@ def require(database: Database) -> None:
         found = current(database)
     finally:
         database.dispose()
+    if database.is_missing():
+        raise SchemaMismatchError(f"the database: {MISSING}")
     if not _fits(found):
         raise SchemaMismatchError(
             f"the database is at revision {found or 'none'}, this release needs {head()}: "
@@ -102,6 +112,7 @@ def _move(
             # Two machines may run the same deployment at once; the second waits
             # for as long as the first takes. The tables' own locks are asked for
             # with the usual time-out: who waits for one holds up all others.
+            wait_for_ever(connection)
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))

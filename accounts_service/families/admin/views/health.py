@@ -12,7 +12,7 @@ from accounts_service.families.admin import documents
 from accounts_service.families.admin.privileges import AdminPrivilege
 from accounts_service.faults import BadOrigin, Json, NotAuthenticated, NotPermitted, RefusedError, Unavailable
 from accounts_service.storage import migrations
-from accounts_service.storage.causes import cause_of
+from accounts_service.storage.causes import MISSING, cause_of
 from accounts_service.storage.checkup import Workings
 from accounts_service.storage.database import ReadInterruptedError
 from accounts_service.storage.rotation import JOBS
@@ -83,6 +83,8 @@ def _database(call: Call) -> Part:
     except (RefusedError, ReadInterruptedError) as error:
         cause = cause_of(error)
         return Part("database", cause.text, cause.todo)
+    if call.services.database.is_missing():
+        return Part("database", MISSING.text, MISSING.todo)
     if not fits:
         return Part("database", "its schema is not the one of this release", _UPGRADE)
     return Part("database", "it answers, with the schema of this release")
