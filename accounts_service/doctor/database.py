@@ -164,7 +164,7 @@ def _connected(database: Database, name: str, settings: Settings) -> Iterator[Fi
         yield ok("database", f"{name}, at revision {revision}")
     else:
         text = f"{name} is at revision {revision or 'none'}, this release needs {migrations.head()}"
-        yield fail("database", text, "run 'accounts-service db upgrade'")
+        yield fail("database", text, migrations.todo_about(revision))
     match facts:
         case SqliteFacts():
             yield from judge_sqlite(facts)

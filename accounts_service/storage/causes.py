@@ -86,6 +86,12 @@ _STATES = {
 _WORDS = tuple(
     (re.compile(pattern), meaning)
     for pattern, meaning in (
+        # Before the others: what follows quotes a value, which may say anything.
+        (r"(invalid (port|sslmode)|for connection option|invalid \"?\w+\"? value: |bad value for \w+)", "PARAMETER"),
+        (r"invalid (connection option|value for parameter)|definition of service .* not found", "PARAMETER"),
+        (r"could not parse network address|weak sslmode", "PARAMETER"),
+        (r"GSSAPI encryption required|channel binding|authentication method requirement", "REQUIREMENT"),
+        (r"session is (not )?read-only|server is (not )?in hot standby mode", "REQUIREMENT"),
         (r"password authentication failed|no password supplied", "28P01"),
         (r"no pg_hba\.conf entry|role .* (does not exist|is not permitted)|authentication failed", "28000"),
         (r"database .* does not exist", "3D000"),
@@ -116,7 +122,22 @@ _REACHING = {
         "no TLS connection was agreed on",
         "see that the server has TLS; compare its certificate with sslmode and sslrootcert in ACCOUNTS_DATABASE_URL",
     ),
+    "PARAMETER": (
+        "bad_parameter",
+        "ACCOUNTS_DATABASE_URL has a port or a parameter that cannot be used",
+        "correct the port, or what follows the ? in it; a ? of the password is written %3F",
+    ),
+    "REQUIREMENT": (
+        "not_offered",
+        "it does not offer what a parameter of ACCOUNTS_DATABASE_URL requires",
+        "compare target_session_attrs, gssencmode, channel_binding and require_auth in it with the server",
+    ),
 }
+# Parameters of libpq, which its words name; any other word may be a part of the password.
+_PARAMETERS = re.compile(
+    r"(?:invalid |for connection option |bad value for |for parameter )\"?(port|\w*ssl\w*|connect_timeout|keepalives\w*"
+    r"|tcp_user_timeout|target_session_attrs|gssencmode|channel_binding|client_encoding|load_balance_hosts|require_auth)\b"
+)
 
 _WRITABLE = "make file and folder writable for the service's user; if they were, look for errors of the disk"
 # https://www.sqlite.org/rescode.html
@@ -226,6 +247,8 @@ def _by_words(error: BaseException) -> Cause | None:
         if pattern.search(words):
             if meaning in _REACHING:
                 name, text, todo = _REACHING[meaning]
-                return Cause(name, text if meaning == "TLS" else f"{text} ({meaning})", todo)
+                known = _PARAMETERS.search(words) if meaning == "PARAMETER" else None
+                detail = known[1] if known else meaning if meaning.startswith("E") else ""
+                return Cause(name, f"{text} ({detail})" if detail else text, todo)
             return _of_state(meaning)
     return None

@@ -777,8 +777,8 @@ class PostgresDatabase(Database):
     def _meaning(self, error: exc.DBAPIError) -> Meaning | None:
         state = getattr(error.orig, "sqlstate", None)
         if state is None:
-            # The driver itself failed to reach or understand the server.
-            return Meaning.OUTAGE if isinstance(error, exc.OperationalError) else None
+            # The driver itself failed to reach or understand the server, or what the address of it says.
+            return Meaning.OUTAGE if isinstance(error, exc.OperationalError) or error.statement is None else None
         if state in _RACES:
             return Meaning.RACE
         if state in _WAITED_TOO_LONG:

@@ -77,14 +77,36 @@ def require(database: Database) -> None:
         database.dispose()
     if not _fits(found):
         raise SchemaMismatchError(
-            f"the database is at revision {found or 'none'}, this release needs {head()}: "
-            "run 'accounts-service db upgrade'"
+            f"the database is at revision {found or 'none'}, this release needs {head()}: {todo_about(found)}"
         )
 
 
 def fits(database: Database) -> bool:
     """Tell whether this release can work with the database as it is. Raises RefusedError."""
     return _fits(current(database))
+
+
+def todo_about(revision: str | None) -> str:
+    """Return what to do about a database at `revision`, which this release cannot work with."""
+    if _is_known(revision):
+        return "run 'accounts-service db upgrade'"
+    return (
+        "install the release that made this revision, which is not known here, or take the database back with its"
+        " 'accounts-service db downgrade'; if no release did, ACCOUNTS_DATABASE_URL names another program's database"
+    )
+
+
+def _is_known(revision: str | None) -> bool:
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    return revision is None or revision in known
+
+
+def require_known(revision: str | None) -> None:
+    """Raise SchemaMismatchError if this release has no way from `revision` to any other."""
+    if not _is_known(revision):
+        raise SchemaMismatchError(
+            f"the database is at revision {revision}, nothing was changed: {todo_about(revision)}"
+        )
 
 
 def _fits(revision: str | None) -> bool:
@@ -105,6 +127,7 @@ def _move(
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        require_known(MigrationContext.configure(connection).get_current_revision())
         if require is not None:
             require(connection)
         config = alembic_config()
