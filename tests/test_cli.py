@@ -18,6 +18,7 @@ from accounts_service.cli.shared import settings_of_environment
 from accounts_service.config import Settings
 from accounts_service.installation import make
 from accounts_service.storage.sealed import load_keyring
+from tests.support.disks import read_only
 
 BROKEN = {
     "sg_roles.yml": "a: {foo: 1}\nb: {cluster_permissions: ['/(/']}\n",
@@ -116,6 +117,17 @@ def test_messages_name_the_file_whatever_the_working_directory_is() -> None:
     assert f"SQLite at {here}/var/accounts.db cannot be used" in run("keys", "report").stderr
     Path("var/config").rename("elsewhere")
     assert f"{here}/var/config: There is no such directory" in run("doctor").stdout
+
+
+def test_what_a_command_logs_does_not_stand_in_what_it_prints() -> None:
+    run("init")
+    run("db", "upgrade")
+    before = load_keyring(Path("var/keys.json")).wrapping
+    with read_only(Path("var/accounts.db")):
+        added = run("keys", "add")
+    (key,) = load_keyring(Path("var/keys.json")).wrapping.keys() - before.keys()
+    assert (added.exit_code, added.stdout) == (0, f"{key}\n")
+    assert added.stderr.count("keys.not_recorded") == 1
 
 
 def test_a_pipe_in_the_directory_is_a_problem_and_keeps_no_process_waiting() -> None:

@@ -39,6 +39,8 @@ from accounts_service.web.family import GapError
 @click.version_option(package_name="accounts-service")
 def main() -> None:
     """Keep an organisation's accounts and answer established account APIs. Settings: docs/settings.md."""
+    # On standard error, so that what a command prints stands alone.
+    logs.configure("warning")
 
 
 @main.command()

@@ -15,7 +15,7 @@ from accounts_service.doctor.files import judge_files, judge_sqlite
 from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, cause_of, damaged
+from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, CausedError, cause_of, damaged
 from accounts_service.storage.checkup import (
     PostgresFacts,
     SqliteFacts,
@@ -64,12 +64,13 @@ def _visit(
     try:
         if isinstance(database, SqliteDatabase):
             yield from judge_files(database.path)
+            database.require_paired()
         if database.is_missing():
             return
         yield from _connected(database, name, settings)
         if migrations.fits(database):
             yield from _fitting(database, name, settings, keyring, secrets=secrets)
-    except (RefusedError, ReadInterruptedError) as error:
+    except (RefusedError, ReadInterruptedError, CausedError) as error:
         yield _unreached(name, settings.database_url, error)
     except OSError as error:
         yield fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")

@@ -32,6 +32,25 @@ class Cause:
         return f"{self.text}: {self.todo}"
 
 
+class CausedError(Exception):
+    """What happened is known, and is no error of a driver or of the system."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.text)
+        self.cause = cause
+
+
+REMOVED = Cause(
+    "files_removed",
+    "its -wal or -shm was removed or replaced while it was in use",
+    "before you restart the service, see 'A SQLite file was replaced' in docs/operations.md: the removed -wal may be"
+    " the only place of the last changes",
+)
+LEFT = Cause(
+    "files_left",
+    "the file was replaced while the -wal or -shm of the former file stayed",
+    "move both away; see 'A SQLite file was replaced' in docs/operations.md",
+)
 UNKNOWN = Cause("unknown", "it cannot be reached or read, or is busy", "look at its log, and at the disk")
 UNRESPONSIVE = Cause("unresponsive", "it does not answer in time", "look at its log, and for what holds its locks")
 _FOREIGN_KEYS = Cause(
@@ -171,6 +190,8 @@ _ERRNOS = {
 def cause_of(error: BaseException | None) -> Cause:
     """Find what is behind `error`, in it or in what it came from; UNKNOWN where nothing tells."""
     for one in _chain(error):
+        if isinstance(one, CausedError):
+            return one.cause
         if isinstance(one, BadKeysFileError):
             return _FOREIGN_KEYS
         found = _by_state(one) or _by_sqlite(one) or _by_errno(one) or _by_words(one)
