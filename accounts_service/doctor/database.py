@@ -120,13 +120,19 @@ def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Itera
         yield fail("keys", text, f"restore {path} from its backup, and end none of these processes before")
 
 
+_TODO_ABOUT_LACKING = (
+    "put the key back from a later keys file; 'keys report' tells what needs it. If it is lost for good, give it up:"
+    " 'keys remove --lost'"
+)
+
+
 def _judge_lacking(lacking: frozenset[str], live: list[Process], path: Path) -> Finding:
     if not lacking:
         return ok("keys", "they are those the database was written with")
     text = f"{path} lacks {few(sorted(lacking))}, which 'keys remove' has not removed"
     holders = [str(process) for process in live if not lacking.isdisjoint(process.keys)]
     if not holders:
-        return warn("keys", text, "put the key back from a later keys file; 'keys report' tells what needs it")
+        return warn("keys", text, _TODO_ABOUT_LACKING)
     todo = f"restore the later {path} from its backup, and end none of these processes before"
     return fail("keys", f"{text}: only {few(holders)} can be seen to hold it", todo)
 
