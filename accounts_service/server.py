@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -248,10 +249,16 @@ def _leave_without(master: int) -> None:
 
 
 def wait_for_port(bind: str) -> None:
-    """Wait while another process listens at `bind`, as workers of a master that was killed do for a moment."""
+    """Wait while another process listens at `bind`, as workers of a master that was killed do for a moment.
+
+    For a unix socket gunicorn does not ask: it would put its own in the place of one that is in use, and remove it at
+    its end, so that the other server runs and cannot be reached.
+    """
     address = parse_address(bind)
-    if not isinstance(address, tuple) or not address[1] or "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ:
+    if "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ or (isinstance(address, tuple) and not address[1]):
         return
+    if isinstance(address, str) and Path(address).exists() and not Path(address).is_socket():
+        sys.exit(f"Error: ACCOUNTS_BIND is {bind}, and that is not a socket: name another path, or move it away.")
     deadline = time.monotonic() + _PORT_SECONDS
     is_told = False
     while _is_taken(address):
@@ -264,7 +271,15 @@ def wait_for_port(bind: str) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _is_taken(address: tuple[str, int]) -> bool:
+def _is_taken(address: tuple[str, int] | str) -> bool:
+    if isinstance(address, str):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(0)
+            try:
+                # EAGAIN, where many connections wait to be accepted.
+                return probe.connect_ex(address) in (0, errno.EAGAIN)
+            except OSError:  # A path that is too long.
+                return False
     with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
         # As gunicorn sets it: connections that were closed a moment ago do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
