@@ -115,7 +115,7 @@ _WORDS = tuple(
         (r"no pg_hba\.conf entry|role .* (does not exist|is not permitted)|authentication failed", "28000"),
         (r"database .* does not exist", "3D000"),
         (r"too many (connections|clients)|connection slots are reserved", "53300"),
-        (r"starting up|shutting down|in recovery mode|not (yet )?accepting connections", "57P03"),
+        (r"starting up|shutting down|in recovery mode|not (yet |currently )?accepting connections", "57P03"),
         (r"permission denied for database", "42501"),
         (r"resolve host|translate host name|Name or service not known", "EAI_NONAME"),
         (r"Connection refused", "ECONNREFUSED"),

@@ -142,6 +142,7 @@ def of_sqlite(code: int, name: str) -> exc.OperationalError:
         (of_driver("FATAL:  sorry, too many clients already"), "too_many_connections", "SQLSTATE 53300"),
         (of_driver('FATAL:  too many connections for role "x"'), "too_many_connections", "SQLSTATE 53300"),
         (of_driver("FATAL:  the database system is starting up"), "starting", "SQLSTATE 57P03"),
+        (of_driver('FATAL:  database "x" is not currently accepting connections'), "starting", "SQLSTATE 57P03"),
         (of_driver(f"failed to resolve host '{CANARY}': [Errno -2] Name or service not known"), "unknown_host", "EAI_"),
         (of_driver(f"connection to server at {CANARY} failed: Connection refused"), "refused", "ECONNREFUSED"),
         (of_driver("connection timeout expired"), "no_answer", "ETIMEDOUT"),
