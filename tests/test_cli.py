@@ -71,6 +71,8 @@ def test_init_never_overwrites_and_then_writes_nothing_at_all(there: str) -> Non
     result = run("init")
     assert result.exit_code == 1
     assert f"{there} is already there; nothing was changed" in result.stderr
+    way_out = "hash-password" if there == "var/keys.json" else f"once these are removed: {there}."
+    assert way_out in result.stderr
     assert [path for path in Path("var").rglob("*") if path.is_file()] == [Path(there)]
 
 
@@ -102,6 +104,12 @@ def test_a_database_of_a_newer_release_is_left_alone_and_the_way_out_is_told() -
         assert "run 'accounts-service db upgrade'" not in result.stderr
     with sqlite3.connect("var/accounts.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0014'")
+        connection.execute("INSERT INTO alembic_version VALUES ('0013')")
+    for words in (("db", "check"), ("db", "upgrade"), ("serve",)):
+        assert "alembic_version names 2 revisions (0013, 0014)" in run(*words).stderr
+    assert "FAIL database: SQLite at" in run("doctor").stdout
+    with sqlite3.connect("var/accounts.db") as connection:
+        connection.execute("DELETE FROM alembic_version WHERE version_num = '0013'")
     assert "name the revision" in run("db", "downgrade", "", "--yes").stderr
 
 

@@ -72,8 +72,8 @@ def _visit(
             yield from _fitting(database, name, settings, keyring, secrets=secrets)
     except (RefusedError, ReadInterruptedError, CausedError) as error:
         yield _unreached(name, settings.database_url, error)
-    except OSError as error:
-        yield fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    except (OSError, migrations.SchemaMismatchError) as error:
+        yield _unexamined(name, error)
     except DBAPIError as error:
         if damaged(error):
             yield fail("integrity", f"{name} is damaged or no database", RESTORE)
@@ -152,6 +152,13 @@ def _writes(database: Database, name: str) -> Iterator[Finding]:
             yield fail("writes", f"{name} takes no writes: {cause.text}", cause.todo)
     else:
         yield ok("writes", "a row was written and taken back")
+
+
+def _unexamined(name: str, error: OSError | migrations.SchemaMismatchError) -> Finding:
+    if isinstance(error, OSError):
+        return fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    text, _, todo = str(error).partition("; ")
+    return fail("database", f"{name} cannot be used: {text}", todo)
 
 
 def _unreached(name: str, url: str, error: BaseException) -> Finding:

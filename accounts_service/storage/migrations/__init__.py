@@ -50,7 +50,17 @@ def current(database: Database) -> str | None:
     if database.is_missing():
         return None
     with database.looking() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    revisions = MigrationContext.configure(connection).get_current_heads()
+    if len(revisions) > 1:
+        raise SchemaMismatchError(
+            f"the table alembic_version names {len(revisions)} revisions ({', '.join(sorted(revisions))}), and there is"
+            " always one; nothing was changed. Restore a backup, or remove the row that is not the database's"
+        )
+    return next(iter(revisions), None)
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -127,7 +137,7 @@ def _move(
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-        require_known(MigrationContext.configure(connection).get_current_revision())
+        require_known(_revision(connection))
         if require is not None:
             require(connection)
         config = alembic_config()
