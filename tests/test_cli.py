@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
 from pathlib import Path
 
 import bcrypt
@@ -19,6 +20,7 @@ from accounts_service.config import Settings
 from accounts_service.installation import make
 from accounts_service.storage.sealed import load_keyring
 from tests.support.disks import read_only
+from tests.support.served import COMMAND
 
 BROKEN = {
     "sg_roles.yml": "a: {foo: 1}\nb: {cluster_permissions: ['/(/']}\n",
@@ -136,6 +138,16 @@ def test_what_a_command_logs_does_not_stand_in_what_it_prints() -> None:
     (key,) = load_keyring(Path("var/keys.json")).wrapping.keys() - before.keys()
     assert (added.exit_code, added.stdout) == (0, f"{key}\n")
     assert added.stderr.count("keys.not_recorded") == 1
+
+
+def test_output_that_cannot_be_written_is_told_and_no_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [COMMAND, "hash-password"], input="x" * 20, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode != 0
+    assert result.stderr.startswith("Error: standard output cannot be written (No space left on device)")
+    assert "Traceback" not in result.stderr
 
 
 def test_a_pipe_in_the_directory_is_a_problem_and_keeps_no_process_waiting() -> None:

@@ -36,7 +36,8 @@ def add() -> None:
     # The check value comes after the file: a new key without one is accepted, since the others prove the file. Should
     # this process die here, the next that opens the database with this file adds the value.
     with opened_database():
-        click.echo(key)
+        pass
+    click.echo(key)
 
 
 @keys.command()

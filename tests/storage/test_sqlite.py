@@ -21,6 +21,7 @@ from accounts_service.storage import database as module
 from accounts_service.storage import migrations
 from accounts_service.storage.causes import cause_of
 from accounts_service.storage.database import Capacity, Database, SqliteDatabase
+from accounts_service.storage.limits import open_limits
 from tests.storage.kit import CANARY, VAULT, Bare, audited, document, opened, put, rows, sqlite
 from tests.support.disks import fill, read_only, small_disk
 
@@ -365,6 +366,20 @@ def test_a_file_put_in_the_databases_place_is_used_at_once_and_nothing_is_writte
     assert put(database).version == 2
     with closing(sqlite3.connect(database.path)) as connection:
         assert connection.execute("SELECT version FROM signals_account").fetchall() == [(2,)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_files_that_a_command_of_root_makes_belong_to_the_owner_of_the_database(sqlite_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    for beside in path.parent.glob(f"{path.name}?*"):
+        beside.unlink()
+    os.chown(path, 65534, 65534)
+    with opened(sqlite_url, IMPATIENT) as database:
+        put(database)
+        open_limits(database, VAULT).note_failure("kind", "whose")
+        made = {one.name.removeprefix(path.name): one.stat().st_uid for one in path.parent.glob(f"{path.name}?*")}
+    assert made.keys() == {"-turn", "-writer", "-wal", "-shm", ".limits", ".limits-wal", ".limits-shm"}
+    assert {*made.values()} == {65534}
 
 
 @pytest.mark.parametrize("removed", (("-wal",), ("-shm",), ("-wal", "-shm")))
