@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import structlog
 from sqlalchemy import (
@@ -560,12 +560,13 @@ class SqliteDatabase(Database):
         super().__init__(vault, clock, capacity, writing_at_once=1)
         path = path.absolute()
         self.path = path
+        self._name = str(path)
         self._file: tuple[int, int] | None = None
         self._beside_paths = _beside(path)
         self._opening = threading.Lock()
         self._opened = set[int]()
         # The -wal and -shm of the connections that are open. Nothing but the last of all to close takes them away.
-        self._used = frozenset[tuple[int, int]]()
+        self._used: _Pair = ()
         self._turnstile = Turnstile(path, capacity.wait_s)
         # mode=rw: a file that is missing is not made, empty, by who only wants to
         # read; `create` makes it (https://www.sqlite.org/uri.html).
@@ -622,19 +623,21 @@ class SqliteDatabase(Database):
         # then is acknowledged and lost. So it is with -wal and -shm, and here
         # closing may write the removed -wal into a backup: nothing is touched
         # (https://www.sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use).
+        # Each access does this: os.stat of a text costs half of what Path.stat does.
         try:
-            status = self.path.stat()
+            status = os.stat(self._name)  # noqa: PTH116
         except OSError as error:
             raise self.outage.failed(access, error) from error
         file = (status.st_dev, status.st_ino)
-        if file != self._file:
-            self._beside_paths = _beside(self.path)
-        if self._used:
-            found = self._beside_now()
-            if (found != self._used) if file == self._file else (found & self._used):
-                problem = CausedError(REMOVED if file == self._file else LEFT)
+        if file == self._file:
+            if self._used and _pair(self._beside_paths) != self._used:
+                problem = CausedError(REMOVED)
                 raise self.outage.failed(access, problem) from problem
-        if file != self._file:
+        else:
+            self._beside_paths = _beside(self.path)
+            if self._used and not set(self._used).isdisjoint(_pair(self._beside_paths)):
+                problem = CausedError(LEFT)
+                raise self.outage.failed(access, problem) from problem
             self._reader.dispose()
             self._writer.dispose()
             self._file = file
@@ -644,7 +647,7 @@ class SqliteDatabase(Database):
 
         What a process that starts now would write, that one does not see, and the other way round.
         """
-        removed = {Path(f"{path} (deleted)") for path in _beside(self.path)}
+        removed = {Path(f"{name} (deleted)") for name in _beside(self.path)}
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # It has ended, or is another user's.
@@ -655,27 +658,19 @@ class SqliteDatabase(Database):
                 replace(REMOVED, text=f"{REMOVED.text} by processes {', '.join(map(str, sorted(found)))}")
             )
 
-    def _beside_now(self) -> frozenset[tuple[int, int]]:
-        found = []
-        for path in self._beside_paths:
-            with suppress(OSError):
-                status = path.stat()
-                found.append((status.st_dev, status.st_ino))
-        return frozenset(found)
-
     def _note_opened(self, connection: DBAPIConnection, _: object) -> None:
         # Reads, so that -wal and -shm are opened, where the file has them.
         _pragmas(connection, "schema_version")
         with self._opening:
             self._opened.add(id(connection))
-            if not self._used and len(found := self._beside_now()) == len(self._beside_paths):
+            if not self._used and len(found := _pair(self._beside_paths)) == len(self._beside_paths):
                 self._used = found
 
     def _note_closed(self, connection: DBAPIConnection, *_: object) -> None:
         with self._opening:
             self._opened.discard(id(connection))
             if not self._opened:
-                self._used = frozenset()
+                self._used = ()
 
     def dispose(self) -> None:
         """Close all connections, and what lies beside the database."""
@@ -705,10 +700,25 @@ class SqliteDatabase(Database):
         return None
 
 
-def _beside(path: Path) -> tuple[Path, ...]:
+# The device and number of -wal and of -shm, of those that are there.
+_Pair: TypeAlias = tuple[tuple[int, int], ...]
+
+
+def _beside(path: Path) -> tuple[str, str]:
     # SQLite follows a link, and has its files beside what the link leads to.
     real = path.resolve()
-    return tuple(real.with_name(real.name + end) for end in ("-wal", "-shm"))
+    return (f"{real}-wal", f"{real}-shm")
+
+
+def _pair(names: tuple[str, str]) -> _Pair:
+    found = []
+    for name in names:
+        try:
+            status = os.stat(name)  # noqa: PTH116  # as above
+        except OSError:
+            continue
+        found.append((status.st_dev, status.st_ino))
+    return tuple(found)
 
 
 def _sqlite_code(error: BaseException | None) -> int:
