@@ -210,6 +210,19 @@ def _contents(path: str) -> str:
     return value
 
 
+# Settings of earlier releases, and what took their place.
+_LOG_IN_LIMITS = "the limits on wrong passwords are ACCOUNTS_LOGIN_FAILURES_PER_BOTH, …_PER_USER and …_PER_NETWORK now"
+_REMOVED = {
+    "ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ACCOUNT": _LOG_IN_LIMITS,
+    "ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_ADDRESS": _LOG_IN_LIMITS,
+}
+
+
+def _hint(unknown: str, names: Iterable[str]) -> str:
+    removed = _REMOVED.get(unknown.removesuffix(_IN_FILE))
+    return f" any more; {removed}. Remove it" if removed else _nearest(unknown, names)
+
+
 def _nearest(unknown: str, names: Iterable[str]) -> str:
     candidates = [name.removeprefix(PREFIX) + end for name in names for end in ("", _IN_FILE)]
     found = difflib.get_close_matches(unknown.removeprefix(PREFIX), candidates, n=1, cutoff=0.7)
@@ -569,7 +582,7 @@ class Settings:
             name = given if given in fields else given.removesuffix(_IN_FILE)
             if name not in fields:
                 if not _is_service_link(given, text):
-                    problems.append(f"{given} is not a setting{_nearest(given, fields)}")
+                    problems.append(f"{given} is not a setting{_hint(given, fields)}")
                 continue
             if name != given and name in environment:
                 problems.append(f"{name} and {given} are both set: set one of them")

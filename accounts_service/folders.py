@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,3 +16,14 @@ def make_private(directory: Path) -> None:
     for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
         missing.mkdir(exist_ok=True)
         missing.chmod(0o700)
+
+
+def give_to_owner_of(path: Path, descriptor: int) -> None:
+    """Give a file that goes with `path` to the owner of that, as SQLite does with its own files.
+
+    Otherwise a command that root runs would make files that the service may not open.
+    """
+    if os.geteuid() == 0:
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            os.fchown(descriptor, status.st_uid, status.st_gid)

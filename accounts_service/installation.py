@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 
 from accounts_service.access.authenticators.internal_users import hash_password
 from accounts_service.config import Settings
@@ -86,6 +87,20 @@ def require_empty_database(settings: Settings) -> None:
         )
 
 
+def _todo(settings: Settings, there: list[Path]) -> str:
+    # The keys file is made last.
+    if settings.keys_file in there:
+        return (
+            "If the password of 'admin' was never shown, make one with 'accounts-service hash-password' and put its"
+            f" hash into {settings.config_dir / 'sg_internal_users.yml'}"
+        )
+    return (
+        "If an earlier 'init' was cut off, run it again once these are removed: "
+        + ", ".join(map(str, there))
+        + ". If they are yours, set ACCOUNTS_CONFIG_DIR to another folder"
+    )
+
+
 def make(settings: Settings) -> str:
     """Make keys and configuration where `settings` says; returns the first administrator's password.
 
@@ -96,7 +111,7 @@ def make(settings: Settings) -> str:
         path for path in (settings.keys_file, *files, settings.config_dir / "sg_internal_users.yml") if path.exists()
     ]
     if there:
-        raise AlreadyThereError(f"{there[0]} is already there; nothing was changed")
+        raise AlreadyThereError(f"{there[0]} is already there; nothing was changed. {_todo(settings, there)}")
     password = secrets.token_urlsafe(18)
     files[settings.config_dir / "sg_internal_users.yml"] = _USERS.format(hash=hash_password(password))
     files[settings.keys_file] = Keyring.generate().to_json()

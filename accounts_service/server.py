@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -250,12 +251,14 @@ def _leave_without(master: int) -> None:
 def wait_for_port(bind: str) -> None:
     """Wait while another process listens at `bind`, as workers of a master that was killed do for a moment.
 
-    Of unix sockets too: gunicorn puts its own in the place of another's, which that one removes when it ends.
+    For a unix socket gunicorn does not ask: it would put its own in the place of one that is in use, and remove it at
+    its end, so that the other server runs and cannot be reached.
     """
     address = parse_address(bind)
-    is_fixed = isinstance(address, str) or (isinstance(address, tuple) and address[1])
-    if not is_fixed or "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ:
+    if "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ or (isinstance(address, tuple) and not address[1]):
         return
+    if isinstance(address, str) and Path(address).exists() and not Path(address).is_socket():
+        sys.exit(f"Error: ACCOUNTS_BIND is {bind}, and that is not a socket: name another path, or move it away.")
     deadline = time.monotonic() + _PORT_SECONDS
     is_told = False
     while _is_taken(address):
@@ -270,7 +273,13 @@ def wait_for_port(bind: str) -> None:
 
 def _is_taken(address: tuple[str, int] | str) -> bool:
     if isinstance(address, str):
-        return _is_listened_at(address)
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(0)
+            try:
+                # EAGAIN, where many connections wait to be accepted.
+                return probe.connect_ex(address) in (0, errno.EAGAIN)
+            except OSError:  # A path that is too long.
+                return False
     with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
         # As gunicorn sets it: connections that were closed a moment ago do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -280,18 +289,6 @@ def _is_taken(address: tuple[str, int] | str) -> bool:
             # Of any other error gunicorn tells.
             return error.errno == errno.EADDRINUSE
     return False
-
-
-def _is_listened_at(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(0)
-        try:
-            probe.connect(path)
-        except BlockingIOError:  # More wait for it than may.
-            return True
-        except OSError:
-            return False
-    return True
 
 
 def mark_repeated_headers(_: object, request: Any) -> None:  # noqa: ANN401  # gunicorn has no types

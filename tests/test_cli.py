@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
+import subprocess
 from pathlib import Path
 
 import bcrypt
@@ -17,6 +19,8 @@ from accounts_service.cli.shared import settings_of_environment
 from accounts_service.config import Settings
 from accounts_service.installation import make
 from accounts_service.storage.sealed import load_keyring
+from tests.support.disks import read_only
+from tests.support.served import COMMAND
 
 BROKEN = {
     "sg_roles.yml": "a: {foo: 1}\nb: {cluster_permissions: ['/(/']}\n",
@@ -69,6 +73,8 @@ def test_init_never_overwrites_and_then_writes_nothing_at_all(there: str) -> Non
     result = run("init")
     assert result.exit_code == 1
     assert f"{there} is already there; nothing was changed" in result.stderr
+    way_out = "hash-password" if there == "var/keys.json" else f"once these are removed: {there}."
+    assert way_out in result.stderr
     assert [path for path in Path("var").rglob("*") if path.is_file()] == [Path(there)]
 
 
@@ -85,6 +91,89 @@ def test_the_database_is_moved_up_and_down_and_told_apart() -> None:
     assert behind.exit_code == 1
     assert "run 'accounts-service db upgrade'" in behind.stderr
     assert run("db", "downgrade", "nonsense").exit_code == 1
+
+
+def test_a_database_of_a_newer_release_is_left_alone_and_the_way_out_is_told() -> None:
+    run("init")
+    run("db", "upgrade")
+    with sqlite3.connect("var/accounts.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for words in (("db", "check"), ("db", "upgrade"), ("db", "downgrade", "0013", "--yes"), ("serve",)):
+        result = run(*words)
+        assert result.exit_code == 1
+        assert "at revision 9999" in result.stderr
+        assert "install the release that made this revision" in result.stderr
+        assert "run 'accounts-service db upgrade'" not in result.stderr
+    with sqlite3.connect("var/accounts.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0014'")
+        connection.execute("INSERT INTO alembic_version VALUES ('0013')")
+    for words in (("db", "check"), ("db", "upgrade"), ("serve",)):
+        assert "alembic_version names 2 revisions (0013, 0014)" in run(*words).stderr
+    assert "FAIL database: SQLite at" in run("doctor").stdout
+    with sqlite3.connect("var/accounts.db") as connection:
+        connection.execute("DELETE FROM alembic_version WHERE version_num = '0013'")
+    assert "name the revision" in run("db", "downgrade", "", "--yes").stderr
+
+
+def test_messages_name_the_file_whatever_the_working_directory_is() -> None:
+    here = Path.cwd()
+    assert f"{here}/var/keys.json: No such file" in run("db", "upgrade").stderr
+    run("init")
+    keys = Path("var/keys.json").read_text(encoding="ascii")
+    for damaged in ("", keys[:-20], "[]"):
+        Path("var/keys.json").write_text(damaged, encoding="ascii")
+        assert run("db", "upgrade").stderr == f"Error: {here}/var/keys.json: the keys file is damaged\n"
+    Path("var/keys.json").write_text(keys, encoding="ascii")
+    assert f"SQLite at {here}/var/accounts.db cannot be used" in run("keys", "report").stderr
+    Path("var/config").rename("elsewhere")
+    assert f"{here}/var/config: There is no such directory" in run("doctor").stdout
+
+
+def test_what_a_command_logs_does_not_stand_in_what_it_prints() -> None:
+    run("init")
+    run("db", "upgrade")
+    before = load_keyring(Path("var/keys.json")).wrapping
+    with read_only(Path("var/accounts.db")):
+        added = run("keys", "add")
+    (key,) = load_keyring(Path("var/keys.json")).wrapping.keys() - before.keys()
+    assert (added.exit_code, added.stdout) == (0, f"{key}\n")
+    assert added.stderr.count("keys.not_recorded") == 1
+
+
+def test_output_that_cannot_be_written_is_told_and_no_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [COMMAND, "hash-password"], input="x" * 20, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode != 0
+    assert result.stderr.startswith("Error: standard output cannot be written (No space left on device)")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_pipe_in_the_directory_is_a_problem_and_keeps_no_process_waiting() -> None:
+    run("init")
+    Path("var/config/sg_authc.yml").unlink()
+    os.mkfifo("var/config/sg_authc.yml")
+    assert run("config", "check").stdout == "sg_authc.yml: Not a regular file\n"
+    assert "FAIL configuration: sg_authc.yml: Not a regular file" in run("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    (
+        ("127.0.0.1:99999/d", "a port or a parameter that cannot be used (port)"),
+        ("127.0.0.1:1/d?sslmode=nonsense", "a port or a parameter that cannot be used (sslmode)"),
+        ("127.0.0.1:1/d?hunter2=x", "a port or a parameter that cannot be used: correct"),
+    ),
+)
+def test_an_address_that_no_driver_takes_is_one_line(monkeypatch: pytest.MonkeyPatch, address: str, told: str) -> None:
+    run("init")
+    monkeypatch.setenv("ACCOUNTS_DATABASE_URL", f"postgresql+psycopg://u:hunter2@{address}")
+    result = run("db", "upgrade")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert told in result.stderr
+    assert told.partition(":")[0] in run("doctor").stdout
+    assert "hunter2" not in result.output + run("doctor").output
 
 
 def test_a_database_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

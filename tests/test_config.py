@@ -139,6 +139,13 @@ def test_unknown_setting_suggests_the_nearest_name(name: str, meant: str) -> Non
     assert problems(**{f"ACCOUNTS_{name}": "1"}) == [told]
 
 
+@pytest.mark.parametrize("end", ("ACCOUNT", "ADDRESS_FILE"))
+def test_setting_of_an_earlier_release_names_what_took_its_place(end: str) -> None:
+    (problem,) = problems(**{f"ACCOUNTS_MENTION_WRONG_PASSWORDS_PER_{end}": "5"})
+    assert "not a setting any more; " in problem
+    assert "ACCOUNTS_LOGIN_FAILURES_PER_BOTH" in problem
+
+
 def test_value_is_read_from_a_file(tmp_path: Path) -> None:
     secret = "postgresql+psycopg://u:hunter2@h/d"
     for end in ("", "\n", "\r\n"):

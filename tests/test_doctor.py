@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -38,7 +38,7 @@ from accounts_service.storage.checkup import PostgresFacts, SqliteFacts, Work
 from accounts_service.storage.database import ReadInterruptedError, SqliteDatabase
 from accounts_service.storage.outbox import Message, Outbox, Standing
 from accounts_service.storage.rotation import Process
-from accounts_service.storage.sealed import Keyring
+from accounts_service.storage.sealed import BadKeysFileError, Keyring
 from accounts_service.web.services import MailServer
 from tests.storage.kit import opened
 from tests.support import personas
@@ -149,12 +149,21 @@ def test_keys_that_cannot_be_used_fail_and_the_rest_is_looked_at(patient: Patien
     assert CANARY not in result.output
 
 
-def test_the_advice_for_keys_fits(patient: Patient) -> None:
+def test_the_advice_for_keys_fits(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = patient.settings.keys_file
     keys.chmod(0o644)
     assert patient.lines()[0].endswith(f" -> chmod 600 {keys}")
+    keys.chmod(0o600)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.access", lambda *_: False)  # Root may read everything.
+        patched.setattr("accounts_service.doctor.examination.load_keyring", _forbidden)
+        assert " -> run this as the service's user" in patient.lines()[0]
     keys.unlink()
     assert " -> restore the keys file" in patient.lines()[0]
+
+
+def _forbidden(path: Path) -> NoReturn:
+    raise BadKeysFileError(f"{path}: Permission denied")
 
 
 # -- Configuration ------------------------------------------------------------
@@ -555,7 +564,8 @@ def test_a_schema_that_does_not_fit_is_found(tmp_path: Path, database_url: str, 
         engine.dispose()
     assert len(lines) == 1
     assert f"is at revision {'none' if revision == 'base' else 'x9'}, this release needs" in lines[0]
-    assert lines[0].endswith("-> run 'accounts-service db upgrade'")
+    todo = "run 'accounts-service db upgrade'" if revision == "base" else "install the release that made this revision"
+    assert f"-> {todo}" in lines[0]
 
 
 def test_a_missing_file_is_found_and_not_made(patient: Patient, tmp_path: Path) -> None:

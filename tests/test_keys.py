@@ -226,6 +226,33 @@ def test_everything_that_is_sealed_is_wrapped_anew_and_the_report_adds_up(servic
     assert reported(installation)["keys"] == {third: after["sum"]["total"]}
 
 
+def test_a_key_that_is_lost_for_good_is_given_up_by_a_command_and_nothing_else_is(service: Service) -> None:
+    installation, database = service.installation, service.services.database
+    service.put(PATH, BODY)
+    lost, _ = rotate(installation)
+    done(installation, "report")
+    assert "is in the keys file" in refused(installation, "remove", lost, "--lost")
+
+    def lose(keyring: Keyring) -> tuple[Keyring, None]:
+        return dataclasses.replace(keyring, wrapping={keyring.active: keyring.wrapping[keyring.active]}), None
+
+    change(installation.keys_file, lose)
+    assert f"keys remove --lost {lost}" in refused(installation, "remove", lost)
+    assert "does not know kffffffff" in refused(installation, "remove", "kffffffff", "--lost")
+    with database.transaction(Processes, AUTHOR) as processes:
+        processes.report(Process("1", WORKER, "here", 4711, (lost,), lost))
+    assert f"worker 4711 on here still hold {lost}" in refused(installation, "remove", lost, "--lost")
+    assert lost in database.recorded_keys()
+    with database.transaction(Processes, AUTHOR) as processes:
+        processes.end("1")
+    told = done(installation, "remove", lost, "--lost")
+    assert told.startswith(f"{lost} is given up. Secrets that only it opens: 2.")
+    assert lost not in database.recorded_keys()
+    findings = CliRunner().invoke(cli.main, ["doctor"], env=installation.environment()).output
+    assert "ok   keys: they are those the database was written with" in findings
+    assert [one["key"] for one in reported(installation, 1)["undecryptable"]] == [lost, lost]
+
+
 def test_what_does_not_open_is_named_left_as_it_is_and_ends_nothing(service: Service) -> None:
     installation, database = service.installation, service.services.database
     service.put(PATH, {**BODY, "proxy_user": "u", "proxy_password": PASSWORD, "proxy_host": "p", "proxy_port": 1})

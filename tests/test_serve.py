@@ -461,13 +461,15 @@ def test_workers_leave_with_their_master_and_the_next_server_waits_for_the_port(
 
 
 @pytest.mark.usefixtures("socket_enabled")
-@pytest.mark.parametrize("is_unix", (False, True))
-def test_a_server_says_that_it_waits_for_its_port_and_goes_on_when_it_is_free(tmp_path: Path, *, is_unix: bool) -> None:
-    """A unix socket that is taken over instead would be removed by the first server when it ends."""
-    address = str(tmp_path / "s") if is_unix else ("127.0.0.1", 0)
-    family = socket.AF_UNIX if is_unix else socket.AF_INET
-    with socket.create_server(address, family=family) as holder, structlog.testing.capture_logs() as lines:
-        bind = f"unix:{address}" if is_unix else f"127.0.0.1:{holder.getsockname()[1]}"
+@pytest.mark.parametrize("family", (socket.AF_INET, socket.AF_UNIX))
+def test_a_server_says_that_it_waits_for_its_port_and_goes_on_when_it_is_free(
+    tmp_path: Path, family: socket.AddressFamily
+) -> None:
+    """A second server on a unix socket would take it from the first, and remove it at its end."""
+    with socket.socket(family) as holder, structlog.testing.capture_logs() as lines:
+        holder.bind(("127.0.0.1", 0) if family is socket.AF_INET else str(tmp_path / "s"))
+        holder.listen()
+        bind = f"127.0.0.1:{holder.getsockname()[1]}" if family is socket.AF_INET else f"unix:{tmp_path / 's'}"
         waiting = threading.Thread(target=wait_for_port, args=(bind,))
         waiting.start()
         wait_for(lambda: bool(lines), "a line of the log")
@@ -476,3 +478,5 @@ def test_a_server_says_that_it_waits_for_its_port_and_goes_on_when_it_is_free(tm
         waiting.join(_PATIENCE_SECONDS)
         assert not waiting.is_alive()
     assert [(line["event"], line["address"]) for line in lines] == [("serve.waiting_for_port", bind)]
+    with pytest.raises(SystemExit, match="that is not a socket"):
+        wait_for_port(f"unix:{tmp_path}")

@@ -143,9 +143,15 @@ def read_directory(directory: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     problems = []
     unreadable = False
+    if not directory.exists():
+        raise UnreadableError([ConfigProblem(str(directory.absolute()), "", "There is no such directory")])
     for name in _names(directory):
         try:
-            with (directory / name).open("rb") as file:
+            # Not blocking: a pipe would keep a worker, which then sees no change any more, waiting for a writer.
+            with open(directory / name, "rb", opener=_open_at_once) as file:  # Path.open has no opener.
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    problems.append(ConfigProblem(name, "", "Not a regular file"))
+                    continue
                 raw = file.read(_LARGEST_FILE + 1)
             if len(raw) > _LARGEST_FILE:
                 problems.append(ConfigProblem(name, "", f"Larger than {_LARGEST_FILE} bytes"))
@@ -167,6 +173,10 @@ def read_directory(directory: Path) -> dict[str, str]:
     if problems:
         raise UnreadableError(problems) if unreadable or for_now else BadConfigurationError(problems)
     return texts | contents
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def files_not_read(directory: Path) -> tuple[str, ...]:

@@ -35,10 +35,28 @@ from accounts_service.storage.sealed import BadKeysFileError
 from accounts_service.web.family import GapError
 
 
-@click.group()
+class _Main(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            try:
+                print(flush=True)  # noqa: T201  # whether that is what fails: an error names no file
+            except OSError:
+                reason = error.strerror or type(error).__name__
+                text = (
+                    f"standard output cannot be written ({reason}): what was to be printed is lost, not what was done"
+                )
+                raise click.ClickException(text) from None
+            raise
+
+
+@click.group(cls=_Main)
 @click.version_option(package_name="accounts-service")
 def main() -> None:
     """Keep an organisation's accounts and answer established account APIs. Settings: docs/settings.md."""
+    # On standard error, so that what a command prints stands alone.
+    logs.configure("warning")
 
 
 @main.command()

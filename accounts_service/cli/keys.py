@@ -36,7 +36,8 @@ def add() -> None:
     # The check value comes after the file: a new key without one is accepted, since the others prove the file. Should
     # this process die here, the next that opens the database with this file adds the value.
     with opened_database():
-        click.echo(key)
+        pass
+    click.echo(key)
 
 
 @keys.command()
@@ -97,11 +98,24 @@ def _wait(database: Database, job: Rewrap, target: str) -> None:
 
 @keys.command()
 @click.argument("key", metavar="ID")
-def remove(key: str) -> None:
-    """Take the key ID out of the keys file. Refused while it is or just was active, or anything is sealed under it."""
+@click.option("--lost", is_flag=True, help="The key is in no copy of the keys file any more: give it up.")
+def remove(key: str, lost: bool) -> None:  # noqa: FBT001  # click's
+    """Take the key ID out of the keys file. Refused while it is or just was active, or anything is sealed under it.
+
+    With --lost: forget a key that the keys file lacks and the database still knows, as after a restore. Refused while
+    a process holds it. What only this key opens stays unreadable.
+    """
+    if lost:
+        _give_up(key)
+        return
     with opened_database() as database:
 
         def act(keyring: Keyring) -> tuple[Keyring, str]:
+            if key not in keyring.wrapping and key in database.recorded_keys():
+                raise click.ClickException(
+                    f"nothing was changed; {key} is not in the keys file, and the database knows it. Bring it back from"
+                    f" a backup of the file. If there is none: accounts-service keys remove --lost {key}"
+                )
             _require(keyring, key)
             if key == keyring.active:
                 raise click.ClickException(f"nothing was changed; {key} is active")
@@ -152,6 +166,26 @@ def report(as_json: bool) -> None:  # noqa: FBT001  # click's
         for one in whole.undecryptable:
             click.echo(f"undecryptable: {one}")
     sys.exit(1 if whole.undecryptable else 0)
+
+
+def _give_up(key: str) -> None:
+    with opened_database() as database:
+        if key in load_keyring(settings_of_environment().keys_file).wrapping:
+            raise click.ClickException(f"nothing was changed; {key} is in the keys file: remove it without --lost")
+        if key not in database.recorded_keys():
+            raise click.ClickException(
+                f"nothing was changed; the database does not know {key} as a key that is lacking"
+            )
+        holders = [process for process in _live(database) if key in process.keys]
+        if holders:
+            raise click.ClickException(
+                f"nothing was changed; {_named(holders)} still hold {key}: restore the keys file before they end"
+            )
+        unread = [one for tally in _tallies(database).values() for one in tally.undecryptable if one.key == key]
+        database.forget_key(key)
+    click.echo(f"{key} is given up. Secrets that only it opens: {len(unread)}.")
+    if unread:
+        click.echo("A read of one is answered with 503 until the secret is sent anew. 'keys report' names them.")
 
 
 def _document(active: str, tallies: dict[str, Tally], whole: Tally) -> dict[str, Json]:

@@ -16,9 +16,15 @@ from accounts_service.config import BadSettingsError, Settings
 from accounts_service.faults import RefusedError
 from accounts_service.storage import migrations
 from accounts_service.storage.audit import Author
-from accounts_service.storage.causes import cause_of
+from accounts_service.storage.causes import CausedError, cause_of
 from accounts_service.storage.checkup import name_of
-from accounts_service.storage.database import Database, ReadInterruptedError, UnopenedError, open_database
+from accounts_service.storage.database import (
+    Database,
+    ReadInterruptedError,
+    SqliteDatabase,
+    UnopenedError,
+    open_database,
+)
 from accounts_service.storage.keys_file import open_vault
 from accounts_service.storage.sealed import BadKeysFileError
 
@@ -82,9 +88,11 @@ def opened_database() -> Iterator[Database]:
     # What is wrong is told below, in one line.
     database.outage.keep_quiet()
     try:
+        if isinstance(database, SqliteDatabase):
+            database.require_paired()
         database.check_keys()
         yield database
-    except (RefusedError, ReadInterruptedError) as error:
+    except (RefusedError, ReadInterruptedError, CausedError) as error:
         raise click.ClickException(f"{name_of(settings.database_url)} cannot be used: {cause_of(error)}") from None
     except (migrations.SchemaMismatchError, BadKeysFileError, CommandError, OSError) as error:
         raise click.ClickException(str(error)) from None

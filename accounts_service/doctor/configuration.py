@@ -96,6 +96,8 @@ def _modes(directory: Path) -> Iterator[Finding]:
         return  # Told as a problem of the directory.
     for name in (USERS, AUTHC, NETBIRD_JWT, *names):
         path = directory / name
+        if not path.is_file():
+            continue
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
             held = "hashes" if name == USERS else _secrets_in(path)
@@ -109,6 +111,8 @@ def _modes(directory: Path) -> Iterator[Finding]:
 def _open_files_of_variables(directory: Path) -> Iterator[Finding]:
     paths: set[str] = set()
     for name in FILES:
+        if not (directory / name).is_file():
+            continue  # A pipe would wait for a writer. Told as a problem of the directory, or not needed.
         try:
             paths |= file_paths((directory / name).read_text(encoding="utf-8", errors="replace"))
         except OSError:

@@ -15,7 +15,7 @@ from accounts_service.doctor.files import judge_files, judge_sqlite
 from accounts_service.doctor.findings import Finding, Status, fail, ok, warn
 from accounts_service.faults import Overloaded, RefusedError
 from accounts_service.storage import migrations
-from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, cause_of, damaged
+from accounts_service.storage.causes import RESTORE, UNRESPONSIVE, CausedError, cause_of, damaged
 from accounts_service.storage.checkup import (
     PostgresFacts,
     SqliteFacts,
@@ -64,15 +64,16 @@ def _visit(
     try:
         if isinstance(database, SqliteDatabase):
             yield from judge_files(database.path)
+            database.require_paired()
         if database.is_missing():
             return
         yield from _connected(database, name, settings)
         if migrations.fits(database):
             yield from _fitting(database, name, settings, keyring, secrets=secrets)
-    except (RefusedError, ReadInterruptedError) as error:
+    except (RefusedError, ReadInterruptedError, CausedError) as error:
         yield _unreached(name, settings.database_url, error)
-    except OSError as error:
-        yield fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    except (OSError, migrations.SchemaMismatchError) as error:
+        yield _unexamined(name, error)
     except DBAPIError as error:
         if damaged(error):
             yield fail("integrity", f"{name} is damaged or no database", RESTORE)
@@ -119,13 +120,19 @@ def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Itera
         yield fail("keys", text, f"restore {path} from its backup, and end none of these processes before")
 
 
+_TODO_ABOUT_LACKING = (
+    "put the key back from another copy of the keys file; 'keys report' tells what needs it. If it is lost for good,"
+    " give it up: 'keys remove --lost'"
+)
+
+
 def _judge_lacking(lacking: frozenset[str], live: list[Process], path: Path) -> Finding:
     if not lacking:
         return ok("keys", "they are those the database was written with")
     text = f"{path} lacks {few(sorted(lacking))}, which 'keys remove' has not removed"
     holders = [str(process) for process in live if not lacking.isdisjoint(process.keys)]
     if not holders:
-        return warn("keys", text, "put the key back from a later keys file; 'keys report' tells what needs it")
+        return warn("keys", text, _TODO_ABOUT_LACKING)
     todo = f"restore the later {path} from its backup, and end none of these processes before"
     return fail("keys", f"{text}: only {few(holders)} can be seen to hold it", todo)
 
@@ -147,6 +154,13 @@ def _writes(database: Database, name: str) -> Iterator[Finding]:
         yield ok("writes", "a row was written and taken back")
 
 
+def _unexamined(name: str, error: OSError | migrations.SchemaMismatchError) -> Finding:
+    if isinstance(error, OSError):
+        return fail("database", f"{name} cannot be looked at: {error.strerror}", "run this as the service's user")
+    text, _, todo = str(error).partition("; ")
+    return fail("database", f"{name} cannot be used: {text}", todo)
+
+
 def _unreached(name: str, url: str, error: BaseException) -> Finding:
     cause = cause_of(error)
     if cause.name == "damaged":
@@ -164,7 +178,7 @@ def _connected(database: Database, name: str, settings: Settings) -> Iterator[Fi
         yield ok("database", f"{name}, at revision {revision}")
     else:
         text = f"{name} is at revision {revision or 'none'}, this release needs {migrations.head()}"
-        yield fail("database", text, "run 'accounts-service db upgrade'")
+        yield fail("database", text, migrations.todo_about(revision))
     match facts:
         case SqliteFacts():
             yield from judge_sqlite(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,8 +37,14 @@ def examine(environment: Mapping[str, str], *, secrets: bool = False) -> Iterato
 def _todo_about_keys(path: Path) -> str:
     try:
         status = path.stat()
+    except PermissionError:
+        return _AS_SERVICE
     except OSError:
-        return "restore the keys file; without it no secret can be opened"
+        return _RESTORE
     if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o027:
         return f"chmod 600 {path}"
-    return "restore the keys file; without it no secret can be opened"
+    return _RESTORE if os.access(path, os.R_OK) else _AS_SERVICE
+
+
+_RESTORE = "restore the keys file; without it no secret can be opened"
+_AS_SERVICE = "run this as the service's user; if you do, give the file to that user"

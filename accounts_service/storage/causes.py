@@ -32,6 +32,25 @@ class Cause:
         return f"{self.text}: {self.todo}"
 
 
+class CausedError(Exception):
+    """What happened is known, and is no error of a driver or of the system."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.text)
+        self.cause = cause
+
+
+REMOVED = Cause(
+    "files_removed",
+    "its -wal or -shm was removed or replaced while it was in use",
+    "before you restart the service, see 'A SQLite file was replaced' in docs/operations.md: the removed -wal may be"
+    " the only place of the last changes",
+)
+LEFT = Cause(
+    "files_left",
+    "the file was replaced while the -wal or -shm of the former file stayed",
+    "move both away; see 'A SQLite file was replaced' in docs/operations.md",
+)
 UNKNOWN = Cause("unknown", "it cannot be reached or read, or is busy", "look at its log, and at the disk")
 UNRESPONSIVE = Cause("unresponsive", "it does not answer in time", "look at its log, and for what holds its locks")
 _FOREIGN_KEYS = Cause(
@@ -86,11 +105,17 @@ _STATES = {
 _WORDS = tuple(
     (re.compile(pattern), meaning)
     for pattern, meaning in (
+        # Before the others: what follows quotes a value, which may say anything.
+        (r"(invalid (port|sslmode)|for connection option|invalid \"?\w+\"? value: |bad value for \w+)", "PARAMETER"),
+        (r"invalid (connection option|value for parameter)|definition of service .* not found", "PARAMETER"),
+        (r"could not parse network address|weak sslmode", "PARAMETER"),
+        (r"GSSAPI encryption required|channel binding|authentication method requirement", "REQUIREMENT"),
+        (r"session is (not )?read-only|server is (not )?in hot standby mode", "REQUIREMENT"),
         (r"password authentication failed|no password supplied", "28P01"),
         (r"no pg_hba\.conf entry|role .* (does not exist|is not permitted)|authentication failed", "28000"),
         (r"database .* does not exist", "3D000"),
         (r"too many (connections|clients)|connection slots are reserved", "53300"),
-        (r"starting up|shutting down|in recovery mode|not (yet )?accepting connections", "57P03"),
+        (r"starting up|shutting down|in recovery mode|not (yet |currently )?accepting connections", "57P03"),
         (r"permission denied for database", "42501"),
         (r"resolve host|translate host name|Name or service not known", "EAI_NONAME"),
         (r"Connection refused", "ECONNREFUSED"),
@@ -116,7 +141,22 @@ _REACHING = {
         "no TLS connection was agreed on",
         "see that the server has TLS; compare its certificate with sslmode and sslrootcert in ACCOUNTS_DATABASE_URL",
     ),
+    "PARAMETER": (
+        "bad_parameter",
+        "ACCOUNTS_DATABASE_URL has a port or a parameter that cannot be used",
+        "correct the port, or what follows the ? in it; a ? of the password is written %3F",
+    ),
+    "REQUIREMENT": (
+        "not_offered",
+        "it does not offer what a parameter of ACCOUNTS_DATABASE_URL requires",
+        "compare target_session_attrs, gssencmode, channel_binding and require_auth in it with the server",
+    ),
 }
+# Parameters of libpq, which its words name; any other word may be a part of the password.
+_PARAMETERS = re.compile(
+    r"(?:invalid |for connection option |bad value for |for parameter )\"?(port|\w*ssl\w*|connect_timeout|keepalives\w*"
+    r"|tcp_user_timeout|target_session_attrs|gssencmode|channel_binding|client_encoding|load_balance_hosts|require_auth)\b"
+)
 
 _WRITABLE = "make file and folder writable for the service's user; if they were, look for errors of the disk"
 # https://www.sqlite.org/rescode.html
@@ -158,6 +198,8 @@ MISSING = Cause(*_ERRNOS[errno.ENOENT])
 def cause_of(error: BaseException | None) -> Cause:
     """Find what is behind `error`, in it or in what it came from; UNKNOWN where nothing tells."""
     for one in _chain(error):
+        if isinstance(one, CausedError):
+            return one.cause
         if isinstance(one, BadKeysFileError):
             return _FOREIGN_KEYS
         found = _by_state(one) or _by_sqlite(one) or _by_errno(one) or _by_words(one)
@@ -234,6 +276,8 @@ def _by_words(error: BaseException) -> Cause | None:
         if pattern.search(words):
             if meaning in _REACHING:
                 name, text, todo = _REACHING[meaning]
-                return Cause(name, text if meaning == "TLS" else f"{text} ({meaning})", todo)
+                known = _PARAMETERS.search(words) if meaning == "PARAMETER" else None
+                detail = known[1] if known else meaning if meaning.startswith("E") else ""
+                return Cause(name, f"{text} ({detail})" if detail else text, todo)
             return _of_state(meaning)
     return None

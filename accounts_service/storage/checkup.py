@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
@@ -96,7 +97,7 @@ def name_of(url: str) -> str:
     """Name the database of `url` without user, password and options."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return f"SQLite at {parsed.database}"
+        return f"SQLite at {Path(parsed.database or '').absolute()}"
     if is_ambiguous(url):
         return "PostgreSQL"
     return f"PostgreSQL at {parsed.host or 'the local socket'}/{parsed.database or ''}"

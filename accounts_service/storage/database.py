@@ -17,10 +17,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import structlog
 from sqlalchemy import (
@@ -46,7 +46,7 @@ from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.folders import make_private
 from accounts_service.lines import Line, NoLine
 from accounts_service.storage import audit, key_checks
-from accounts_service.storage.causes import state_of
+from accounts_service.storage.causes import LEFT, REMOVED, CausedError, state_of
 from accounts_service.storage.outage import Access, Outage
 from accounts_service.storage.sealed import BadKeysFileError, Keyring, Vault
 from accounts_service.storage.statements import Statement, Value
@@ -294,6 +294,7 @@ class Database(ABC):
         self._checking = threading.Lock()
         self._keys_are_checked = False
         self._keys_were_refused = False
+        self._keys_were_not_recorded = False
 
     @contextmanager
     def reading(self, store: type[S]) -> Iterator[S]:
@@ -433,8 +434,11 @@ class Database(ABC):
                         key_checks.record(connection, self._vault)
                 except RefusedError as error:
                     # Reads go on with a database that takes no writes. The next write tries again.
-                    log.warning("keys.not_recorded", reason=type(error.fault).__name__)
+                    if not self._keys_were_not_recorded:
+                        log.warning("keys.not_recorded", reason=type(error.fault).__name__)
+                    self._keys_were_not_recorded = True
                     return False
+                self._keys_were_not_recorded = False
                 return True
         return False
 
@@ -600,7 +604,13 @@ class SqliteDatabase(Database):
         super().__init__(vault, clock, capacity, writing_at_once=1)
         path = path.absolute()
         self.path = path
+        self._name = str(path)
         self._file: tuple[int, int] | None = None
+        self._beside_paths = _beside(path)
+        self._opening = threading.Lock()
+        self._opened = set[int]()
+        # The -wal and -shm of the connections that are open. Nothing but the last of all to close takes them away.
+        self._used: _Pair = ()
         self._turnstile = Turnstile(path, capacity.wait_s)
         # mode=rw: a file that is missing is not made, empty, by who only wants to
         # read; `create` makes it (https://www.sqlite.org/uri.html).
@@ -622,6 +632,9 @@ class SqliteDatabase(Database):
         event.listen(self._reader, "connect", _prepare_reader)
         event.listen(self._writer, "connect", _prepare_writer)
         for engine in (self._reader, self._writer):
+            event.listen(engine, "connect", self._note_opened)
+            event.listen(engine, "close", self._note_closed)
+            event.listen(engine, "close_detached", self._note_closed)
             event.listen(engine, "checkin", _note_use)
             event.listen(engine, "handle_error", give_up_sqlite)
 
@@ -652,16 +665,57 @@ class SqliteDatabase(Database):
     def _stay_with_the_file(self, access: Access) -> None:
         # A connection goes on with the file it has opened, also after another
         # was put in its place, as one does to restore a backup: what it writes
-        # then is acknowledged and lost.
+        # then is acknowledged and lost. So it is with -wal and -shm, and here
+        # closing may write the removed -wal into a backup: nothing is touched
+        # (https://www.sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use).
+        # Each access does this: os.stat of a text costs half of what Path.stat does.
         try:
-            status = self.path.stat()
+            status = os.stat(self._name)  # noqa: PTH116
         except OSError as error:
             raise self.outage.failed(access, error) from error
         file = (status.st_dev, status.st_ino)
-        if file != self._file:
+        if file == self._file:
+            if self._used and _pair(self._beside_paths) != self._used:
+                problem = CausedError(REMOVED)
+                raise self.outage.failed(access, problem) from problem
+        else:
+            self._beside_paths = _beside(self.path)
+            if self._used and not set(self._used).isdisjoint(_pair(self._beside_paths)):
+                problem = CausedError(LEFT)
+                raise self.outage.failed(access, problem) from problem
             self._reader.dispose()
             self._writer.dispose()
             self._file = file
+
+    def require_paired(self) -> None:
+        """Raise CausedError if a process, of those we may look into, uses a removed -wal or -shm (proc(5)).
+
+        What a process that starts now would write, that one does not see, and the other way round.
+        """
+        removed = {Path(f"{name} (deleted)") for name in _beside(self.path)}
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # It has ended, or is another user's.
+                if any(file.readlink() in removed for file in (process / "fd").iterdir()):
+                    found.append(int(process.name))
+        if found:
+            raise CausedError(
+                replace(REMOVED, text=f"{REMOVED.text} by processes {', '.join(map(str, sorted(found)))}")
+            )
+
+    def _note_opened(self, connection: DBAPIConnection, _: object) -> None:
+        # Reads, so that -wal and -shm are opened, where the file has them.
+        _pragmas(connection, "schema_version")
+        with self._opening:
+            self._opened.add(id(connection))
+            if not self._used and len(found := _pair(self._beside_paths)) == len(self._beside_paths):
+                self._used = found
+
+    def _note_closed(self, connection: DBAPIConnection, *_: object) -> None:
+        with self._opening:
+            self._opened.discard(id(connection))
+            if not self._opened:
+                self._used = ()
 
     def dispose(self) -> None:
         """Close all connections, and what lies beside the database."""
@@ -689,6 +743,27 @@ class SqliteDatabase(Database):
         if code in _SQLITE_OUTAGES or str(error.orig).startswith(_SQLITE_NOT_MIGRATED):
             return Meaning.OUTAGE
         return None
+
+
+# The device and number of -wal and of -shm, of those that are there.
+_Pair: TypeAlias = tuple[tuple[int, int], ...]
+
+
+def _beside(path: Path) -> tuple[str, str]:
+    # SQLite follows a link, and has its files beside what the link leads to.
+    real = path.resolve()
+    return (f"{real}-wal", f"{real}-shm")
+
+
+def _pair(names: tuple[str, str]) -> _Pair:
+    found = []
+    for name in names:
+        try:
+            status = os.stat(name)  # noqa: PTH116  # as above
+        except OSError:
+            continue
+        found.append((status.st_dev, status.st_ino))
+    return tuple(found)
 
 
 def _sqlite_code(error: BaseException | None) -> int:
@@ -829,8 +904,8 @@ class PostgresDatabase(Database):
     def _meaning(self, error: exc.DBAPIError) -> Meaning | None:
         state = getattr(error.orig, "sqlstate", None)
         if state is None:
-            # The driver itself failed to reach or understand the server.
-            return Meaning.OUTAGE if isinstance(error, exc.OperationalError) else None
+            # The driver itself failed to reach or understand the server, or what the address of it says.
+            return Meaning.OUTAGE if isinstance(error, exc.OperationalError) or error.statement is None else None
         if state in _RACES:
             return Meaning.RACE
         if state in _WAITED_TOO_LONG:

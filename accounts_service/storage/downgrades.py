@@ -51,6 +51,9 @@ def plan(database: Database, revision: str, stored: Sequence[Stored]) -> Plan:
     before = migrations.current(database)
     if before is None:
         raise DowngradeRefusedError("the database has no schema yet, so there is nothing to take back")
+    migrations.require_known(before)
+    if not revision:
+        raise DowngradeRefusedError("nothing was changed: name the revision to go back to, or base")
     after, gone = _difference(before, revision)
     with database.looking() as connection:
         if connection.dialect.name == "postgresql":

@@ -40,6 +40,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite writes it 
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from accounts_service.faults import Json, Overloaded, RefusedError, TooManyAttempts
+from accounts_service.folders import give_to_owner_of
 from accounts_service.lines import Line
 from accounts_service.storage.audit import Change
 from accounts_service.storage.database import Database, RecordedStatement, SqliteDatabase, Store, give_up_sqlite
@@ -321,6 +322,7 @@ class SqliteLimits(Limits):
         # For its owner alone from the first moment.
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            give_to_owner_of(self._database.path, descriptor)
             status = os.fstat(descriptor)
         finally:
             os.close(descriptor)

@@ -194,13 +194,16 @@ def load_keyring(path: Path) -> Keyring:
         with open(path, "rb", opener=_open_at_once) as file:  # Path.open has no opener.
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise BadKeysFileError(f"{path} is not a file")
+                raise BadKeysFileError(f"{path.absolute()} is not a file")
             if stat.S_IMODE(status.st_mode) & 0o027:
-                raise BadKeysFileError(f"{path} may be read by others or written by the group; chmod 600 it")
+                raise BadKeysFileError(f"{path.absolute()} may be read by others or written by the group; chmod 600 it")
             data = file.read()
     except OSError as error:
-        raise BadKeysFileError(f"{path}: {error.strerror}") from None
-    return Keyring.from_json(data)
+        raise BadKeysFileError(f"{path.absolute()}: {error.strerror}") from None
+    try:
+        return Keyring.from_json(data)
+    except BadKeysFileError as error:
+        raise BadKeysFileError(f"{path.absolute()}: {error}") from None
 
 
 def _open_at_once(path: str, flags: int) -> int:

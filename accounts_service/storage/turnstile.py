@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from accounts_service.folders import give_to_owner_of
+
 
 class QueueTimeoutError(Exception):
     """The writer was not free in time."""
@@ -75,6 +77,7 @@ class Turnstile:
     """One writer at a time among all processes that use the same `path`."""
 
     def __init__(self, path: Path, timeout: float) -> None:
+        self._of = path
         self._paths = (path.with_name(path.name + "-turn"), path.with_name(path.name + "-writer"))
         self._timeout = timeout
         self._line = Line()
@@ -122,7 +125,8 @@ class Turnstile:
         opened: list[int] = []
         try:
             for path in self._paths:
-                opened.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # noqa: PERF401  # closed below
+                opened.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                give_to_owner_of(self._of, opened[-1])
         except OSError:
             for file in opened:
                 os.close(file)

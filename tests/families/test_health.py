@@ -164,6 +164,15 @@ def test_a_probe_compiles_no_query_anew(service: Service) -> None:
     assert "CACHE_MISS" not in outcomes
 
 
+@pytest.mark.any_database
+def test_schema_of_two_revisions_makes_the_service_unready(service: Service) -> None:
+    with service.services.database.begin() as connection:
+        connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num TEXT)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001'), ('0002')"))
+    answer = service.get("/readyz", by=None)
+    assert (answer.status_code, parts(service.get("/readyz", by="admin"))["database"]["ok"]) == (503, False)
+
+
 def test_missing_file_is_not_told_as_another_schema(sqlite_service: Service) -> None:
     """An upgrade would make an empty database in the place where the disk of the right one is not mounted."""
     database = sqlite_service.services.database

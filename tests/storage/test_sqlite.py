@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Connection, event, exc, func, insert, literal, select, text
 
+from accounts_service.cli import main
 from accounts_service.doctor.files import judge_files
 from accounts_service.doctor.findings import Status
 from accounts_service.families.signals.store.accounts import Key
@@ -18,7 +21,9 @@ from accounts_service.families.signals.tables import ACCOUNT
 from accounts_service.faults import Overloaded, RefusedError, Unavailable
 from accounts_service.storage import database as module
 from accounts_service.storage import migrations
+from accounts_service.storage.causes import cause_of
 from accounts_service.storage.database import Capacity, Database, SqliteDatabase
+from accounts_service.storage.limits import open_limits
 from tests.storage.kit import CANARY, VAULT, Bare, audited, document, opened, put, rows, sqlite
 from tests.support.disks import fill, read_only, small_disk
 
@@ -384,6 +389,68 @@ def test_a_file_put_in_the_databases_place_is_used_at_once_and_nothing_is_writte
     assert put(database).version == 2
     with closing(sqlite3.connect(database.path)) as connection:
         assert connection.execute("SELECT version FROM signals_account").fetchall() == [(2,)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_files_that_a_command_of_root_makes_belong_to_the_owner_of_the_database(sqlite_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    for beside in path.parent.glob(f"{path.name}?*"):
+        beside.unlink()
+    os.chown(path, 65534, 65534)
+    with opened(sqlite_url, IMPATIENT) as database:
+        put(database)
+        open_limits(database, VAULT).note_failure("kind", "whose")
+        made = {one.name.removeprefix(path.name): one.stat().st_uid for one in path.parent.glob(f"{path.name}?*")}
+    assert made.keys() == {"-turn", "-writer", "-wal", "-shm", ".limits", ".limits-wal", ".limits-shm"}
+    assert {*made.values()} == {65534}
+
+
+@pytest.mark.parametrize("removed", (("-wal",), ("-shm",), ("-wal", "-shm")))
+def test_nothing_is_confirmed_once_a_file_beside_the_database_was_removed(
+    database: SqliteDatabase, sqlite_url: str, removed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database)
+    for suffix in removed:
+        database.path.with_name(database.path.name + suffix).unlink()
+    for act in (lambda: put(database), database.ping):
+        with pytest.raises(RefusedError) as caught:
+            act()
+        assert cause_of(caught.value).name == "files_removed"
+    monkeypatch.setenv("ACCOUNTS_DATABASE_URL", sqlite_url)
+    monkeypatch.setattr("accounts_service.cli.shared.open_vault", lambda _: VAULT)
+    command = CliRunner().invoke(main, ["db", "upgrade"])
+    assert command.exit_code == 1
+    assert (
+        f"cannot be used: its -wal or -shm was removed or replaced while it was in use by processes {os.getpid()}: "
+        in (command.stderr)
+    )
+
+
+def test_another_file_is_not_used_with_the_wal_of_the_one_before(database: SqliteDatabase, tmp_path: Path) -> None:
+    put(database)
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute(f"VACUUM INTO '{tmp_path / 'backup.db'}'")
+    put(database)
+    (tmp_path / "backup.db").replace(database.path)
+    for act in (lambda: put(database), database.ping):
+        with pytest.raises(RefusedError) as caught:
+            act()
+        assert cause_of(caught.value).name == "files_left"
+    for suffix in ("-wal", "-shm"):
+        database.path.with_name(database.path.name + suffix).unlink()
+    assert [row.version for row in rows(database, ACCOUNT)] == [1]
+    assert put(database).version == 2
+
+
+def test_files_that_came_and_went_by_themselves_are_no_reason_to_refuse(
+    database: SqliteDatabase, sqlite_url: str
+) -> None:
+    put(database)
+    database.dispose()
+    assert not database.path.with_name(f"{database.path.name}-wal").exists()
+    with opened(sqlite_url, IMPATIENT) as other:
+        put(sqlite(other))
+    assert put(database).version == 3
 
 
 def test_a_file_that_is_gone_is_an_outage_and_not_made_anew(database: SqliteDatabase, tmp_path: Path) -> None:

@@ -54,11 +54,20 @@ def current(database: Database) -> str | None:
     if database.is_missing():
         return None
     with database.looking() as connection:
-        if not inspect(connection).has_table(_VERSION.name):
-            return None
-        # Alembic's own query is another one with each call, so that /readyz would fill the cache of compiled queries.
-        revision: str | None = connection.execute(_REVISION).scalar_one_or_none()
-    return revision
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    # Alembic's own query is another one with each call, so that /readyz would fill the cache of compiled queries.
+    revisions = sorted(connection.execute(_REVISION).scalars())
+    if len(revisions) > 1:
+        raise SchemaMismatchError(
+            f"the table alembic_version names {len(revisions)} revisions ({', '.join(revisions)}), and there is"
+            " always one; nothing was changed. Restore a backup, or remove the row that is not the database's"
+        )
+    return next(iter(revisions), None)
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -87,14 +96,39 @@ def require(database: Database) -> None:
         raise SchemaMismatchError(f"the database: {MISSING}")
     if not _fits(found):
         raise SchemaMismatchError(
-            f"the database is at revision {found or 'none'}, this release needs {head()}: "
-            "run 'accounts-service db upgrade'"
+            f"the database is at revision {found or 'none'}, this release needs {head()}: {todo_about(found)}"
         )
 
 
 def fits(database: Database) -> bool:
     """Tell whether this release can work with the database as it is. Raises RefusedError."""
-    return _fits(current(database))
+    try:
+        return _fits(current(database))
+    except SchemaMismatchError:
+        return False
+
+
+def todo_about(revision: str | None) -> str:
+    """Return what to do about a database at `revision`, which this release cannot work with."""
+    if _is_known(revision):
+        return "run 'accounts-service db upgrade'"
+    return (
+        "install the release that made this revision, which is not known here, or take the database back with its"
+        " 'accounts-service db downgrade'; if no release did, ACCOUNTS_DATABASE_URL names another program's database"
+    )
+
+
+def _is_known(revision: str | None) -> bool:
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    return revision is None or revision in known
+
+
+def require_known(revision: str | None) -> None:
+    """Raise SchemaMismatchError if this release has no way from `revision` to any other."""
+    if not _is_known(revision):
+        raise SchemaMismatchError(
+            f"the database is at revision {revision}, nothing was changed: {todo_about(revision)}"
+        )
 
 
 def _fits(revision: str | None) -> bool:
@@ -116,6 +150,7 @@ def _move(
             connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(4202026111)"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        require_known(_revision(connection))
         if require is not None:
             require(connection)
         config = alembic_config()
