@@ -143,8 +143,13 @@ def read_directory(directory: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     problems = []
     unreadable = False
-    if not directory.exists():
-        raise UnreadableError([ConfigProblem(str(directory.absolute()), "", "There is no such directory")])
+    try:
+        directory.stat()
+    except OSError as error:
+        problem = f"Cannot be read: {error.strerror}"
+        if isinstance(error, FileNotFoundError):
+            problem = "There is no such directory"
+        raise UnreadableError([ConfigProblem(str(directory.absolute()), "", problem)]) from None
     for name in _names(directory):
         try:
             # Not blocking: a pipe would keep a worker, which then sees no change any more, waiting for a writer.

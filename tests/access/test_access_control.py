@@ -587,7 +587,7 @@ def test_a_vanished_directory_changes_nothing(start: Start, clock: Clock, direct
     first = access.current()
     directory.remove()
     assert later(access, clock) is first
-    assert {problem.error for problem in problems_of(access)} == {"File does not exist"}
+    assert {problem.error for problem in problems_of(access)} == {"There is no such directory"}
 
 
 def test_the_file_of_domains_may_come_and_go(start: Start, clock: Clock, directory: Directory) -> None:
@@ -625,8 +625,16 @@ def test_a_file_link_that_leads_nowhere_is_no_file_left_out(start: Start, clock:
     assert problems_of(access) == (ConfigProblem("sg_authc.yml", "", "Cannot be read: No such file or directory"),)
 
 
-def too_many_open(path: Path, mode: str) -> None:
-    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path), mode)
+def too_many_open(path: Path, *_: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+
+def test_a_pipe_in_the_place_of_a_file_is_no_file(start: Start, clock: Clock, directory: Directory) -> None:
+    access = start()
+    (directory.path / "sg_roles.yml").unlink()
+    os.mkfifo(directory.path / "sg_roles.yml")
+    assert allowed(later(access, clock))
+    assert problems_of(access) == (ConfigProblem("sg_roles.yml", "", "Not a regular file"),)
 
 
 def test_what_cannot_be_read_for_now_is_read_at_a_later_look(
@@ -635,7 +643,7 @@ def test_what_cannot_be_read_for_now_is_read_at_a_later_look(
     access = start()
     directory.write(REVOKED)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", too_many_open)
+        patch.setattr(os, "open", too_many_open)
         assert allowed(later(access, clock))
         assert allowed(later(access, clock))
     assert {problem.error for problem in problems_of(access)} == {"Cannot be read: Too many open files"}
@@ -708,7 +716,7 @@ def test_what_cannot_be_read_at_the_start_is_read_at_a_later_look(
     directory.write(REVOKED)
     with monkeypatch.context() as patch:
         patch.setattr(LastGood, "load", lambda _: last_good)
-        patch.setattr(Path, "open", too_many_open)
+        patch.setattr(os, "open", too_many_open)
         access = start()
     assert allowed(access.current())
     assert not allowed(later(access, clock))
