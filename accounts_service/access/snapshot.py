@@ -143,13 +143,7 @@ def read_directory(directory: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     problems = []
     unreadable = False
-    try:
-        directory.stat()
-    except OSError as error:
-        problem = f"Cannot be read: {error.strerror}"
-        if isinstance(error, FileNotFoundError):
-            problem = "There is no such directory"
-        raise UnreadableError([ConfigProblem(str(directory.absolute()), "", problem)]) from None
+    _require_directory(directory)
     for name in _names(directory):
         try:
             # Not blocking: a pipe would keep a worker, which then sees no change any more, waiting for a writer.
@@ -178,6 +172,16 @@ def read_directory(directory: Path) -> dict[str, str]:
     if problems:
         raise UnreadableError(problems) if unreadable or for_now else BadConfigurationError(problems)
     return texts | contents
+
+
+def _require_directory(directory: Path) -> None:
+    try:
+        directory.stat()
+    except OSError as error:
+        problem = f"Cannot be read: {error.strerror}"
+        if isinstance(error, FileNotFoundError):
+            problem = "There is no such directory"
+        raise UnreadableError([ConfigProblem(str(directory.absolute()), "", problem)]) from None
 
 
 def _open_at_once(path: str, flags: int) -> int:
