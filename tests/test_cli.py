@@ -237,7 +237,7 @@ def test_config_check_reads_the_directory_of_the_settings(monkeypatch: pytest.Mo
     monkeypatch.setenv("ACCOUNTS_CONFIG_DIR", "elsewhere")
     result = run("config", "check")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: ACCOUNTS_CONFIG_DIR is elsewhere, and that is not a directory\n"
+    assert result.stderr == "Error: ACCOUNTS_CONFIG_DIR: there is no directory elsewhere; correct the setting\n"
 
 
 def test_config_check_finds_what_doctor_finds() -> None:

@@ -218,7 +218,7 @@ def test_with_create_there_is_an_account_in_which_nobody_can_sign_in(service: Se
 
 def test_without_create_an_account_must_be_there() -> None:
     words = ("token", "create", "--family", "mention", "--principal", EMAIL)
-    assert refused(*words) == f"Error: there is no {EMAIL}; --create makes it\n"
+    assert refused(*words) == f"Error: mention has no {EMAIL}; add --create to make it\n"
     assert listed() == []
 
 

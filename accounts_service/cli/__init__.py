@@ -170,7 +170,7 @@ def config_check(directory: Path | None) -> None:
     if directory is None:
         directory = settings_of_environment().config_dir
         if not directory.is_dir():
-            raise click.ClickException(f"ACCOUNTS_CONFIG_DIR is {directory}, and that is not a directory")
+            raise click.ClickException(f"ACCOUNTS_CONFIG_DIR: there is no directory {directory}; correct the setting")
     built_ins = app.built_ins()
     try:
         configuration = parse(read_directory(directory), built_ins)

@@ -167,7 +167,7 @@ def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
     for text in strange:
         yield warn("groups", f"{text}, which is not an action group", "see docs/privileges.md for the list")
     if not undefined and not strange and not idle:
-        yield ok("roles", f"{len(configuration.roles)} defined, each name leads somewhere")
+        yield ok("roles", f"{len(configuration.roles)} defined, each group that they name is defined")
     administrators = {
         name
         for name, role in defined.items()
@@ -176,7 +176,7 @@ def judge_roles(configuration: Configuration, built_ins: BuiltIns) -> Iterator[F
     if any(administrators & roles for roles in _roles_by_user(configuration, built_ins).values()) or any(
         not mapping.is_empty for role, mapping in configuration.mappings.by_role.items() if role in administrators
     ):
-        yield ok("administrator", "somebody may do everything")
+        yield ok("administrator", "at least one user or mapping has all privileges")
     else:
         yield warn(
             "administrator", "nobody may do everything", "map somebody to SGS_ALL_ACCESS in sg_roles_mapping.yml"

@@ -122,7 +122,7 @@ def judge_keys(database: Database, keyring: Keyring | None, path: Path) -> Itera
 
 _TODO_ABOUT_LACKING = (
     "put the key back from another copy of the keys file; 'keys report' tells what needs it. If it is lost for good,"
-    " give it up: 'keys remove --lost'"
+    " give it up: 'keys remove --lost ID'"
 )
 
 

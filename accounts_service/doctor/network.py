@@ -33,7 +33,7 @@ def judge_network(configuration: Configuration, settings: Settings) -> Iterator[
     if settings.trusted_socket_users and not settings.bind.startswith("unix:"):
         text = f"ACCOUNTS_TRUSTED_SOCKET_USERS has no effect at {settings.bind}"
         strange.append(warn("bind", text, "bind to a unix socket"))
-    yield from strange or [ok("proxies", "nobody is believed without need")]
+    yield from strange or [ok("proxies", "no proxy or user is trusted without need")]
 
 
 def _proxies(network: NetworkSettings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alembic import command
 from alembic.runtime.migration import MigrationContext
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, column, create_engine, exists, func, inspect, select, table, text
 
 from accounts_service.storage import migrations
@@ -46,7 +47,7 @@ class Plan:
 def plan(database: Database, revision: str, stored: Sequence[Stored]) -> Plan:
     """Find what is lost by taking the database back to `revision`, as Alembic names it.
 
-    Raises DowngradeRefusedError, RefusedError, and CommandError for a revision that does not exist.
+    Raises DowngradeRefusedError, also for a revision that does not exist, and RefusedError.
     """
     before = migrations.current(database)
     if before is None:
@@ -54,7 +55,10 @@ def plan(database: Database, revision: str, stored: Sequence[Stored]) -> Plan:
     migrations.require_known(before)
     if not revision:
         raise DowngradeRefusedError("nothing was changed: name the revision to go back to, or base")
-    after, gone = _difference(before, revision)
+    try:
+        after, gone = _difference(before, revision)
+    except CommandError as error:
+        raise DowngradeRefusedError(f"nothing was changed: {error}. docs/upgrading.md lists the revisions") from None
     with database.looking() as connection:
         if connection.dialect.name == "postgresql":
             # Counting takes as long as it takes. The connection is closed with the command.

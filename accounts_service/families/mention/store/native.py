@@ -28,7 +28,7 @@ class AccountTokens(NativeTokens):
         account = accounts.by_email(order.principal)
         if account is None:
             if not order.create:
-                raise BadTokenOrderError(f"there is no {order.principal}; --create makes it")
+                raise BadTokenOrderError(f"mention has no {order.principal}; add --create to make it")
             if is_misleading(order.principal):
                 raise BadTokenOrderError(f"{order.principal!r} has invisible characters")
             name = order.principal.partition("@")[0]

@@ -24,7 +24,7 @@ class UserTokens(NativeTokens):
         user = users.find(order.principal)
         if user is None:
             if not order.create:
-                raise BadTokenOrderError(f"there is no {order.principal}; --create makes it")
+                raise BadTokenOrderError(f"netbird has no {order.principal}; add --create to make it")
             user = self._join(users, order, role or USER)
         elif order.account is not None and _domain_of(users, user) != domain_key(order.account):
             raise BadTokenOrderError(f"{order.principal} belongs to another account")

@@ -33,7 +33,7 @@ class AccountTokens(NativeTokens):
             if not isinstance(error.fault, NoSuchObject):
                 raise
             if not order.create:
-                raise BadTokenOrderError(f"there is no {order.principal}; --create makes it") from None
+                raise BadTokenOrderError(f"wavefront has no {order.principal}; add --create to make it") from None
             wish = Wish(permissions=order.permissions)
             account = accounts.make(_ALL, _identifier(order.principal, kind, settings), kind, wish).account
         else:
