@@ -199,7 +199,10 @@ def load_keyring(path: Path) -> Keyring:
                 raise BadKeysFileError(f"{path.absolute()} may be read by others or written by the group; chmod 600 it")
             data = file.read()
     except OSError as error:
-        raise BadKeysFileError(f"{path.absolute()}: {error.strerror}") from None
+        problem = f"{path.absolute()}: {error.strerror}"
+        if isinstance(error, FileNotFoundError):
+            problem += ". ACCOUNTS_KEYS_FILE names it; 'accounts-service init' makes one for a new installation"
+        raise BadKeysFileError(problem) from None
     try:
         return Keyring.from_json(data)
     except BadKeysFileError as error:
