@@ -157,6 +157,10 @@ def test_a_lane_that_dies_ends_the_loop() -> None:
     with structlog.testing.capture_logs() as lines:
         assert not loop.run(jobs, end.is_set)
     end.set()
+    # A lane that goes on would sleep in the time of the next test.
+    for thread in threading.enumerate():
+        if thread.name.startswith("jobs-"):
+            thread.join(60)
     assert lines == [{"event": "jobs.lane_died", "log_level": "error", "lanes": ["dead"]}]
 
 
