@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -22,6 +22,15 @@ class Time:
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def _ended_lanes() -> Iterator[None]:
+    """Wait for lanes that outlive their loop: they would sleep in the time of the next test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("jobs-"):
+            thread.join(60)
 
 
 @pytest.fixture
@@ -157,10 +166,6 @@ def test_a_lane_that_dies_ends_the_loop() -> None:
     with structlog.testing.capture_logs() as lines:
         assert not loop.run(jobs, end.is_set)
     end.set()
-    # A lane that goes on would sleep in the time of the next test.
-    for thread in threading.enumerate():
-        if thread.name.startswith("jobs-"):
-            thread.join(60)
     assert lines == [{"event": "jobs.lane_died", "log_level": "error", "lanes": ["dead"]}]
 
 
